@@ -1,0 +1,82 @@
+#include "engine/arena.h"
+
+#include <algorithm>
+
+#include "kernels/common/check.h"
+#include "kernels/common/memory.h"
+
+namespace haze::engine {
+namespace {
+constexpr std::size_t kAlign = 256, kMinBlock = std::size_t{16} << 20;
+std::size_t round_up(std::size_t bytes) {
+  return (std::max<std::size_t>(bytes, 1) + kAlign - 1) / kAlign * kAlign;
+}
+}  // namespace
+
+Arena::~Arena() { release_blocks(); }
+
+std::shared_ptr<void> Arena::allocate(std::size_t bytes) {
+  const std::size_t size = round_up(bytes);
+  char* p = nullptr;
+  for (int attempt = 0; !p; ++attempt) {
+    HAZE_CHECK(attempt < 2, "a fresh block does not hold ", size, " bytes");
+    for (Block& b : blocks_) {
+      const auto hole = std::ranges::find_if(b.free, [&](auto& h) { return h.second >= size; });
+      if (hole == b.free.end()) continue;
+      const auto [offset, length] = *hole;
+      b.free.erase(hole);
+      if (length > size) b.free.emplace(offset + size, length - size);
+      p = b.base + offset;
+      break;
+    }
+    if (!p) add_block(size);
+  }
+  live_ += size;
+  peak_ = std::max(peak_, live_);
+  return {p, [this, size](void* q) { give_back(static_cast<char*>(q), size); }};
+}
+
+void Arena::add_block(std::size_t bytes) {
+  const std::size_t size = std::max({bytes, kMinBlock, round_up(reserved_bytes() / 4)});
+  void* base = std::visit([&](auto s) { return kernels::allocate(s, size); }, stream_);
+  blocks_.push_back({static_cast<char*>(base), size, {{0, size}}});
+  ++system_allocations_;
+}
+
+void Arena::give_back(char* p, std::size_t bytes) {
+  live_ -= bytes;
+  const auto owner = std::ranges::find_if(
+      blocks_, [&](const Block& b) { return p >= b.base && p < b.base + b.size; });
+  auto& free = owner->free;
+  auto [hole, fresh] = free.emplace(std::size_t(p - owner->base), bytes);
+  if (const auto next = std::next(hole); next != free.end() && hole->first + bytes == next->first) {
+    hole->second += next->second;
+    free.erase(next);
+  }
+  if (hole != free.begin()) {
+    if (const auto prev = std::prev(hole); prev->first + prev->second == hole->first) {
+      prev->second += hole->second;
+      free.erase(hole);
+    }
+  }
+}
+
+void Arena::consolidate() {
+  if (live_ != 0 || blocks_.size() < 2) return;
+  const std::size_t size = reserved_bytes();
+  release_blocks();
+  add_block(size);
+}
+
+std::size_t Arena::reserved_bytes() const {
+  std::size_t total = 0;
+  for (const Block& b : blocks_) total += b.size;
+  return total;
+}
+
+void Arena::release_blocks() {
+  for (const Block& b : blocks_) std::visit([&](auto s) { kernels::release(s, b.base); }, stream_);
+  blocks_.clear();
+}
+
+}  // namespace haze::engine

@@ -1,0 +1,97 @@
+// ops.h — every differentiable operation, one declaration and one doc line each.
+//
+// An op checks, allocates, runs its kernel and records its gradient rule; each lives in
+// ops/<name>.cpp. Images are NHWC: [N,H,W,C]. Token sequences are [N,T,C]. Weights are f32 or, in a
+// bf16 run, bf16; biases and norm parameters are always f32. An empty Var means "none" where stated.
+// A wrong shape or value throws CheckError with the values in the text.
+#pragma once
+#include <optional>
+
+#include "engine/tape.h"
+#include "kernels/common/philox.h"
+
+namespace haze::engine {
+
+// ---- convolution and matrix products -----------------------------------------------------------
+
+struct Conv2dOptions {
+  int stride = 1;                                      // 1 or 2
+  int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;  // zeros
+  static Conv2dOptions same(int kernel) { const int p = kernel / 2; return {1, p, p, p, p}; }
+  static Conv2dOptions half_symmetric() { return {2, 1, 1, 1, 1}; }     // 3x3 stride 2 pad 1
+  static Conv2dOptions half_bottom_right() { return {2, 0, 0, 1, 1}; }  // 3x3 stride 2, pad (0,1,0,1)
+};
+/// x [N,H,W,Ci], w [Co,kH,kW,Ci], bias [Co] or none -> [N,Ho,Wo,Co]. Two more summands may be fused:
+/// per_channel [N,Co] (the time embedding) and residual [N,Ho,Wo,Co]; without context().fusion they
+/// run as add_channel and add.
+Var conv2d(Tape& tape, Var x, Var w, Var bias, const Conv2dOptions& options, Var per_channel = {},
+           Var residual = {});
+/// Transposed convolution 4x4, stride 2, pad 1: x [N,H,W,Ci], w [Co,4,4,Ci], bias [Co] or none
+/// -> [N,2H,2W,Co]. PyTorch's ConvTranspose2d(ci, co, 4, 2, 1).
+Var conv_transpose2d(Tape& tape, Var x, Var w, Var bias);
+/// x [...,K], w [M,K], bias [M] or none -> [...,M]: y = x wᵀ + b. `residual` [...,M] may be fused.
+Var linear(Tape& tape, Var x, Var w, Var bias, Var residual = {});
+
+// ---- normalisation and activations -------------------------------------------------------------
+
+/// x [N,H,W,C] or [N,T,C], gamma and beta [C]: statistics per image and group of C/groups channels.
+Var group_norm(Tape& tape, Var x, Var gamma, Var beta, int groups, float eps);
+/// swish(group_norm(x)), in one op that keeps only x and the statistics.
+Var group_norm_swish(Tape& tape, Var x, Var gamma, Var beta, int groups, float eps);
+/// x * sigmoid(x), also called SiLU.
+Var swish(Tape& tape, Var x);
+Var relu(Tape& tape, Var x);
+/// Zeroes each element with probability p and scales the rest by 1/(1-p). The mask is a function of
+/// key, the image's index first_item + n and the element: recomputed in backward, never stored.
+/// With p = 0 returns x itself.
+Var dropout(Tape& tape, Var x, float p, RandomKey key, std::uint32_t first_item);
+
+// ---- attention ---------------------------------------------------------------------------------
+
+/// Where q, k and v of head h lie in the last axis of a fused projection [N,T,3C].
+enum class QkvLayout : std::uint8_t {
+  per_head,  // [head][q|k|v][d]   labml; guided-diffusion's legacy order
+  global,    // [q|k|v][head][d]   diffusers with to_q, to_k, to_v as one product
+};
+/// qkv [N,T,3C] -> [N,T,C]: softmax(q kᵀ / sqrt(C/heads)) v per image and head, heads side by side.
+Var attention(Tape& tape, Var qkv, int heads, QkvLayout layout);
+
+// ---- shape and sums ----------------------------------------------------------------------------
+
+/// a + b, equal shapes.
+Var add(Tape& tape, Var a, Var b);
+/// x [N,...,C] + v [N,C], the same vector at every pixel of an image.
+Var add_channel(Tape& tape, Var x, Var v);
+/// [N,H,W,Ca], [N,H,W,Cb] -> [N,H,W,Ca+Cb], a first.
+Var concat_channels(Tape& tape, Var a, Var b);
+/// Nearest neighbour: [N,H,W,C] -> [N,2H,2W,C].
+Var upsample2x(Tape& tape, Var x);
+/// The same elements under another shape.
+Var reshape(Tape& tape, Var x, Shape shape);
+
+// ---- diffusion ---------------------------------------------------------------------------------
+
+/// The conventions of the sinusoidal embedding of t: formats differ in order and in the last
+/// frequency. half = dim/2 and freq_i = exp(-ln(10000)·i/(half - freq_shift)).
+struct TimeEmbedding {
+  int dim = 0;               // even
+  bool cosine_first = false; // diffusers' flip_sin_to_cos; else [sin, cos]
+  float freq_shift = 1;      // 1: labml, DDPM, google/ddpm-*; 0: diffusers' class default
+};
+/// t [N] (i32) -> [N,dim]. No gradient.
+Var time_embedding(Tape& tape, const Tensor& t, const TimeEmbedding& convention);
+/// table [V,D], index [N] (i32, each in [0,V)) -> [N,D].
+Var embedding(Tape& tape, Var table, const Tensor& index);
+
+/// What a prediction is held against: given numbers, or the noise of `key`, drawn again inside.
+struct Target {
+  Tensor given;  // same shape as the prediction, f32; empty: draw
+  RandomKey key;
+  std::uint32_t first_item = 0;  // index of the batch's first image in the global batch
+};
+/// mean((pred - target)²) as [1]. `scale` multiplies the gradient, not the value: 1/k for the k-th
+/// part of an accumulated batch. The gradient is computed with the value, so what backward() starts
+/// from must be 1.
+Var mse_loss(Tape& tape, Var pred, const Target& target, float scale = 1);
+
+}  // namespace haze::engine

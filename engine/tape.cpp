@@ -1,0 +1,140 @@
+#include "engine/tape.h"
+
+#include <algorithm>
+
+#include "kernels/add/add.h"
+#include "kernels/common/check.h"
+
+namespace haze::engine {
+
+Tensor Tape::empty(Shape shape, DType dtype) const {
+  Tensor t{shape, dtype, nullptr};
+  t.storage = context_.arena.allocate(t.bytes());
+  return t;
+}
+
+std::shared_ptr<void> Tape::scratch(std::size_t bytes) const {
+  return bytes ? context_.arena.allocate(bytes) : nullptr;
+}
+
+Tensor Tape::from_host(Shape shape, std::span<const float> values) const {
+  const Tensor t = empty(shape, DType::f32);
+  HAZE_CHECK(t.size() == values.size(), shape.str(), " holds ", t.size(), " values, got ",
+             values.size());
+  run([&](auto s) { kernels::copy_in(s, t.raw(), values.data(), values.size_bytes()); });
+  return t;
+}
+
+std::vector<float> Tape::to_host(const Tensor& t) const {
+  HAZE_CHECK(t.dtype == DType::f32 || t.dtype == DType::bf16, name_of(t.dtype), " is not a real type");
+  std::vector<float> values(t.size());
+  if (t.dtype == DType::f32) {
+    run([&](auto s) { kernels::copy_out(s, values.data(), t.raw(), t.bytes()); });
+    return values;
+  }
+  std::vector<bf16> half(t.size());
+  run([&](auto s) { kernels::copy_out(s, half.data(), t.raw(), t.bytes()); });
+  std::ranges::copy(half, values.begin());
+  return values;
+}
+
+const Tape::Node& Tape::node(Var v) const {
+  HAZE_CHECK(v.id < nodes_.size(), "no value ", v.id, " on a tape of ", nodes_.size());
+  return nodes_[v.id];
+}
+
+const Tensor& Tape::value(Var v) const {
+  const Node& n = node(v);
+  HAZE_CHECK(n.value, "the value of '", n.op, "' (", v.id, ") was released");
+  return n.value;
+}
+
+Var Tape::leaf(Tensor value, bool needs_grad) {
+  nodes_.push_back({"leaf", std::move(value), {}, nullptr, needs_grad && recording_, nullptr, {}});
+  return {std::uint32_t(nodes_.size() - 1)};
+}
+
+Var Tape::parameter(Parameters& parameters, ParamId id) {
+  return joint_parameter(parameters, {id});
+}
+
+Var Tape::joint_parameter(Parameters& parameters, const std::vector<ParamId>& parts) {
+  const bool trains = recording_ && parameters.gradients;
+  nodes_.push_back({"parameter", parameters.joint_value(parts), {}, nullptr, trains, &parameters,
+                    parts});
+  return {std::uint32_t(nodes_.size() - 1)};
+}
+
+Var Tape::record(const char* op, Tensor value, std::initializer_list<Var> inputs, Backward rule) {
+  const bool needs = std::ranges::any_of(inputs, [&](Var v) { return needs_grad(v); });
+  nodes_.push_back({op, std::move(value), {}, needs ? std::move(rule) : nullptr, needs, nullptr, {}});
+  return {std::uint32_t(nodes_.size() - 1)};
+}
+
+kernels::Grad Tape::parameter_grad(Node& node) {
+  Parameters& p = *node.parameters;
+  const Tensor range = p.joint_range(p.gradients, node.parts);
+  const bool first = !p.gradient_written(node.parts.front());
+  for (const ParamId part : node.parts) p.mark_written(part);
+  return {range.raw(), DType::f32, first ? kernels::Write::overwrite : kernels::Write::add};
+}
+
+kernels::Grad Tape::grad_of(Var v) {
+  if (!needs_grad(v)) return {};
+  Node& n = nodes_[v.id];
+  if (n.parameters) return parameter_grad(n);
+  if (!n.grad) {
+    n.grad = empty(n.value.shape, n.value.dtype);
+    return {n.grad.raw(), n.grad.dtype, kernels::Write::overwrite};
+  }
+  if (n.grad.storage.use_count() > 1) {  // shared by accumulate(): copy before writing
+    const Tensor own = empty(n.grad.shape, n.grad.dtype);
+    run([&](auto s) { kernels::copy(s, own.raw(), n.grad.raw(), own.bytes()); });
+    n.grad = own;
+  }
+  return {n.grad.raw(), n.grad.dtype, kernels::Write::add};
+}
+
+void Tape::accumulate(Var v, const Tensor& gradient) {
+  if (!needs_grad(v)) return;
+  Node& n = nodes_[v.id];
+  HAZE_CHECK(gradient.size() == n.value.size(), "gradient ", gradient.shape.str(), " for '", n.op,
+             "' of shape ", n.value.shape.str());
+  if (!n.parameters && !n.grad && gradient.dtype == n.value.dtype) {
+    n.grad = gradient.reshaped(n.value.shape);
+    return;
+  }
+  const kernels::Grad to = grad_of(v);
+  run([&](auto s) { kernels::deliver(s, gradient.size(), gradient.in(), to); });
+}
+
+void Tape::release(Var v) {
+  // The shape stays: grad_of() may still have to make a gradient of it.
+  if (v) nodes_[v.id].value.storage = nullptr;
+}
+
+Tensor Tape::grad(Var v) const {
+  const Node& n = node(v);
+  if (!n.parameters) return n.grad;
+  return n.parameters->joint_range(n.parameters->gradients, n.parts);
+}
+
+void Tape::backward(Var loss, Tensor seed) {
+  HAZE_CHECK(needs_grad(loss), "nothing upstream of '", node(loss).op, "' needs a gradient");
+  if (!seed) {
+    HAZE_CHECK(value(loss).size() == 1, "a loss is one number, got ", value(loss).shape.str());
+    seed = from_host(value(loss).shape, std::vector<float>{1.0f});
+  }
+  nodes_[loss.id].grad = std::move(seed);
+  for (std::size_t i = std::size_t(loss.id) + 1; i-- > 0;) {
+    if (!nodes_[i].rule) continue;
+    const Backward rule = std::move(nodes_[i].rule);
+    nodes_[i].rule = nullptr;
+    if (i != loss.id) nodes_[i].value.storage = nullptr;  // every reader of it lies above i
+    const Tensor dy = std::move(nodes_[i].grad);
+    nodes_[i].grad = {};  // consumed once: kept, it would count again
+    if (dy) rule(*this, dy);
+  }
+}
+
+}  // namespace haze::engine

@@ -1,0 +1,73 @@
+// math.h — the few transcendental functions that kernels need, as branch-free arithmetic: the
+// compiler vectorises them on the CPU, and every backend computes the same bits from the same text.
+// Accuracy against double, over the stated range, is asserted by tests/kernels/math_test.cpp.
+#pragma once
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+namespace haze::kernels {
+
+/// e^x to 2 ulp for x in [-87, 88]; clamped outside of it; NaN stays NaN. Cody-Waite reduction by
+/// ln 2 and a degree-6 polynomial on [-ln2/2, ln2/2].
+inline float exp_f32(float x) {
+  x = x < -87.0f ? -87.0f : x;
+  x = x > 88.0f ? 88.0f : x;
+  const float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the low bits
+  const float shifted = std::fma(x, 1.44269504f, magic);
+  const float n = shifted - magic;
+  float r = std::fma(n, -0.693145752f, x);
+  r = std::fma(n, -1.42860677e-6f, r);
+  float p = 1.0f / 720;
+  p = std::fma(p, r, 1.0f / 120);
+  p = std::fma(p, r, 1.0f / 24);
+  p = std::fma(p, r, 1.0f / 6);
+  p = std::fma(p, r, 0.5f);
+  p = std::fma(p, r, 1.0f);
+  p = std::fma(p, r, 1.0f);
+  const std::uint32_t scale = (std::bit_cast<std::uint32_t>(shifted) << 23) + 0x3f800000u;
+  return p * std::bit_cast<float>(scale);
+}
+
+/// 1 / (1 + e^-x)
+inline float sigmoid_f32(float x) { return 1.0f / (1.0f + exp_f32(-x)); }
+
+/// ln x for x in [2^-33, 1], to 2 ulp of the result or 1e-7 near 1. Mantissa to [√½, √2), then the
+/// series of 2·artanh(s), s = (m-1)/(m+1).
+inline float log_unit_f32(float x) {
+  const auto u = std::bit_cast<std::uint32_t>(x);
+  const std::uint32_t e_biased = (u - 0x3f3504f3u) & 0xff800000u;  // exponent with m in [√½, √2)
+  const float m = std::bit_cast<float>(u - e_biased);
+  const float e = float(std::int32_t(e_biased) >> 23);
+  const float s = (m - 1.0f) / (m + 1.0f), z = s * s;
+  float p = 2.0f / 11;
+  p = std::fma(p, z, 2.0f / 9);
+  p = std::fma(p, z, 2.0f / 7);
+  p = std::fma(p, z, 2.0f / 5);
+  p = std::fma(p, z, 2.0f / 3);
+  p = std::fma(p * z, s, 2.0f * s);
+  return std::fma(e, 0.693147181f, p);
+}
+
+/// sin and cos of 2πv for v in [0, 1], absolute error below 2e-7.
+inline void sincos_turn_f32(float v, float* sine, float* cosine) {
+  const float magic = 12582912.0f;
+  const float shifted = std::fma(v, 4.0f, magic);  // nearest quarter turn
+  const auto quarter = std::bit_cast<std::uint32_t>(shifted);
+  const float x = (v - (shifted - magic) * 0.25f) * 6.28318531f, z = x * x;  // |x| <= π/4
+  float s = 1.0f / 362880;
+  s = std::fma(s, z, -1.0f / 5040);
+  s = std::fma(s, z, 1.0f / 120);
+  s = std::fma(s, z, -1.0f / 6);
+  s = std::fma(s * z, x, x);
+  float c = 1.0f / 40320;
+  c = std::fma(c, z, -1.0f / 720);
+  c = std::fma(c, z, 1.0f / 24);
+  c = std::fma(c, z, -0.5f);
+  c = std::fma(c, z, 1.0f);
+  const float a = (quarter & 1u) ? c : s, b = (quarter & 1u) ? s : c;
+  *sine = (quarter & 2u) ? -a : a;
+  *cosine = ((quarter + 1u) & 2u) ? -b : b;
+}
+
+}  // namespace haze::kernels

@@ -1,0 +1,39 @@
+// network.h — what training and sampling need of a denoising network: its weights and its forward.
+#pragma once
+#include <memory>
+
+#include "engine/ops.h"
+#include "model/config.h"
+
+namespace haze::model {
+
+/// What dropout needs to draw the masks of one training step; inference leaves it out.
+struct TrainingRandom {
+  std::uint64_t seed = 0;
+  std::uint32_t step = 0;
+  std::uint32_t first_item = 0;  // index of the first image in the global batch
+};
+
+class Network {
+ public:
+  virtual ~Network() = default;
+  /// x [N,H,W,C] in the run's activation type, t [N] i32 -> predicted noise [N,H,W,C], same type.
+  /// Dropout acts only when `random` is given. x may be released.
+  virtual engine::Var forward(engine::Tape& tape, engine::Var x, const engine::Tensor& t,
+                              const TrainingRandom* random) = 0;
+  engine::Parameters& parameters() { return parameters_; }
+  const engine::Parameters& parameters() const { return parameters_; }
+
+ protected:
+  engine::Parameters parameters_;
+};
+
+/// Builds the network; its parameters are registered but not allocated. Throws InputError, naming
+/// key and value, for a configuration that no network can have (groups that do not divide channels,
+/// lists of unequal length, ...).
+std::unique_ptr<Network> make_network(const UNetConfig& config);
+
+/// Throws InputError unless images of height x width fit the network.
+void check_image_size(const UNetConfig& config, int height, int width);
+
+}  // namespace haze::model

@@ -1,0 +1,35 @@
+// sampler.h — from noise to images: DDPM (Ho et al. 2020, algorithm 2) and DDIM (Song et al. 2020,
+// eq. 12), over all steps or a subset of them.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "model/network.h"
+#include "model/schedule.h"
+
+namespace haze::model {
+
+enum class SamplerKind : std::uint8_t { ddpm, ddim };
+
+struct SampleOptions {
+  SamplerKind kind = SamplerKind::ddpm;
+  int steps = 0;       // network evaluations; 0: every step of the schedule
+  double eta = 0;      // DDIM: 0 deterministic, 1 as noisy as DDPM; in [0, 1]
+  std::uint64_t seed = 0;
+  std::uint32_t first_item = 0;  // id of the first image: an image depends on seed and id alone
+  int batch = 64;      // images per network call
+  /// Given noise, PyTorch-recorded chains: x_T [n,H,W,C] and z [steps,n,H,W,C] in haze's layout;
+  /// z[k] is added at the k-th step from the noisy end. Empty: drawn.
+  std::vector<float> x_T, z;
+  /// Called after each step with (done, total); returning false stops: sample() throws RunError.
+  std::function<bool(int, int)> progress;
+};
+
+/// Draws n images of [height,width,C]; returns [n,H,W,C] f32 in the data's range. Throws InputError
+/// for steps outside [1, T] or eta outside [0, 1].
+std::vector<float> sample(engine::Context& context, Network& network, const DiffusionConfig& diffusion,
+                          int n, int height, int width, int channels, const SampleOptions& options);
+
+}  // namespace haze::model

@@ -1,0 +1,58 @@
+// trainer.h — one training step: noise the batch, predict, take the gradient, update.
+#pragma once
+#include <optional>
+#include <span>
+
+#include "model/network.h"
+#include "model/schedule.h"
+
+namespace haze::model {
+
+/// A batch as the data set holds it. Row n of the batch is image index[n].
+struct ImageBatch {
+  std::span<const std::uint8_t> images;  // all images of the set, [M,H,W,C]
+  std::span<const std::int32_t> index;   // [N]
+  int height, width, channels;
+  bool zero_to_one = false;  // scale to [0,1] (labml) instead of [-1,1]
+};
+
+/// A batch with everything given, as recorded by another framework. Haze's layout.
+struct GivenBatch {
+  std::span<const float> x0, noise;   // [N,H,W,C]
+  std::span<const std::int32_t> t;    // [N]
+  int n, height, width, channels;
+};
+
+struct StepResult {
+  float loss;       // before the update; mean over the batch
+  float grad_norm;  // global norm before clipping
+  float learning_rate;
+};
+
+class Trainer {
+ public:
+  /// `network`'s parameters are allocated for training. `seed` drives t, noise, flips and dropout.
+  Trainer(engine::Context& context, Network& network, const DiffusionConfig& diffusion,
+          const TrainConfig& train, std::uint64_t seed);
+
+  /// Does training step number `step` (0-based; what is drawn is a function of seed and step).
+  /// Loss and norm are f32 reads of the device: the only synchronisation.
+  StepResult step(std::uint32_t step, const ImageBatch& batch);
+  StepResult step(std::uint32_t step, const GivenBatch& batch);
+  /// Loss and gradients of a given batch, without an update (parameters().gradients holds them).
+  float loss_and_gradients(const GivenBatch& batch);
+
+  /// Learning rate of a step: linear warm-up over warmup_steps, then constant.
+  float learning_rate(std::uint32_t step) const;
+
+ private:
+  struct MicroBatch;
+  engine::Context& context_;
+  Network& network_;
+  DiffusionConfig diffusion_;
+  TrainConfig train_;
+  std::uint64_t seed_;
+  engine::Tensor sqrt_alpha_bar_, sqrt_one_minus_alpha_bar_;  // [T] f32 on the device
+};
+
+}  // namespace haze::model

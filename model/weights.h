@@ -1,0 +1,33 @@
+// weights.h — named tensors in PyTorch's layout, to and from a network's parameters.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "model/network.h"
+
+namespace haze::model {
+
+/// A tensor on the host, f32, in PyTorch's layout (NCHW, OIHW).
+struct HostTensor {
+  std::vector<std::int64_t> shape;
+  std::vector<float> values;
+};
+using StateDict = std::map<std::string, HostTensor>;
+
+/// A flat buffer of the network (weights, ema, gradients, ...) as a state dict under its system's
+/// names and shapes. `only_written` leaves out parameters that no gradient reached.
+StateDict to_state_dict(const engine::Parameters& parameters, const engine::Tensor& flat,
+                        bool only_written = false);
+
+/// Fills the flat buffer from a state dict. Every parameter must be there with its shape and nothing
+/// else: throws InputError that lists all missing, extra and misshapen tensors. Accepts diffusers'
+/// legacy attention names (query, key, value, proj_attn).
+void from_state_dict(engine::Parameters& parameters, const engine::Tensor& flat,
+                     const StateDict& state);
+
+/// [N,C,H,W] to [N,H,W,C] and back.
+std::vector<float> nchw_to_nhwc(const std::vector<float>& x, int n, int c, int h, int w);
+std::vector<float> nhwc_to_nchw(const std::vector<float>& x, int n, int c, int h, int w);
+
+}  // namespace haze::model

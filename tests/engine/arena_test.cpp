@@ -1,0 +1,55 @@
+// arena_test.cpp — addresses repeat, memory is reused, and nothing is asked of the system once the
+// first step has shown the size.
+#include "engine/arena.h"
+#include "tests/support/test.h"
+
+namespace haze::engine {
+namespace {
+
+std::vector<void*> one_step(Arena& arena) {
+  const auto a = arena.allocate(1000);
+  auto b = arena.allocate(40 << 20);  // larger than the smallest block
+  const auto c = arena.allocate(300);
+  void* const gone = b.get();
+  b = nullptr;
+  const auto d = arena.allocate(5 << 20);  // goes where b was, or into an earlier hole
+  return {a.get(), gone, c.get(), d.get()};
+}
+
+TEST(Arena, RepeatsAddressesAndStopsAsking) {
+  Arena arena{CpuStream{}};
+  one_step(arena);
+  arena.consolidate();
+  const auto second = one_step(arena);
+  const auto asked = arena.system_allocations();
+  for (int step = 0; step < 3; ++step) {
+    arena.consolidate();
+    EXPECT_EQ(one_step(arena), second);
+  }
+  EXPECT_EQ(arena.system_allocations(), asked);
+  EXPECT_EQ(arena.live_bytes(), 0u);
+}
+
+TEST(Arena, MergesNeighboursInAnyOrderOfRelease) {
+  Arena arena{CpuStream{}};
+  for (const auto& order : {std::array{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {0, 2, 1}}) {
+    std::array<std::shared_ptr<void>, 3> part;
+    for (auto& p : part) p = arena.allocate(5 << 20);
+    for (const int i : order) part[std::size_t(i)] = nullptr;
+    const auto whole = arena.allocate(15 << 20);  // fits the one 16 MiB block only if merged
+    EXPECT_EQ(arena.system_allocations(), 1u);
+  }
+}
+
+TEST(Arena, LiveAndPeakCountRoundedSizes) {
+  Arena arena{CpuStream{}};
+  auto a = arena.allocate(1);
+  const auto b = arena.allocate(257);
+  EXPECT_EQ(arena.live_bytes(), 256u + 512u);
+  a = nullptr;
+  EXPECT_EQ(arena.live_bytes(), 512u);
+  EXPECT_EQ(arena.peak_bytes(), 768u);
+}
+
+}  // namespace
+}  // namespace haze::engine

@@ -1,0 +1,45 @@
+// schedule_test.cpp — the three schedules against their formulas and limits.
+#include "model/schedule.h"
+#include "tests/support/test.h"
+
+namespace haze::model {
+namespace {
+
+TEST(Schedule, LinearHasItsEndsAndProduct) {
+  const Schedule s = make_schedule({.steps = 1000});
+  ASSERT_EQ(s.steps(), 1000);
+  EXPECT_DOUBLE_EQ(s.beta.front(), 1e-4);
+  EXPECT_DOUBLE_EQ(s.beta.back(), 0.02);
+  EXPECT_NEAR(s.beta[500] - s.beta[499], (0.02 - 1e-4) / 999, 1e-15);
+  double product = 1;
+  for (const double beta : s.beta) product *= 1 - beta;
+  EXPECT_NEAR(s.alpha_bar.back(), product, 1e-18);
+  EXPECT_EQ(s.alpha_bar_at(-1), 1.0);
+}
+
+TEST(Schedule, CosineFollowsItsAlphaBarUntilTheCap) {
+  const Schedule s = make_schedule({.steps = 1000, .schedule = ScheduleKind::cosine});
+  const auto f = [](double t) {
+    return std::pow(std::cos((t / 1000 + 0.008) / 1.008 * std::acos(-1.0) / 2), 2);
+  };
+  for (const int t : {0, 1, 250, 500, 990})
+    EXPECT_NEAR(s.alpha_bar[std::size_t(t)], f(t + 1) / f(0), 1e-12) << t;
+  EXPECT_DOUBLE_EQ(s.beta.back(), 0.999);
+}
+
+TEST(Schedule, SigmoidIsScaledToItsRange) {
+  const Schedule s = make_schedule(
+      {.steps = 101, .schedule = ScheduleKind::sigmoid, .beta_start = 1e-5, .beta_end = 0.5e-2});
+  EXPECT_NEAR(s.beta[50], 1e-5 + (0.5e-2 - 1e-5) / 2, 1e-15);
+  EXPECT_NEAR(s.beta[0], 1e-5 + (0.5e-2 - 1e-5) / (1 + std::exp(6.0)), 1e-15);
+}
+
+TEST(Schedule, RefusesARangeThatIsNone) {
+  EXPECT_THROW(make_schedule({.steps = 0}), InputError);
+  EXPECT_THROW(make_schedule({.steps = 10, .beta_start = 0.5, .beta_end = 0.1}), InputError);
+  EXPECT_THROW(make_schedule({.steps = 10, .beta_start = 0.1, .beta_end = 1.0}), InputError);
+  EXPECT_THROW(make_schedule({.steps = 10, .beta_start = NAN}), InputError);
+}
+
+}  // namespace
+}  // namespace haze::model

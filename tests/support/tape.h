@@ -1,0 +1,54 @@
+// tape.h — test helpers on the tape: leaves from doubles, values and gradients back as doubles.
+#pragma once
+#include "engine/ops.h"
+#include "tests/support/test.h"
+
+namespace haze::test {
+
+/// A tensor of the given type on the tape's device.
+inline engine::Tensor to_tensor(const engine::Tape& tape, engine::Shape shape,
+                                const std::vector<double>& v, DType type = DType::f32) {
+  const std::vector<float> values(v.begin(), v.end());
+  const engine::Tensor wide = tape.from_host(shape, values);
+  if (type == DType::f32) return wide;
+  std::vector<bf16> half;
+  for (const float f : values) half.emplace_back(f);
+  const engine::Tensor t = tape.empty(shape, DType::bf16);
+  tape.run([&](auto s) { kernels::copy_in(s, t.raw(), half.data(), t.bytes()); });
+  return t;
+}
+
+inline engine::Tensor to_tensor_i32(const engine::Tape& tape, const std::vector<int>& v) {
+  const engine::Tensor t = tape.empty({int(v.size())}, DType::i32);
+  tape.run([&](auto s) { kernels::copy_in(s, t.raw(), v.data(), t.bytes()); });
+  return t;
+}
+
+inline engine::Var leaf(engine::Tape& tape, engine::Shape shape, const std::vector<double>& v,
+                        bool needs_grad = true, DType type = DType::f32) {
+  return tape.leaf(to_tensor(tape, shape, v, type), needs_grad);
+}
+
+inline std::vector<double> values(const engine::Tape& tape, const engine::Tensor& t) {
+  const auto f = tape.to_host(t);
+  return {f.begin(), f.end()};
+}
+inline std::vector<double> value_of(const engine::Tape& tape, engine::Var v) {
+  return values(tape, tape.value(v));
+}
+inline std::vector<double> grad_of(const engine::Tape& tape, engine::Var v) {
+  return values(tape, tape.grad(v));
+}
+
+/// Expects f() to throw CheckError with `text` in its message.
+template <class F>
+void expect_check(F f, const std::string& text) {
+  try {
+    f();
+    ADD_FAILURE() << "nothing was thrown; expected a check that says: " << text;
+  } catch (const CheckError& e) {
+    EXPECT_THAT(std::string(e.what()), testing::HasSubstr(text));
+  }
+}
+
+}  // namespace haze::test
