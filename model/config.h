@@ -59,8 +59,8 @@ struct TrainConfig {
   int warmup_steps = 0;
   float grad_clip = 0;      // largest global norm of the gradient; 0: no clipping
   int accumulate = 1;       // micro-batches per step; batch_size is the whole batch
-  float ema_decay = 0;      // 0: no EMA
-  float adam_beta1 = 0.9f, adam_beta2 = 0.999f, adam_eps = 1e-8f, weight_decay = 0;
+  double ema_decay = 0;     // 0: no EMA
+  double adam_beta1 = 0.9, adam_beta2 = 0.999, adam_eps = 1e-8, weight_decay = 0;
   bool flip = false;        // random horizontal flips
   int checkpoint_every = 1000, keep_checkpoints = 3, sample_every = 1000, log_every = 50;
 };

@@ -1,0 +1,32 @@
+// adam.h — the optimiser: Adam with decoupled weight decay, gradient clipping and an EMA of the
+// weights, as one pass over a network's flat buffers.
+#pragma once
+#include <cstdint>
+
+#include "engine/parameters.h"
+#include "engine/tape.h"
+
+namespace haze::engine {
+
+/// Double, because 1 - beta and 1 - decay are what is computed with: 1 - 0.9999f is off by 2e-4.
+struct AdamOptions {
+  double learning_rate = 1e-3;  // of this step
+  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+  double weight_decay = 0;  // decoupled, as in AdamW: w is first multiplied by 1 - lr·weight_decay
+  double grad_clip = 0;     // largest global norm of the gradient; <= 0: no clipping
+  double ema_decay = 0;     // ema = decay·ema + (1 - decay)·w, if the parameters keep an EMA
+};
+
+/// One update with the gradients that backward() has left in `parameters`, number `step` counted
+/// from 0 (bias correction uses step + 1): Kingma & Ba 2014, arXiv 1412.6980, as torch.optim.AdamW
+/// computes it, after torch.nn.utils.clip_grad_norm_. Closes the gradients (finish_gradients) and
+/// opens them for the next step (begin_gradients). Updates weights, m, v, EMA and the bf16 copy.
+/// Returns the global norm of the gradient before clipping, [1] f32 on the device, not waited for.
+/// Throws CheckError for options out of range or parameters not allocated for training.
+Tensor adam_step(Context& context, Parameters& parameters, const AdamOptions& options,
+                 std::uint32_t step);
+
+/// The same norm without an update. Call finish_gradients() first.
+Tensor gradient_norm(Context& context, const Parameters& parameters);
+
+}  // namespace haze::engine

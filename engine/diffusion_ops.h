@@ -1,0 +1,68 @@
+// diffusion_ops.h — the arithmetic of the diffusion process around the network: noising a batch for
+// training, one step of a sampler, the noise a chain starts from. Nothing here has a gradient.
+//
+// Images are [N,H,W,C] (any [N,...] will do). What is drawn is a function of a key, first_item + n
+// and the element alone, so a batch may be split in any way.
+#pragma once
+#include <cstdint>
+#include <span>
+
+#include "engine/ops.h"
+#include "kernels/sampler_step/sampler_step.h"
+
+namespace haze::engine {
+
+/// Normals that are drawn inside (key, first_item) or given [N,...] f32. The same value handed to
+/// q_sample and to mse_loss means the same numbers.
+using Noise = Target;
+
+/// The schedule as the kernels use it: sqrt(alpha_bar) and sqrt(1 - alpha_bar), [T] f32.
+struct NoiseTables {
+  Tensor sqrt_alpha_bar, sqrt_one_minus_alpha_bar;
+  int steps() const { return int(sqrt_alpha_bar.size()); }
+};
+
+/// Host values as a tensor on the device.
+Tensor to_device(Context& context, Shape shape, std::span<const float> values);
+Tensor to_device(Context& context, Shape shape, std::span<const std::int32_t> values);
+Tensor to_device(Context& context, Shape shape, std::span<const std::uint8_t> values);
+
+/// x_t = sqrt(alpha_bar_t)·x0 + sqrt(1 - alpha_bar_t)·eps (Ho et al. 2020, eq. 4) from x0 [N,...]
+/// f32 and t [N] i32, in the type of the activations.
+Tensor q_sample(Context& context, const Tensor& x0, const Tensor& t, const NoiseTables& tables,
+                const Noise& noise);
+
+/// How a training batch is made of stored images.
+struct ImageNoising {
+  std::uint64_t seed = 0;
+  std::uint32_t step = 0;        // training step
+  std::uint32_t first_item = 0;  // index of the first image in the global batch
+  bool zero_to_one = false;      // scale bytes to [0,1] instead of [-1,1]
+  bool flip = false;             // mirror each image left to right with probability 1/2
+};
+struct NoisedImages {
+  Tensor x_t;  // [N,H,W,C], activations
+  Tensor t;    // [N] i32, drawn from 0 .. T-1
+};
+/// One pass from images [M,H,W,C] u8 to x_t of images index [N] i32. t comes from stream kTimestep,
+/// eps from kNoise, the flip from kFlip; training_noise() is that eps for mse_loss.
+NoisedImages q_sample_images(Context& context, const Tensor& images, const Tensor& index,
+                             const NoiseTables& tables, const ImageNoising& options);
+/// The eps that q_sample_images added.
+Noise training_noise(const ImageNoising& options);
+
+/// x0 = x0_from_xt·x + x0_from_eps·eps, clipped to [lo, hi] if `clip`;
+/// x  = x0·x0 + xt·x + eps·eps + sigma·z.
+using kernels::SamplerStep;
+/// Takes x [N,...] f32 one step on, in place, with the network's eps in the type of the
+/// activations; z is not drawn where sigma is 0. Returns x in the type of the activations: x itself
+/// in an f32 run.
+Tensor sampler_step(Context& context, const SamplerStep& step, const Tensor& x, const Tensor& eps,
+                    const Noise& z);
+
+/// Standard normals of (key, first_item + n), f32: x_T of sampled images with stream kPrior.
+Tensor normal_noise(Context& context, Shape shape, RandomKey key, std::uint32_t first_item);
+/// x in the type of the activations: x itself if it has it.
+Tensor to_activations(Context& context, const Tensor& x);
+
+}  // namespace haze::engine

@@ -1,0 +1,25 @@
+// noise.h — normals that a kernel draws itself or is given, and the CPU backend's way to draw many:
+// the blocks of Philox are independent, so the loops below vectorise over them.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+
+#include "kernels/common/philox.h"
+
+namespace haze::kernels {
+
+/// n items of `elements` values each, contiguous.
+struct ItemDims {
+  int n, elements;
+  auto operator<=>(const ItemDims&) const = default;
+  std::size_t size() const { return std::size_t(n) * std::size_t(elements); }
+};
+
+/// Standard normals [n,elements]: `given`, or if null those of (key, first_item + n, element).
+struct Noise {
+  const float* given = nullptr;
+  RandomKey key;
+  std::uint32_t first_item = 0;
+};
+
+}  // namespace haze::kernels
