@@ -1,0 +1,102 @@
+// new_file.h — files that are there whole or not at all, and the few other things done to files.
+#pragma once
+#include <cerrno>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "engine/files/file_system.h"
+#include "kernels/common/check.h"
+
+namespace haze::engine {
+
+/// The device would not keep what was written (fsync, close or read-back failed): the file must be
+/// written again from memory, because Linux has dropped the pages that failed.
+struct NotDurableError : RunError {
+  using RunError::RunError;
+};
+
+/// A file written under a temporary name in its own directory, made durable, then named. Until
+/// publish() returns, nobody sees anything under `path`. Every failure is a RunError that names the
+/// path; an object that dies before publish() removes its temporary file.
+class NewFile {
+ public:
+  /// Creates DIR/.NAME.tmp.<pid> for path DIR/NAME (never through a link, never over a live file).
+  NewFile(FileSystem& fs, std::string path);
+  ~NewFile();
+  NewFile(const NewFile&) = delete;
+  NewFile& operator=(const NewFile&) = delete;
+
+  /// Reserves the final size, so that a full disk shows before anything is written.
+  void reserve(std::uint64_t bytes);
+  /// Writes all of it, whatever the pieces; blocks of 4 MiB.
+  void write(const void* from, std::uint64_t bytes, std::uint64_t offset);
+  /// fsync and close. Throws NotDurableError.
+  void finish();
+  /// Gives the file its name and makes the name durable; false if the name is taken and `replace`
+  /// is not set (the temporary file remains then, and publish may be called again).
+  bool publish(bool replace);
+  const std::string& temporary() const { return temporary_; }
+
+ private:
+  FileSystem& fs_;
+  std::string path_, temporary_;
+  int fd_ = -1;
+  bool named_ = false;
+};
+
+/// Replaces or creates `path` with these bytes: reserve, write, fsync, rename, fsync of the
+/// directory.
+void write_file_atomically(FileSystem& fs, const std::string& path, std::string_view bytes);
+
+/// The whole of a regular file. InputError if it is absent, not regular or above `max_bytes`.
+std::string read_file(FileSystem& fs, const std::string& path, std::uint64_t max_bytes);
+
+/// mkdir -p; the new names are durable on return. RunError if it cannot be.
+void make_directories(FileSystem& fs, const std::string& path);
+
+/// Removes what killed writers left in a directory (.NAME.tmp.<pid>). Only for the owner of the run
+/// lock. Returns the names removed; an absent directory is empty.
+std::vector<std::string> remove_temporaries(FileSystem& fs, const std::string& directory);
+
+/// Appends lines to a file, each by a single write, so that rows of two writers never mix and a
+/// crash tears at most the last. Not fsynced: rows after the last checkpoint are dropped at resume.
+class LineWriter {
+ public:
+  LineWriter(FileSystem& fs, std::string path);
+  ~LineWriter();
+  LineWriter(const LineWriter&) = delete;
+  LineWriter& operator=(const LineWriter&) = delete;
+  /// `line` without its line break.
+  void append(std::string_view line);
+
+ private:
+  FileSystem& fs_;
+  std::string path_;
+  int fd_ = -1;
+};
+
+/// Rewrites a file of lines without those that `keep` refuses and without an unfinished last line.
+/// Returns how many were dropped; an absent file has none.
+std::size_t filter_lines(FileSystem& fs, const std::string& path,
+                         const std::function<bool(std::string_view)>& keep);
+
+/// For resuming at `step`: drops the rows of metrics.jsonl that are torn, are not a JSON object
+/// with an unsigned "step", or whose step is larger. Returns how many.
+std::size_t drop_metrics_after(FileSystem& fs, const std::string& path, std::uint64_t step);
+
+/// "DIR/NAME" -> "DIR"; "NAME" -> ".".
+std::string directory_of(const std::string& path);
+/// "cannot <what> <path>: <text of errno>", as a RunError's text; result is -errno.
+std::string failure(const char* what, const std::string& path, std::int64_t result);
+
+/// Calls until the result is not -EINTR: for calls that a signal may interrupt.
+template <class F>
+auto uninterrupted(F call) {
+  auto r = call();
+  while (r == -EINTR) r = call();
+  return r;
+}
+
+}  // namespace haze::engine
