@@ -13,17 +13,17 @@ namespace {
 template <class T>
 void add(std::size_t n, const T* a, const T* b, T* y) {
 #pragma omp parallel for simd schedule(static)
-  for (std::size_t i = 0; i < n; ++i) y[i] = T(float(a[i]) + float(b[i]));
+  for (std::size_t i = 0; i < n; ++i) y[i] = float(a[i]) + float(b[i]);
 }
 
 template <class From, class To>
 void deliver(std::size_t n, const From* from, To* to, bool adds) {
   if (adds) {
 #pragma omp parallel for simd schedule(static)
-    for (std::size_t i = 0; i < n; ++i) to[i] = To(float(to[i]) + float(from[i]));
+    for (std::size_t i = 0; i < n; ++i) to[i] = float(to[i]) + float(from[i]);
   } else {
 #pragma omp parallel for simd schedule(static)
-    for (std::size_t i = 0; i < n; ++i) to[i] = To(float(from[i]));
+    for (std::size_t i = 0; i < n; ++i) to[i] = float(from[i]);
   }
 }
 
@@ -36,7 +36,7 @@ void add_channel(const AddChannelDims& d, const T* x, const T* v, T* y) {
       const T* add = v + std::size_t(n) * d.c;
       T* out = y + (std::size_t(n) * d.hw + p) * d.c;
 #pragma omp simd
-      for (int c = 0; c < d.c; ++c) out[c] = T(float(row[c]) + float(add[c]));
+      for (int c = 0; c < d.c; ++c) out[c] = float(row[c]) + float(add[c]);
     }
 }
 
@@ -52,7 +52,7 @@ void sum_pixels(const AddChannelDims& d, const T* dy, G* dv, bool adds) {
       for (int c = 0; c < d.c; ++c) total[c] += float(row[c]);
     }
     G* out = dv + std::size_t(n) * d.c;
-    for (int c = 0; c < d.c; ++c) out[c] = G(adds ? float(out[c]) + total[c] : total[c]);
+    for (int c = 0; c < d.c; ++c) out[c] = adds ? float(out[c]) + total[c] : total[c];
   }
 }
 

@@ -22,16 +22,25 @@ constexpr const char* name_of(DType t) {
 }
 
 /// The upper half of a float. Converting from float rounds to nearest even; NaN stays NaN.
+/// In a loop write `y[i] = f`, not `y[i] = T(f)`: GCC vectorises a stored number, but under
+/// `omp simd` not a temporary of class type.
 struct bf16 {
   std::uint16_t bits;
   bf16() = default;
-  explicit bf16(float f) {
+  explicit bf16(float f) : bits(round(f)) {}
+  bf16& operator=(float f) {
+    bits = round(f);
+    return *this;
+  }
+  operator float() const { return std::bit_cast<float>(std::uint32_t(bits) << 16); }
+
+ private:
+  static std::uint16_t round(float f) {
     const auto u = std::bit_cast<std::uint32_t>(f);
     const std::uint32_t rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
     const std::uint32_t quiet = (u >> 16) | 0x40u;
-    bits = std::uint16_t((u & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
+    return std::uint16_t((u & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
   }
-  operator float() const { return std::bit_cast<float>(std::uint32_t(bits) << 16); }
 };
 
 template <class T>

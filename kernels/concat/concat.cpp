@@ -26,7 +26,7 @@ void deliver_run(const T* from, std::size_t n, T* to, bool adds) {
     return;
   }
 #pragma omp simd
-  for (std::size_t i = 0; i < n; ++i) to[i] = T(float(to[i]) + float(from[i]));
+  for (std::size_t i = 0; i < n; ++i) to[i] = float(to[i]) + float(from[i]);
 }
 
 template <class T>

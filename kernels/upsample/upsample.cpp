@@ -39,7 +39,7 @@ void backward(const UpsampleDims& d, const T* dy, T* dx) {
       for (std::size_t k = 0; k < c; ++k) {
         const float sum =
             (float(upper[k]) + float(upper[k + c])) + (float(lower[k]) + float(lower[k + c]));
-        out[k] = T(kAdd ? float(out[k]) + sum : sum);
+        out[k] = kAdd ? float(out[k]) + sum : sum;
       }
     }
 }
