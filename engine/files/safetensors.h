@@ -91,6 +91,7 @@ struct SafetensorsTensor {
   std::vector<std::int64_t> shape;
   const void* data = nullptr;
   std::string_view dtype = "F32";
+  std::uint64_t bytes() const;
 };
 
 /// What lies before the data: length field and JSON, padded with spaces to a multiple of 8. Tensors

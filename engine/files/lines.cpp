@@ -1,0 +1,59 @@
+#include <fcntl.h>
+#include <nlohmann/json.hpp>
+
+#include "engine/files/new_file.h"
+
+namespace haze::engine {
+namespace {
+constexpr std::uint64_t kMaxMetrics = std::uint64_t(1) << 32;
+constexpr std::size_t kMaxRow = 1 << 16;
+}  // namespace
+
+LineWriter::LineWriter(FileSystem& fs, std::string path) : fs_(fs), path_(std::move(path)) {
+  fd_ = uninterrupted([&] { return fs_.open(path_, O_CREAT | O_APPEND | O_WRONLY); });
+  if (fd_ < 0) throw RunError(failure("open", path_, fd_));
+}
+
+LineWriter::~LineWriter() { fs_.close(fd_); }
+
+void LineWriter::append(std::string_view line) {
+  const std::string row = std::string(line) + '\n';
+  const auto done = uninterrupted([&] { return fs_.append(fd_, row.data(), row.size()); });
+  if (done < 0) throw RunError(failure("append to", path_, done));
+  // A disk that filled up inside a row: the rest could only land after another writer's row.
+  if (std::size_t(done) != row.size()) throw RunError(failure("append to", path_, -ENOSPC));
+}
+
+std::size_t filter_lines(FileSystem& fs, const std::string& path,
+                         const std::function<bool(std::string_view)>& keep) {
+  const int fd = uninterrupted([&] { return fs.open(path, O_RDONLY | O_NONBLOCK); });
+  if (fd == -ENOENT) return 0;
+  if (fd >= 0) fs.close(fd);
+  const std::string all = read_file(fs, path, kMaxMetrics);
+  std::string kept;
+  std::size_t dropped = 0;
+  for (std::size_t at = 0; at < all.size();) {
+    const auto end = all.find('\n', at);
+    const std::string_view line(all.data() + at,
+                                (end == std::string::npos ? all.size() : end) - at);
+    if (end != std::string::npos && keep(line))
+      kept.append(line) += '\n';
+    else
+      ++dropped;
+    at += line.size() + 1;
+  }
+  if (dropped > 0) write_file_atomically(fs, path, kept);
+  return dropped;
+}
+
+std::size_t drop_metrics_after(FileSystem& fs, const std::string& path, std::uint64_t step) {
+  return filter_lines(fs, path, [step](std::string_view line) {
+    if (line.size() > kMaxRow) return false;
+    const auto row = nlohmann::json::parse(line.begin(), line.end(), nullptr, false);
+    if (!row.is_object()) return false;
+    const auto at = row.find("step");
+    return at != row.end() && at->is_number_unsigned() && at->get<std::uint64_t>() <= step;
+  });
+}
+
+}  // namespace haze::engine

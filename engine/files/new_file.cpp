@@ -1,0 +1,153 @@
+#include "engine/files/new_file.h"
+
+#include <algorithm>
+#include <cstring>
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace haze::engine {
+namespace {
+
+constexpr std::uint64_t kBlock = 4u << 20;
+
+std::string name_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  return slash == std::string::npos ? path : path.substr(slash + 1);
+}
+
+/// .NAME.tmp.<digits>
+bool is_temporary(const std::string& name) {
+  const auto at = name.rfind(".tmp.");
+  return name.size() > 1 && name[0] == '.' && at != std::string::npos && at > 1 &&
+         at + 5 < name.size() && name.find_first_not_of("0123456789", at + 5) == std::string::npos;
+}
+
+}  // namespace
+
+std::string directory_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+std::string failure(const char* what, const std::string& path, std::int64_t result) {
+  return cat("cannot ", what, ' ', path, ": ", std::strerror(int(-result)));
+}
+
+NewFile::NewFile(FileSystem& fs, std::string path) : fs_(fs), path_(std::move(path)) {
+  temporary_ = cat(directory_of(path_), "/.", name_of(path_), ".tmp.", ::getpid());
+  const auto create = [&] {
+    return uninterrupted(
+        [&] { return fs_.open(temporary_, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW); });
+  };
+  fd_ = create();
+  if (fd_ == -EEXIST) {  // left by an earlier process with this id, or by this one
+    fs_.unlink(temporary_);
+    fd_ = create();
+  }
+  if (fd_ < 0) throw RunError(failure("create", path_, fd_));
+}
+
+NewFile::~NewFile() {
+  if (fd_ >= 0) fs_.close(fd_);
+  if (!named_) fs_.unlink(temporary_);
+}
+
+void NewFile::reserve(std::uint64_t bytes) {
+  if (bytes == 0) return;
+  const int r = uninterrupted([&] { return fs_.allocate(fd_, bytes); });
+  if (r < 0 && r != -EOPNOTSUPP && r != -ENOSYS)
+    throw RunError(cat(failure("reserve space for", path_, r), "; ", bytes, " bytes are needed"));
+}
+
+void NewFile::write(const void* from, std::uint64_t bytes, std::uint64_t offset) {
+  const char* p = static_cast<const char*>(from);
+  while (bytes > 0) {
+    const std::int64_t done = uninterrupted(
+        [&] { return fs_.pwrite(fd_, p, std::size_t(std::min(bytes, kBlock)), offset); });
+    if (done <= 0) throw RunError(failure("write", path_, done < 0 ? done : -EIO));
+    p += done;
+    offset += std::uint64_t(done);
+    bytes -= std::uint64_t(done);
+  }
+}
+
+void NewFile::finish() {
+  // A failed fsync is never repeated on this descriptor: the second one would report success for
+  // pages that were dropped. After a failed close the descriptor is gone all the same.
+  const int synced = fs_.fsync(fd_);
+  const int closed = fs_.close(fd_);
+  fd_ = -1;
+  if (synced < 0) throw NotDurableError(failure("make durable", path_, synced));
+  if (closed < 0) throw NotDurableError(failure("close", path_, closed));
+}
+
+bool NewFile::publish(bool replace) {
+  HAZE_CHECK(fd_ < 0, "publish before finish: ", path_);
+  const int r = uninterrupted([&] { return fs_.rename(temporary_, path_, replace); });
+  if (r == -EEXIST && !replace) return false;
+  if (r < 0) throw RunError(failure("name", path_, r));
+  named_ = true;
+  const int synced = fs_.fsync_dir(directory_of(path_));
+  if (synced < 0) throw RunError(failure("make durable the name", path_, synced));
+  return true;
+}
+
+void write_file_atomically(FileSystem& fs, const std::string& path, std::string_view bytes) {
+  NewFile file(fs, path);
+  file.reserve(bytes.size());
+  file.write(bytes.data(), bytes.size(), 0);
+  file.finish();
+  file.publish(true);
+}
+
+std::string read_file(FileSystem& fs, const std::string& path, std::uint64_t max_bytes) {
+  // O_NONBLOCK: opening a FIFO must not wait for its writer; it means nothing for regular files.
+  const int fd = uninterrupted([&] { return fs.open(path, O_RDONLY | O_NONBLOCK); });
+  if (fd < 0) throw InputError(failure("open", path, fd));
+  FileStatus status;
+  std::int64_t r = fs.status(fd, status);
+  std::string bytes, fault;
+  if (r >= 0 && !status.regular) fault = cat(path, ": not a regular file");
+  if (r >= 0 && fault.empty() && status.size > max_bytes)
+    fault = cat(path, ": ", status.size, " bytes; at most ", max_bytes, " are read");
+  if (r >= 0 && fault.empty()) {
+    bytes.resize(std::size_t(status.size));
+    for (std::size_t at = 0; at < bytes.size(); at += std::size_t(r)) {
+      r = uninterrupted([&] { return fs.pread(fd, bytes.data() + at, bytes.size() - at, at); });
+      if (r == 0) fault = cat(path, ": became shorter while it was read");
+      if (r <= 0) break;
+    }
+  }
+  fs.close(fd);
+  if (r < 0) throw InputError(failure("read", path, r));
+  if (!fault.empty()) throw InputError(fault);
+  return bytes;
+}
+
+void make_directories(FileSystem& fs, const std::string& path) {
+  for (std::size_t at = 0; at != std::string::npos;) {
+    at = path.find('/', at + 1);
+    const std::string part = path.substr(0, at);
+    const int r = fs.make_dir(part);
+    // EROFS and EACCES are said of directories that exist, too: only the last part must succeed.
+    if (r < 0 && r != -EEXIST && at == std::string::npos)
+      throw RunError(failure("make the directory", part, r));
+    if (r < 0) continue;
+    const int synced = fs.fsync_dir(directory_of(part));
+    if (synced < 0) throw RunError(failure("make durable the directory", part, synced));
+  }
+  std::vector<std::string> names;
+  if (const int r = fs.list(path, names); r < 0)
+    throw RunError(failure("use the directory", path, r));
+}
+
+std::vector<std::string> remove_temporaries(FileSystem& fs, const std::string& directory) {
+  std::vector<std::string> names, removed;
+  fs.list(directory, names);
+  std::sort(names.begin(), names.end());
+  for (const auto& name : names)
+    if (is_temporary(name) && fs.unlink(directory + "/" + name) >= 0) removed.push_back(name);
+  return removed;
+}
+
+}  // namespace haze::engine
