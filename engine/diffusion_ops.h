@@ -22,10 +22,16 @@ struct NoiseTables {
   int steps() const { return int(sqrt_alpha_bar.size()); }
 };
 
+/// How long an uploaded tensor lives: within one step (arena memory), or across steps (memory of
+/// its own, because the arena can only be consolidated when nothing in it is live).
+enum class Lifetime : std::uint8_t { step, run };
 /// Host values as a tensor on the device.
-Tensor to_device(Context& context, Shape shape, std::span<const float> values);
-Tensor to_device(Context& context, Shape shape, std::span<const std::int32_t> values);
-Tensor to_device(Context& context, Shape shape, std::span<const std::uint8_t> values);
+Tensor to_device(Context& context, Shape shape, std::span<const float> values,
+                 Lifetime lifetime = Lifetime::step);
+Tensor to_device(Context& context, Shape shape, std::span<const std::int32_t> values,
+                 Lifetime lifetime = Lifetime::step);
+Tensor to_device(Context& context, Shape shape, std::span<const std::uint8_t> values,
+                 Lifetime lifetime = Lifetime::step);
 
 /// x_t = sqrt(alpha_bar_t)·x0 + sqrt(1 - alpha_bar_t)·eps (Ho et al. 2020, eq. 4) from x0 [N,...]
 /// f32 and t [N] i32, in the type of the activations.

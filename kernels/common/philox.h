@@ -51,16 +51,20 @@ inline float uniform_f32(std::uint32_t bits) {
   return std::fma(float(bits), 0x1p-32f, 0x1p-33f);
 }
 
-/// Standard normals of elements 4*block .. 4*block+3 of `item`: Box-Muller on two pairs.
+/// Two standard normals from two draws of 32 bits: Box-Muller.
+inline void normal_pair(std::uint32_t radius_bits, std::uint32_t angle_bits, float* a, float* b) {
+  const float radius = std::sqrt(-2.0f * log_unit_f32(uniform_f32(radius_bits)));
+  float s, c;
+  sincos_turn_f32(uniform_f32(angle_bits), &s, &c);
+  *a = radius * c;
+  *b = radius * s;
+}
+
+/// Standard normals of elements 4*block .. 4*block+3 of `item`.
 inline void normal4(const RandomKey& key, std::uint32_t item, std::uint32_t block, float out[4]) {
   const Random4 r = random4(key, item, block);
-  for (int pair = 0; pair < 2; ++pair) {
-    const float radius = std::sqrt(-2.0f * log_unit_f32(uniform_f32(r.v[2 * pair])));
-    float s, c;
-    sincos_turn_f32(uniform_f32(r.v[2 * pair + 1]), &s, &c);
-    out[2 * pair] = radius * c;
-    out[2 * pair + 1] = radius * s;
-  }
+  normal_pair(r.v[0], r.v[1], &out[0], &out[1]);
+  normal_pair(r.v[2], r.v[3], &out[2], &out[3]);
 }
 
 /// Uniform integer in [0, n): the high half of bits·n.

@@ -1,0 +1,70 @@
+#include "engine/adam.h"
+
+#include <cmath>
+
+#include "kernels/adam/adam.h"
+
+namespace haze::engine {
+namespace {
+
+kernels::AdamStep coefficients(const AdamOptions& o, std::uint32_t step) {
+  const double k = double(step) + 1;
+  kernels::AdamStep c;
+  c.beta1 = float(o.beta1);
+  c.one_minus_beta1 = float(1 - o.beta1);
+  c.beta2 = float(o.beta2);
+  c.one_minus_beta2 = float(1 - o.beta2);
+  c.step_size = float(o.learning_rate / (1 - std::pow(o.beta1, k)));
+  c.inv_sqrt_bias2 = float(1 / std::sqrt(1 - std::pow(o.beta2, k)));
+  c.eps = float(o.eps);
+  c.weight_factor = float(1 - o.learning_rate * o.weight_decay);
+  c.clip = float(o.grad_clip);
+  c.one_minus_decay = float(1 - o.ema_decay);
+  return c;
+}
+
+void check(const AdamOptions& o) {
+  HAZE_CHECK(std::isfinite(o.learning_rate), "learning_rate ", o.learning_rate);
+  HAZE_CHECK(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1, "beta1 ", o.beta1,
+             ", beta2 ", o.beta2, "; both in [0,1)");
+  HAZE_CHECK(float(o.eps) > 0, "eps ", o.eps, "; a weight without gradient would divide by it");
+  HAZE_CHECK(o.ema_decay >= 0 && o.ema_decay <= 1, "ema_decay ", o.ema_decay);
+}
+
+}  // namespace
+
+Tensor gradient_norm(Context& context, const Parameters& parameters) {
+  HAZE_CHECK(parameters.gradients, "the parameters are not allocated for training");
+  const std::size_t n = parameters.flat_size();
+  Tensor norm{Shape{1}, DType::f32, context.arena.allocate(sizeof(float))};
+  const auto scratch = context.arena.allocate(kernels::global_norm_scratch_bytes(n));
+  std::visit(
+      [&](auto s) {
+        kernels::global_norm(s, n, parameters.gradients.f32(), scratch.get(), norm.f32());
+      },
+      context.stream);
+  return norm;
+}
+
+Tensor adam_step(Context& context, Parameters& parameters, const AdamOptions& options,
+                 std::uint32_t step) {
+  HAZE_CHECK(parameters.gradients && parameters.adam_m && parameters.adam_v,
+             "the parameters are not allocated for training");
+  check(options);
+  parameters.finish_gradients();
+  const Tensor norm = gradient_norm(context, parameters);
+  const kernels::AdamBuffers buffers{
+      parameters.weights.f32(), parameters.gradients.f32(),
+      parameters.adam_m.f32(),  parameters.adam_v.f32(),
+      parameters.ema.f32(),     static_cast<bf16*>(parameters.weights_bf16.raw())};
+  std::visit(
+      [&](auto s) {
+        kernels::adam_step(s, parameters.flat_size(), coefficients(options, step), buffers,
+                           norm.f32());
+      },
+      context.stream);
+  parameters.begin_gradients();
+  return norm;
+}
+
+}  // namespace haze::engine

@@ -1,0 +1,142 @@
+#include "engine/diffusion_ops.h"
+
+#include "engine/random.h"
+#include "kernels/add/add.h"
+#include "kernels/normal_fill/normal_fill.h"
+#include "kernels/q_sample/q_sample.h"
+
+namespace haze::engine {
+namespace {
+
+Tensor empty(Context& context, Shape shape, DType type) {
+  Tensor t{shape, type, nullptr};
+  t.storage = context.arena.allocate(t.bytes());
+  return t;
+}
+
+template <class T>
+Tensor upload(Context& context, Shape shape, std::span<const T> values, Lifetime lifetime) {
+  HAZE_CHECK(shape.size() == values.size(), shape.str(), " holds ", shape.size(), " values, got ",
+             values.size());
+  Tensor t{shape, dtype_of<T>, nullptr};
+  std::visit(
+      [&](auto s) {
+        if (lifetime == Lifetime::step)
+          t.storage = context.arena.allocate(t.bytes());
+        else
+          t.storage = {kernels::allocate(s, t.bytes()), [s](void* p) { kernels::release(s, p); }};
+        kernels::copy_in(s, t.raw(), values.data(), t.bytes());
+      },
+      context.stream);
+  return t;
+}
+
+kernels::ItemDims items(Shape shape) {
+  HAZE_CHECK(shape.rank() >= 2 && shape.size() > 0, "[N,...] expected, got ", shape.str());
+  return {shape[0], int(shape.size() / std::size_t(shape[0]))};
+}
+
+kernels::Noise kernel_noise(const Noise& noise, Shape shape) {
+  HAZE_CHECK(!noise.given || noise.given.shape == shape, "noise is ", noise.given.shape.str(),
+             ", the values are ", shape.str());
+  return {noise.given.f32(), noise.key, noise.first_item};
+}
+
+kernels::NoiseSchedule kernel_schedule(const NoiseTables& tables) {
+  HAZE_CHECK(
+      tables.steps() > 0 && tables.sqrt_one_minus_alpha_bar.shape == tables.sqrt_alpha_bar.shape,
+      "tables are ", tables.sqrt_alpha_bar.shape.str(), " and ",
+      tables.sqrt_one_minus_alpha_bar.shape.str());
+  return {tables.sqrt_alpha_bar.f32(), tables.sqrt_one_minus_alpha_bar.f32(), tables.steps()};
+}
+
+}  // namespace
+
+Tensor to_device(Context& context, Shape shape, std::span<const float> values, Lifetime lifetime) {
+  return upload(context, shape, values, lifetime);
+}
+Tensor to_device(Context& context, Shape shape, std::span<const std::int32_t> values,
+                 Lifetime lifetime) {
+  return upload(context, shape, values, lifetime);
+}
+Tensor to_device(Context& context, Shape shape, std::span<const std::uint8_t> values,
+                 Lifetime lifetime) {
+  return upload(context, shape, values, lifetime);
+}
+
+Tensor q_sample(Context& context, const Tensor& x0, const Tensor& t, const NoiseTables& tables,
+                const Noise& noise) {
+  const auto d = items(x0.shape);
+  HAZE_CHECK(t.shape == Shape({d.n}), "x0 is ", x0.shape.str(), ", t is ", t.shape.str());
+  const Tensor x_t = empty(context, x0.shape, context.activations);
+  std::visit(
+      [&](auto s) {
+        kernels::q_sample(s, d, x0.f32(), t.i32(), kernel_schedule(tables),
+                          kernel_noise(noise, x0.shape), x_t.act());
+      },
+      context.stream);
+  return x_t;
+}
+
+Noise training_noise(const ImageNoising& o) {
+  return {{}, {o.seed, streams::kNoise, o.step}, o.first_item};
+}
+
+NoisedImages q_sample_images(Context& context, const Tensor& images, const Tensor& index,
+                             const NoiseTables& tables, const ImageNoising& o) {
+  const Shape& all = images.shape;
+  HAZE_CHECK(all.rank() == 4 && images.dtype == DType::u8 && index.shape.rank() == 1, "images are ",
+             all.str(), ' ', name_of(images.dtype), ", index is ", index.shape.str());
+  const kernels::ImageDims d{index.shape[0], all[1], all[2], all[3], all[0]};
+  const kernels::ImageDraws draws{{o.seed, streams::kTimestep, o.step},
+                                  {o.seed, streams::kNoise, o.step},
+                                  {o.seed, streams::kFlip, o.step},
+                                  o.first_item,
+                                  o.flip,
+                                  o.zero_to_one};
+  const NoisedImages out{empty(context, {d.n, d.h, d.w, d.c}, context.activations),
+                         empty(context, {d.n}, DType::i32)};
+  std::visit(
+      [&](auto s) {
+        kernels::q_sample_images(s, d, static_cast<const std::uint8_t*>(images.raw()), index.i32(),
+                                 kernel_schedule(tables), draws, out.t.i32(), out.x_t.act());
+      },
+      context.stream);
+  return out;
+}
+
+Tensor sampler_step(Context& context, const SamplerStep& step, const Tensor& x, const Tensor& eps,
+                    const Noise& z) {
+  const auto d = items(x.shape);
+  HAZE_CHECK(eps.shape == x.shape && eps.dtype == context.activations, "x is ", x.shape.str(),
+             ", eps is ", eps.shape.str(), ' ', name_of(eps.dtype));
+  const bool same = context.activations == DType::f32;
+  const Tensor next = same ? x : empty(context, x.shape, context.activations);
+  std::visit(
+      [&](auto s) {
+        kernels::sampler_step(s, d, step, x.f32(), eps.in(), kernel_noise(z, x.shape), x.f32(),
+                              same ? kernels::Act{} : next.act());
+      },
+      context.stream);
+  return next;
+}
+
+Tensor normal_noise(Context& context, Shape shape, RandomKey key, std::uint32_t first_item) {
+  const Tensor x = empty(context, shape, DType::f32);
+  std::visit([&](auto s) { kernels::normal_fill(s, items(shape), key, first_item, x.f32()); },
+             context.stream);
+  return x;
+}
+
+Tensor to_activations(Context& context, const Tensor& x) {
+  if (x.dtype == context.activations) return x;
+  const Tensor y = empty(context, x.shape, context.activations);
+  std::visit(
+      [&](auto s) {
+        kernels::deliver(s, x.size(), x.in(), {y.raw(), y.dtype, kernels::Write::overwrite});
+      },
+      context.stream);
+  return y;
+}
+
+}  // namespace haze::engine

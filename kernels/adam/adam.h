@@ -1,0 +1,49 @@
+// adam.h — contract of the optimiser's two passes over a network's flat buffers: the global norm of
+// the gradient, and the update.
+#pragma once
+#include <cstddef>
+
+#include "kernels/common/dtype.h"
+
+namespace haze::kernels {
+
+/// Sums of squares are taken over chunks of this many elements and added in order, whatever the
+/// number of threads or blocks.
+constexpr std::size_t kNormChunk = std::size_t{1} << 16;
+constexpr std::size_t global_norm_scratch_bytes(std::size_t n) {
+  return (n + kNormChunk - 1) / kNormChunk * sizeof(double);
+}
+
+/// norm[0] = sqrt(sum of g[i]² over i < n), summed in double. Overwrites norm and scratch.
+template <class S>
+void global_norm(S stream, std::size_t n, const float* g, void* scratch, float* norm);
+
+/// Coefficients of one update, each rounded once from double.
+struct AdamStep {
+  float beta1, one_minus_beta1, beta2, one_minus_beta2;
+  float step_size;       // learning_rate / (1 - beta1^k), k = 1, 2, ...
+  float inv_sqrt_bias2;  // 1 / sqrt(1 - beta2^k)
+  float eps;
+  float weight_factor;    // 1 - learning_rate·weight_decay
+  float clip;             // largest norm; <= 0: no clipping
+  float one_minus_decay;  // of the EMA
+};
+
+/// All [n] and distinct. ema and w_bf16 may be null.
+struct AdamBuffers {
+  float* w;
+  const float* g;
+  float *m, *v, *ema;
+  bf16* w_bf16;
+};
+
+/// One pass (Kingma & Ba 2014, arXiv 1412.6980; decay as in Loshchilov & Hutter 2017, 1711.05101):
+///   g' = g·min(1, clip / (norm[0] + 1e-6))
+///   m = beta1·m + (1-beta1)·g'      v = beta2·v + (1-beta2)·g'²
+///   w = weight_factor·w - step_size·m / (sqrt(v)·inv_sqrt_bias2 + eps)
+///   ema = ema + (1-decay)·(w - ema)      w_bf16 = w
+/// Overwrites w, m, v, ema, w_bf16. norm is read only if clip > 0. A NaN norm makes NaN weights.
+template <class S>
+void adam_step(S stream, std::size_t n, const AdamStep& c, const AdamBuffers& b, const float* norm);
+
+}  // namespace haze::kernels

@@ -1,0 +1,165 @@
+// adam_test.cpp — the optimiser against PyTorch's own lines in double; gradient norm; EMA; bf16
+// copy.
+#include "engine/adam.h"
+
+#include "kernels/adam/adam.h"
+#include "kernels/adam/reference.h"
+#include "tests/support/tape.h"
+
+namespace haze {
+namespace {
+namespace ref = kernels::reference;
+using engine::AdamOptions;
+using engine::Parameters;
+using engine::Tensor;
+
+std::vector<double> host(const Tensor& t) {
+  engine::Context context{CpuStream{}};
+  return test::values(engine::Tape(context), t);
+}
+void set(const Tensor& t, const std::vector<double>& v) {
+  ASSERT_EQ(t.size(), v.size());
+  std::copy(v.begin(), v.end(), t.f32());
+}
+
+/// Three parameters that nothing divides: padding lies between them.
+void allocate(Parameters& p, DType type = DType::f32, bool training = true, bool ema = true) {
+  p.add(
+      {.name = "a", .shape = {37, 3}, .init = engine::Init::normal, .bound = 1, .is_weight = true});
+  p.add({.name = "b", .shape = {5}, .init = engine::Init::ones});
+  p.add({.name = "c", .shape = {2, 3, 3, 7}, .init = engine::Init::uniform, .bound = 0.1f});
+  p.allocate(CpuStream{}, 42, training, ema, type);
+}
+
+/// Leaves gradients as backward() would: written ranges, padding zero.
+std::vector<double> write_gradients(Parameters& p, unsigned seed, double size) {
+  for (std::uint32_t i = 0; i < p.count(); ++i) {
+    const Tensor range = p.range_of(p.gradients, {i});
+    set(range, test::normal(range.size(), seed + i, 0, size));
+    p.mark_written({i});
+  }
+  return host(p.gradients);
+}
+
+void follow_pytorch(const AdamOptions& o, const char* why) {
+  Parameters p;
+  allocate(p);
+  engine::Context context{CpuStream{}};
+  ref::AdamW<double> torch{o.learning_rate, o.beta1, o.beta2, o.eps, o.weight_decay};
+  auto w = host(p.weights), ema = w;
+  for (std::uint32_t step = 0; step < 20; ++step) {
+    auto g = write_gradients(p, 100 + 10 * step, step % 3 ? 0.3 : 1e-3);
+    const Tensor norm = engine::adam_step(context, p, o, step);
+    const double want_norm =
+        ref::AdamW<double>::clip_grad_norm(g, o.grad_clip > 0 ? o.grad_clip : 1e30);
+    torch.update(w, g);
+    for (std::size_t i = 0; i < w.size(); ++i)
+      ema[i] = o.ema_decay * ema[i] + (1 - o.ema_decay) * w[i];
+    test::expect_close(host(norm), std::vector{want_norm}, 1e-7, 0, why);
+  }
+  // Per step about six roundings of an update of size lr and one of w: 20·(6·lr + |w|)·2^-24.
+  const double lr = o.learning_rate;
+  test::expect_close(host(p.weights), w, 20 * 0x1p-24, 20 * 6 * 0x1p-24 * lr + 1e-9 * lr, why);
+  test::expect_close(host(p.ema), ema, 20 * 0x1p-24, 20 * 6 * 0x1p-24 * lr + 1e-9 * lr, why);
+  // A moment of size up to 1 rounds three times in each step.
+  test::expect_close(host(p.adam_m), torch.exp_avg, 60 * 0x1p-24, 60 * 0x1p-24 * 0.1, why);
+  test::expect_close(host(p.adam_v), torch.exp_avg_sq, 60 * 0x1p-24, 1e-20, why);
+}
+
+TEST(Adam, FollowsPyTorchForTwentySteps) {
+  follow_pytorch({.learning_rate = 2e-4}, "defaults");
+  follow_pytorch({.learning_rate = 2e-4, .grad_clip = 1, .ema_decay = 0.9999}, "DDPM's settings");
+  follow_pytorch({.learning_rate = 0.1,
+                  .beta1 = 0.5,
+                  .beta2 = 0.9,
+                  .eps = 1e-3,
+                  .weight_decay = 0.3,
+                  .grad_clip = 1e3,
+                  .ema_decay = 0.5},
+                 "weight decay, a clip that does not bind");
+}
+
+TEST(Adam, PaddingStaysZeroAndUnreachedParametersGetZeroGradient) {
+  Parameters p;
+  allocate(p, DType::bf16);
+  engine::Context context{CpuStream{}};
+  write_gradients(p, 1, 1);
+  engine::adam_step(context, p, {}, 0);
+  EXPECT_FALSE(p.gradient_written({0}));  // open for the next step
+  const auto before = host(p.range_of(p.weights, {1}));
+  set(p.range_of(p.gradients, {0}), test::normal(111, 3));
+  p.mark_written({0});
+  engine::adam_step(context, p, {.learning_rate = 0.01, .beta1 = 0}, 1);
+  // b was not reached: with beta1 = 0 its update is that of a zero gradient, none.
+  EXPECT_EQ(host(p.range_of(p.weights, {1})), before);
+  std::vector<bool> used(p.flat_size());
+  for (const auto& q : p.all())
+    std::fill_n(used.begin() + std::ptrdiff_t(q.offset), q.size(), true);
+  for (const Tensor& flat : {p.weights, p.adam_m, p.adam_v, p.ema, p.weights_bf16}) {
+    const auto values = host(flat);
+    for (std::size_t i = 0; i < values.size(); ++i) ASSERT_TRUE(used[i] || values[i] == 0) << i;
+  }
+}
+
+TEST(Adam, KeepsTheBf16CopyAndEveryCombinationOfBuffersAgrees) {
+  std::vector<double> weights;
+  for (const bool ema : {false, true})
+    for (const DType type : {DType::f32, DType::bf16}) {
+      Parameters p;
+      allocate(p, type, true, ema);
+      engine::Context context{CpuStream{}, type};
+      write_gradients(p, 1, 1);
+      engine::adam_step(context, p, {.ema_decay = 0.9}, 0);
+      const auto w = host(p.weights);
+      if (weights.empty()) weights = w;
+      EXPECT_EQ(w, weights);
+      if (type != DType::bf16) continue;
+      const auto half = host(p.weights_bf16);
+      for (std::size_t i = 0; i < w.size(); ++i)
+        ASSERT_EQ(half[i], double(float(bf16(float(w[i]))))) << i;
+    }
+}
+
+TEST(Adam, NanGradientIsNotHiddenByClipping) {
+  Parameters p;
+  allocate(p);
+  engine::Context context{CpuStream{}};
+  write_gradients(p, 1, 1);
+  p.gradients.f32()[0] = NAN;
+  const Tensor norm = engine::adam_step(context, p, {.grad_clip = 1}, 0);
+  EXPECT_TRUE(std::isnan(host(norm)[0]));
+  EXPECT_TRUE(std::isnan(host(p.weights)[1]));
+}
+
+TEST(Adam, RefusesBadOptionsAndParametersWithoutGradients) {
+  engine::Context context{CpuStream{}};
+  Parameters trained, frozen;
+  allocate(trained);
+  allocate(frozen, DType::f32, false);
+  test::expect_check([&] { engine::adam_step(context, frozen, {}, 0); },
+                     "not allocated for training");
+  test::expect_check([&] { engine::adam_step(context, trained, {.beta1 = 1}, 0); }, "beta1 1");
+  test::expect_check([&] { engine::adam_step(context, trained, {.eps = 0}, 0); }, "eps 0");
+  test::expect_check([&] { engine::adam_step(context, trained, {.ema_decay = 1.5}, 0); }, "1.5");
+  test::expect_check([&] { engine::adam_step(context, trained, {.learning_rate = NAN}, 0); },
+                     "nan");
+}
+
+TEST(GlobalNorm, OverSeveralChunksWithAnOutlierAndWithoutOverflow) {
+  const std::size_t n = 2 * kernels::kNormChunk + 77;
+  auto g = test::normal(n, 3);
+  g[0] = 1e19, g[n - 1] = -1e19;  // squares overflow f32
+  const std::vector<float> values(g.begin(), g.end());
+  double want = 0;
+  for (const float v : values) want += double(v) * v;
+  std::vector<double> scratch(kernels::global_norm_scratch_bytes(n) / sizeof(double));
+  float norm = 0;
+  kernels::global_norm(CpuStream{}, n, values.data(), scratch.data(), &norm);
+  test::expect_close(std::vector{norm}, std::vector{std::sqrt(want)}, 1e-7, 0, "outlier");
+  std::vector<float> ones(n, 1.0f);
+  kernels::global_norm(CpuStream{}, n, ones.data(), scratch.data(), &norm);
+  test::expect_close(std::vector{norm}, std::vector{std::sqrt(double(n))}, 1e-7, 0, "every chunk");
+}
+
+}  // namespace
+}  // namespace haze
