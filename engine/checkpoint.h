@@ -85,7 +85,7 @@ class CheckpointWriter {
  private:
   void remove_old(std::vector<std::string>& messages);
   FileSystem& fs_;
-  std::string directory_;
+  std::string run_;
   CheckpointOptions options_;
   std::set<std::uint64_t> verified_, pinned_;
 };
