@@ -48,20 +48,20 @@ struct DiffusionConfig {
   ScheduleKind schedule = ScheduleKind::linear;
   double beta_start = 1e-4, beta_end = 0.02;  // linear; sigmoid: the range it is scaled to
   Variance variance = Variance::beta;
-  bool clip_x0 = false;         // clip the predicted x0 to the data's range while sampling
-  bool noise_at_t0 = false;     // labml adds noise in the last step too
+  bool clip_x0 = false;      // clip the predicted x0 to the data's range while sampling
+  bool noise_at_t0 = false;  // labml adds noise in the last step too
 };
 
 struct TrainConfig {
   int batch_size = 64;
   int steps = 1000;
-  float learning_rate = 2e-4f;
+  double learning_rate = 2e-4;
   int warmup_steps = 0;
-  float grad_clip = 0;      // largest global norm of the gradient; 0: no clipping
-  int accumulate = 1;       // micro-batches per step; batch_size is the whole batch
-  double ema_decay = 0;     // 0: no EMA
+  double grad_clip = 0;  // largest global norm of the gradient; 0: no clipping
+  int accumulate = 1;    // micro-batches per step; batch_size is the whole batch
+  double ema_decay = 0;  // 0: no EMA
   double adam_beta1 = 0.9, adam_beta2 = 0.999, adam_eps = 1e-8, weight_decay = 0;
-  bool flip = false;        // random horizontal flips
+  bool flip = false;  // random horizontal flips
   int checkpoint_every = 1000, keep_checkpoints = 3, sample_every = 1000, log_every = 50;
 };
 

@@ -13,8 +13,8 @@ Schedule make_schedule(const DiffusionConfig& config) {
   if (T < 1) throw InputError(cat("diffusion.steps: ", T, "; at least 1"));
   const double lo = config.beta_start, hi = config.beta_end;
   if (config.schedule != ScheduleKind::cosine && !(lo > 0 && lo <= hi && hi < 1))
-    throw InputError(cat("diffusion.beta_start, beta_end: ", lo, ", ", hi,
-                         "; 0 < beta_start <= beta_end < 1"));
+    throw InputError(
+        cat("diffusion.beta_start, beta_end: ", lo, ", ", hi, "; 0 < beta_start <= beta_end < 1"));
   const auto along = [&](int t) { return T == 1 ? 0.0 : double(t) / (T - 1); };
   const auto cosine_bar = [&](double t) {
     const double c = std::cos((t / T + 0.008) / 1.008 * std::numbers::pi / 2);
@@ -25,9 +25,15 @@ Schedule make_schedule(const DiffusionConfig& config) {
   for (int t = 0; t < T; ++t) {
     double beta = 0;
     switch (config.schedule) {
-      case ScheduleKind::linear: beta = lo + (hi - lo) * along(t); break;
-      case ScheduleKind::cosine: beta = std::min(1 - cosine_bar(t + 1) / cosine_bar(t), 0.999); break;
-      case ScheduleKind::sigmoid: beta = lo + (hi - lo) / (1 + std::exp(6 - 12 * along(t))); break;
+      case ScheduleKind::linear:
+        beta = lo + (hi - lo) * along(t);
+        break;
+      case ScheduleKind::cosine:
+        beta = std::min(1 - cosine_bar(t + 1) / cosine_bar(t), 0.999);
+        break;
+      case ScheduleKind::sigmoid:
+        beta = lo + (hi - lo) / (1 + std::exp(6 - 12 * along(t)));
+        break;
     }
     bar *= 1 - beta;
     s.beta.push_back(beta);

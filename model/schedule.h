@@ -15,8 +15,8 @@ struct Schedule {
 };
 
 /// linear: beta_start .. beta_end evenly (DDPM). cosine: Nichol & Dhariwal 2021, eq. 17, s = 0.008,
-/// beta capped at 0.999. sigmoid: beta = sigmoid(-6 .. 6) scaled to [beta_start, beta_end] (GeoDiff;
-/// diffusers' "sigmoid"). Throws InputError on a range that is not 0 < beta < 1.
+/// beta capped at 0.999. sigmoid: beta = sigmoid(-6 .. 6) scaled to [beta_start, beta_end]
+/// (GeoDiff; diffusers' "sigmoid"). Throws InputError on a range that is not 0 < beta < 1.
 Schedule make_schedule(const DiffusionConfig& config);
 
 }  // namespace haze::model

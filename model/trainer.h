@@ -1,8 +1,9 @@
 // trainer.h — one training step: noise the batch, predict, take the gradient, update.
 #pragma once
-#include <optional>
+#include <functional>
 #include <span>
 
+#include "engine/diffusion_ops.h"
 #include "model/network.h"
 #include "model/schedule.h"
 
@@ -18,15 +19,15 @@ struct ImageBatch {
 
 /// A batch with everything given, as recorded by another framework. Haze's layout.
 struct GivenBatch {
-  std::span<const float> x0, noise;   // [N,H,W,C]
-  std::span<const std::int32_t> t;    // [N]
+  std::span<const float> x0, noise;  // [N,H,W,C]
+  std::span<const std::int32_t> t;   // [N]
   int n, height, width, channels;
 };
 
 struct StepResult {
   float loss;       // before the update; mean over the batch
   float grad_norm;  // global norm before clipping
-  float learning_rate;
+  double learning_rate;
 };
 
 class Trainer {
@@ -35,6 +36,7 @@ class Trainer {
   Trainer(engine::Context& context, Network& network, const DiffusionConfig& diffusion,
           const TrainConfig& train, std::uint64_t seed);
 
+  /// Throws InputError for a batch that is smaller than train.accumulate.
   /// Does training step number `step` (0-based; what is drawn is a function of seed and step).
   /// Loss and norm are f32 reads of the device: the only synchronisation.
   StepResult step(std::uint32_t step, const ImageBatch& batch);
@@ -43,16 +45,21 @@ class Trainer {
   float loss_and_gradients(const GivenBatch& batch);
 
   /// Learning rate of a step: linear warm-up over warmup_steps, then constant.
-  float learning_rate(std::uint32_t step) const;
+  double learning_rate(std::uint32_t step) const;
 
  private:
-  struct MicroBatch;
+  struct Noised;
+  /// Makes images [first, first + n) of the batch ready for the network.
+  using Prepare = std::function<Noised(int first, int n)>;
+  float gradients(std::uint32_t step, int batch, const Prepare& prepare);
+  StepResult update(std::uint32_t step, float loss);
+  Prepare given(const GivenBatch& batch);
   engine::Context& context_;
   Network& network_;
   DiffusionConfig diffusion_;
   TrainConfig train_;
   std::uint64_t seed_;
-  engine::Tensor sqrt_alpha_bar_, sqrt_one_minus_alpha_bar_;  // [T] f32 on the device
+  engine::NoiseTables tables_;
 };
 
 }  // namespace haze::model

@@ -20,9 +20,9 @@ using StateDict = std::map<std::string, HostTensor>;
 StateDict to_state_dict(const engine::Parameters& parameters, const engine::Tensor& flat,
                         bool only_written = false);
 
-/// Fills the flat buffer from a state dict. Every parameter must be there with its shape and nothing
-/// else: throws InputError that lists all missing, extra and misshapen tensors. Accepts diffusers'
-/// legacy attention names (query, key, value, proj_attn).
+/// Fills the flat buffer from a state dict. Every parameter must be there with its shape and
+/// nothing else: throws InputError that lists all missing, extra and misshapen tensors. Accepts
+/// diffusers' legacy attention names (query, key, value, proj_attn).
 void from_state_dict(engine::Parameters& parameters, const engine::Tensor& flat,
                      const StateDict& state);
 

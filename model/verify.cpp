@@ -1,0 +1,287 @@
+#include "model/verify.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "engine/diffusion_ops.h"
+#include "model/sampler.h"
+#include "model/trainer.h"
+
+namespace haze::model {
+namespace {
+
+constexpr double kAbsolute = 1e-4, kGradient = 1e-3, kGradientFloor = 1e-6;
+constexpr double kTrained = 1e-2, kTrainedRms = 1e-5;
+constexpr double kAny = std::numeric_limits<double>::infinity();
+
+std::string shape_text(const std::vector<std::int64_t>& shape) {
+  std::string text = "[";
+  for (std::size_t i = 0; i < shape.size(); ++i) text += cat(i ? "," : "", shape[i]);
+  return text + "]";
+}
+
+const HostTensor& tensor(const StateDict& record, const std::string& name) {
+  const auto found = record.find(name);
+  if (found == record.end()) throw InputError(cat("record: it has no tensor ", name));
+  std::int64_t n = 1;
+  for (const std::int64_t e : found->second.shape) n *= e;
+  if (std::int64_t(found->second.values.size()) != n)
+    throw InputError(cat("record: ", name, " has ", found->second.values.size(), " values for ",
+                         shape_text(found->second.shape)));
+  return found->second;
+}
+
+/// The images of a record: `leading` axes, then [B,C,H,W], equal for all of `names`.
+struct Images {
+  int leading = 1, n = 0, c = 0, h = 0, w = 0;
+  std::size_t size() const {
+    return std::size_t(n) * std::size_t(c) * std::size_t(h) * std::size_t(w);
+  }
+  /// Block k of a tensor's leading axis, as [N,H,W,C].
+  std::vector<float> block(const HostTensor& t, int k) const {
+    const auto from = t.values.begin() + std::ptrdiff_t(std::size_t(k) * size());
+    return nchw_to_nhwc(std::vector<float>(from, from + std::ptrdiff_t(size())), n, c, h, w);
+  }
+};
+
+Images images_of(const StateDict& record, const std::string& name, bool leading,
+                 const UNetConfig& config) {
+  const auto& shape = tensor(record, name).shape;
+  if (shape.size() != (leading ? 5 : 4))
+    throw InputError(cat("record: ", name, ' ', shape_text(shape), "; [", leading ? "S," : "",
+                         "B,C,H,W] expected"));
+  for (const std::int64_t e : shape)
+    if (e < 1 || e > 1 << 20) throw InputError(cat("record: ", name, ' ', shape_text(shape)));
+  const std::size_t at = leading ? 1 : 0;
+  const Images images{leading ? int(shape[0]) : 1, int(shape[at]), int(shape[at + 1]),
+                      int(shape[at + 2]), int(shape[at + 3])};
+  if (images.c != config.image_channels)
+    throw InputError(cat("record: ", name, ' ', shape_text(shape), "; the network has ",
+                         config.image_channels, " image channels"));
+  check_image_size(config, images.h, images.w);
+  return images;
+}
+
+void require_shape(const StateDict& record, const std::string& name,
+                   const std::vector<std::int64_t>& shape) {
+  if (const HostTensor& t = tensor(record, name); t.shape != shape)
+    throw InputError(
+        cat("record: ", name, ' ', shape_text(t.shape), "; ", shape_text(shape), " expected"));
+}
+
+std::vector<std::int32_t> times_of(const HostTensor& t, std::size_t first, std::size_t n, int T) {
+  std::vector<std::int32_t> times;
+  for (std::size_t i = first; i < first + n; ++i) {
+    const float v = t.values[i];
+    if (!(v >= 0 && v < float(T)) || v != std::floor(v))
+      throw InputError(cat("record: t holds ", v, "; whole numbers from 0 to ", T - 1));
+    times.push_back(std::int32_t(v));
+  }
+  return times;
+}
+
+Comparison compare(const std::string& name, const HostTensor& got, const HostTensor& want,
+                   double tolerance, double rms_tolerance = kAny) {
+  Comparison c{.name = name, .tolerance = tolerance, .rms_tolerance = rms_tolerance};
+  if (got.shape != want.shape)
+    throw InputError(cat("record: ", name, ' ', shape_text(want.shape), "; the network computes ",
+                         shape_text(got.shape)));
+  double squares = 0;
+  bool finite = true;
+  for (std::size_t i = 0; i < got.values.size(); ++i) {
+    const double d = std::abs(double(got.values[i]) - double(want.values[i]));
+    finite = finite && std::isfinite(d);
+    c.max_difference = std::max(c.max_difference, d);
+    c.largest = std::max(c.largest, std::abs(double(want.values[i])));
+    squares += d * d;
+  }
+  c.rms_difference = std::sqrt(squares / double(std::max<std::size_t>(got.values.size(), 1)));
+  if (!finite) c.max_difference = c.rms_difference = NAN;
+  c.ok = finite && c.max_difference <= tolerance && c.rms_difference <= rms_tolerance;
+  return c;
+}
+
+double largest(const HostTensor& t) {
+  double most = 0;
+  for (const float v : t.values) most = std::max(most, std::abs(double(v)));
+  return most;
+}
+
+/// One verification: what its four kinds share.
+struct Job {
+  engine::Context& context;
+  const UNetConfig& config;
+  const DiffusionConfig& diffusion;
+  Network& network;
+  const StateDict& record;
+  Verification& result;
+
+  void add(const std::string& name, HostTensor got, double tolerance) {
+    result.comparisons.push_back(compare(name, got, tensor(record, name), tolerance));
+    result.computed[name] = std::move(got);
+  }
+  HostTensor as_images(const Images& i, const std::vector<float>& nhwc) const {
+    return {{i.n, i.c, i.h, i.w}, nhwc_to_nchw(nhwc, i.n, i.c, i.h, i.w)};
+  }
+
+  void forward() {
+    const Images images = images_of(record, "x", false, config);
+    require_shape(record, "t", {images.n});
+    const auto x = images.block(tensor(record, "x"), 0);
+    const auto t = times_of(tensor(record, "t"), 0, std::size_t(images.n), 1 << 24);
+    engine::Tape tape(context, false);
+    const engine::Shape shape{images.n, images.h, images.w, images.c};
+    const auto in = engine::to_activations(context, tape.from_host(shape, x));
+    const auto times = engine::to_device(context, {images.n}, std::span<const std::int32_t>(t));
+    const engine::Var eps = network.forward(tape, tape.leaf(in), times, nullptr);
+    add("eps", as_images(images, tape.to_host(tape.value(eps))), kAbsolute);
+  }
+
+  /// Calls f(batch) for block k of a grad or train record.
+  template <class F>
+  auto with_batch(const Images& images, int k, F f) {
+    const auto x0 = images.block(tensor(record, "x0"), k);
+    const auto noise = images.block(tensor(record, "noise"), k);
+    const auto t = times_of(tensor(record, "t"), std::size_t(k) * std::size_t(images.n),
+                            std::size_t(images.n), diffusion.steps);
+    return f(GivenBatch{x0, noise, t, images.n, images.h, images.w, images.c});
+  }
+
+  void grad() {
+    const Images images = images_of(record, "x0", false, config);
+    require_shape(record, "noise", tensor(record, "x0").shape);
+    require_shape(record, "t", {images.n});
+    Trainer trainer(context, network, diffusion, {}, 0);
+    const float loss =
+        with_batch(images, 0, [&](const GivenBatch& b) { return trainer.loss_and_gradients(b); });
+    add("loss", {{1}, {loss}}, kAbsolute);
+    auto& parameters = network.parameters();
+    StateDict gradients;
+    for (auto& [name, g] : to_state_dict(parameters, parameters.gradients, true))
+      gradients["grad." + name] = std::move(g);
+    double most = 0;
+    for (const auto& [name, t] : record)
+      if (name.starts_with("grad.")) most = std::max(most, largest(t));
+    for (const auto& [name, t] : record) {
+      if (!name.starts_with("grad.")) continue;
+      const auto got = gradients.find(name);
+      if (got == gradients.end())
+        throw InputError(cat("record: ", name, "; the network has no such gradient"));
+      add(name, got->second, std::max(kGradient * largest(t), kGradientFloor * most));
+      gradients.erase(got);
+    }
+    if (!gradients.empty())
+      throw InputError(
+          cat("record: it has no ", gradients.begin()->first, ", which the network computes"));
+  }
+
+  void sample() {
+    const Images images = images_of(record, "x_T", false, config);
+    const Images noise = images_of(record, "z", true, config);
+    auto shape = tensor(record, "x_T").shape;
+    require_shape(record, "x_0", shape);
+    shape.insert(shape.begin(), noise.leading);
+    require_shape(record, "z", shape);
+    SampleOptions options{.steps = noise.leading, .batch = images.n};
+    options.x_T = images.block(tensor(record, "x_T"), 0);
+    for (int k = 0; k < noise.leading; ++k) {
+      const auto z = noise.block(tensor(record, "z"), k);
+      options.z.insert(options.z.end(), z.begin(), z.end());
+    }
+    const auto x =
+        model::sample(context, network, diffusion, images.n, images.h, images.w, images.c, options);
+    add("x_0", as_images(images, x), kAbsolute);
+  }
+
+  void train(const StateDict* expected) {
+    const Images images = images_of(record, "x0", true, config);
+    require_shape(record, "noise", tensor(record, "x0").shape);
+    require_shape(record, "t", {images.leading, images.n});
+    const TrainConfig options{.learning_rate = 1e-3};
+    Trainer trainer(context, network, diffusion, options, 0);
+    HostTensor losses{{images.leading}, {}};
+    for (int k = 0; k < images.leading; ++k)
+      losses.values.push_back(with_batch(
+          images, k, [&](const GivenBatch& b) { return trainer.step(std::uint32_t(k), b).loss; }));
+    add("loss", std::move(losses), kAbsolute);
+    StateDict after = to_state_dict(network.parameters(), network.parameters().weights);
+    if (expected) {
+      for (const auto& [name, got] : after) {
+        const auto want = expected->find(name);
+        if (want == expected->end())
+          throw InputError(cat("expected weights: they have no tensor ", name));
+        result.comparisons.push_back(
+            compare(name, got, want->second, kTrained * largest(want->second), kTrainedRms));
+      }
+    }
+    result.computed.merge(after);
+  }
+};
+
+}  // namespace
+
+double Comparison::relative() const { return max_difference == 0 ? 0 : max_difference / largest; }
+
+bool Verification::ok() const {
+  return !comparisons.empty() &&
+         std::ranges::all_of(comparisons, [](const Comparison& c) { return c.ok; });
+}
+
+const char* name_of(RecordKind kind) {
+  switch (kind) {
+    case RecordKind::forward:
+      return "forward";
+    case RecordKind::grad:
+      return "grad";
+    case RecordKind::sample:
+      return "sample";
+    case RecordKind::train:
+      break;
+  }
+  return "train";
+}
+
+RecordKind kind_of(const StateDict& record) {
+  const auto has = [&](const char* name) { return record.contains(name); };
+  if (has("x") && has("t") && has("eps")) return RecordKind::forward;
+  if (has("x_T") && has("z") && has("x_0")) return RecordKind::sample;
+  if (has("x0") && has("t") && has("noise") && has("loss"))
+    return std::ranges::any_of(record, [](const auto& e) { return e.first.starts_with("grad."); })
+               ? RecordKind::grad
+               : RecordKind::train;
+  throw InputError(
+      "record: not recognised; its tensors must be (x, t, eps), (x0, t, noise, loss, grad.*), "
+      "(x_T, z, x_0) or (x0, t, noise, loss)");
+}
+
+Verification verify(engine::Context& context, UNetConfig config, const DiffusionConfig& diffusion,
+                    const StateDict& weights, const StateDict& record, const StateDict* expected) {
+  Verification result{.kind = kind_of(record)};
+  if (expected && result.kind != RecordKind::train)
+    throw InputError(cat("expected weights: a ", name_of(result.kind),
+                         " record has none; they go with a train record"));
+  config.dropout = 0;
+  const auto network = make_network(config);
+  const bool trains = result.kind == RecordKind::grad || result.kind == RecordKind::train;
+  network->parameters().allocate(context.stream, 0, trains, false, context.activations);
+  from_state_dict(network->parameters(), network->parameters().weights, weights);
+  Job job{context, config, diffusion, *network, record, result};
+  switch (result.kind) {
+    case RecordKind::forward:
+      job.forward();
+      break;
+    case RecordKind::grad:
+      job.grad();
+      break;
+    case RecordKind::sample:
+      job.sample();
+      break;
+    case RecordKind::train:
+      job.train(expected);
+      break;
+  }
+  return result;
+}
+
+}  // namespace haze::model
