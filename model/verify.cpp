@@ -183,7 +183,9 @@ struct Job {
     require_shape(record, "x_0", shape);
     shape.insert(shape.begin(), noise.leading);
     require_shape(record, "z", shape);
-    SampleOptions options{.steps = noise.leading, .batch = images.n};
+    SampleOptions options;
+    options.steps = noise.leading;
+    options.batch = images.n;
     options.x_T = images.block(tensor(record, "x_T"), 0);
     for (int k = 0; k < noise.leading; ++k) {
       const auto z = noise.block(tensor(record, "z"), k);
@@ -257,7 +259,8 @@ RecordKind kind_of(const StateDict& record) {
 
 Verification verify(engine::Context& context, UNetConfig config, const DiffusionConfig& diffusion,
                     const StateDict& weights, const StateDict& record, const StateDict* expected) {
-  Verification result{.kind = kind_of(record)};
+  Verification result;
+  result.kind = kind_of(record);
   if (expected && result.kind != RecordKind::train)
     throw InputError(cat("expected weights: a ", name_of(result.kind),
                          " record has none; they go with a train record"));
