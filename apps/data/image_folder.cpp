@@ -1,0 +1,126 @@
+// image_folder.cpp — a folder of pictures: listed in an order that does not depend on the file
+// system, decoded in parallel, bad files reported in that order.
+#include <algorithm>
+#include <filesystem>
+#include <map>
+
+#include "apps/data/image_list.h"
+#include "apps/data/input_file.h"
+#include "apps/data/loaders.h"
+#include "apps/image/jpeg.h"
+#include "apps/image/resize.h"
+#include "kernels/common/check.h"
+
+namespace haze::apps {
+namespace {
+
+constexpr int kChunk = 256;      // files between two looks at what went wrong
+constexpr int kMostListed = 10;  // left-out files named in the notes
+
+struct Size {
+  int height, width;
+};
+
+/// The first folder of the path, or nothing for a file that lies beside the folders.
+std::string class_of(const std::string& path) {
+  const auto slash = path.find('/');
+  return slash == path.npos ? std::string() : path.substr(0, slash);
+}
+
+/// One file at its final size. `asked`: none for the stored size.
+Image load_image(const ImageList& list, const std::string& path, const std::optional<Size>& asked,
+                 int channels) {
+  const std::string file = resolve_below(list.root, path), name = printable(list.root + '/' + path);
+  Image image = with_channels(decode_image(read_file(file, kMostFileBytes, false), name), channels);
+  if (!asked) return image;
+  if (image.height < asked->height || image.width < asked->width)
+    throw InputError(cat(name, ": ", image.width, "x", image.height, " pixels; at least ",
+                         asked->width, "x", asked->height, " are needed, images are not enlarged"));
+  Image resized{asked->height, asked->width, channels, {}};
+  resized.pixels.resize(std::size_t(asked->height) * asked->width * channels);
+  resize_and_crop(image.pixels.data(), image.height, image.width, channels, resized.pixels.data(),
+                  asked->height, asked->width);
+  return resized;
+}
+
+/// Labels from the folders of the files that were kept; none if files lie outside of folders.
+void set_classes(const std::vector<std::string>& kept, Dataset& set) {
+  std::map<std::string, int> classes;
+  std::size_t outside = 0;
+  for (const std::string& path : kept) {
+    const std::string name = class_of(path);
+    if (name.empty()) ++outside;
+    classes.emplace(name, 0);
+  }
+  if (outside > 0) {
+    if (outside < kept.size())
+      set.notes.push_back(cat(outside, " images lie outside of sub-folders: no classes"));
+    return;
+  }
+  for (auto& [name, index] : classes) {
+    index = int(set.class_names.size());
+    set.class_names.push_back(printable(name));
+  }
+  for (const std::string& path : kept) set.labels.push_back(classes.at(class_of(path)));
+}
+
+}  // namespace
+
+Dataset load_image_folder(const std::string& folder, const DatasetOptions& options) {
+  const ImageList list = list_images(folder);
+  Dataset set;
+  set.channels = options.channels.value_or(3);
+  std::optional<Size> asked;
+  if (options.height) asked = {*options.height, *options.width};
+  if (list.others > 0)
+    set.notes.push_back(
+        cat(list.others, " files are not named .png, .jpg or .jpeg and were left out"));
+
+  std::vector<std::string> kept;
+  for (std::size_t begin = 0; begin < list.paths.size(); begin += kChunk) {
+    const int n = int(std::min<std::size_t>(kChunk, list.paths.size() - begin));
+    std::vector<Image> images(n);
+    std::vector<std::string> errors(n);
+#pragma omp parallel for schedule(dynamic)
+    for (int i = 0; i < n; ++i) {
+      try {
+        images[i] = load_image(list, list.paths[begin + i], asked, set.channels);
+      } catch (const std::exception& e) {  // none may leave a parallel region
+        errors[i] = e.what();
+      }
+    }
+    for (int i = 0; i < n; ++i) {
+      const std::string& path = list.paths[begin + i];
+      const Image& image = images[i];
+      if (errors[i].empty() && set.count > 0 &&
+          (image.height != set.height || image.width != set.width))
+        errors[i] = cat(printable(list.root + '/' + path), ": ", image.width, "x", image.height,
+                        " pixels, the images before have ", set.width, "x", set.height,
+                        "; ask for a size to have all made equal");
+      if (errors[i].empty()) {
+        if (set.count++ == 0) {
+          set.height = image.height;
+          set.width = image.width;
+          set.images.reserve(image.pixels.size() * list.paths.size());
+        }
+        set.images.insert(set.images.end(), image.pixels.begin(), image.pixels.end());
+        kept.push_back(path);
+        continue;
+      }
+      if (!options.skip_bad) throw InputError(errors[i]);
+      if (++set.skipped > options.max_skipped)
+        throw InputError(cat(errors[i], "; ", options.max_skipped,
+                             " bad files were already left out, no more are allowed"));
+      if (set.skipped <= kMostListed) set.notes.push_back("left out: " + errors[i]);
+    }
+  }
+  if (set.count == 0)
+    throw InputError(cat(printable(list.root), ": all ", set.skipped,
+                         " images are bad; at least one is needed"));
+  if (set.skipped > kMostListed)
+    set.notes.push_back(cat("left out: ", set.skipped - kMostListed, " more"));
+  set_classes(kept, set);
+  return set;
+}
+
+}  // namespace haze::apps

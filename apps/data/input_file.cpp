@@ -1,0 +1,115 @@
+#include "apps/data/input_file.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kernels/common/check.h"
+
+namespace haze::apps {
+namespace {
+
+/// Length of the UTF-8 sequence at the start of `s` (RFC 3629), 0 if there is none.
+std::size_t utf8_length(std::string_view s) {
+  const auto byte = [&](std::size_t i) { return i < s.size() ? std::uint8_t(s[i]) : 0u; };
+  const auto tail = [&](std::size_t i) { return (byte(i) & 0xC0) == 0x80; };
+  const unsigned b = byte(0);
+  if (b < 0x80) return 1;
+  if (b >= 0xC2 && b <= 0xDF) return tail(1) ? 2 : 0;
+  if (b >= 0xE0 && b <= 0xEF) {
+    const bool overlong = b == 0xE0 && byte(1) < 0xA0, surrogate = b == 0xED && byte(1) > 0x9F;
+    return tail(1) && tail(2) && !overlong && !surrogate ? 3 : 0;
+  }
+  if (b >= 0xF0 && b <= 0xF4) {
+    const bool overlong = b == 0xF0 && byte(1) < 0x90, beyond = b == 0xF4 && byte(1) > 0x8F;
+    return tail(1) && tail(2) && tail(3) && !overlong && !beyond ? 4 : 0;
+  }
+  return 0;
+}
+
+bool is_utf8(std::string_view s) {
+  while (!s.empty()) {
+    const std::size_t length = utf8_length(s);
+    if (length == 0) return false;
+    s.remove_prefix(length);
+  }
+  return true;
+}
+
+}  // namespace
+
+std::string printable(std::string_view text) {
+  const bool utf8 = is_utf8(text);
+  const auto control = [](unsigned b) { return b < 0x20 || b == 0x7F; };
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const unsigned b = std::uint8_t(text[i]);
+    const unsigned next = i + 1 < text.size() ? std::uint8_t(text[i + 1]) : 0;
+    const bool c1 = b == 0xC2 && next < 0xA0;  // U+0080..U+009F are control characters too
+    if (!control(b) && (b < 0x80 || (utf8 && !c1))) {
+      out += char(b);
+      continue;
+    }
+    const char* digits = "0123456789abcdef";
+    for (const unsigned e : {b, next}) {
+      ((out += "\\x") += digits[e >> 4]) += digits[e & 15];
+      if (!(utf8 && c1)) break;
+    }
+    if (utf8 && c1) ++i;
+  }
+  return out;
+}
+
+std::optional<std::uint64_t> product_within(std::initializer_list<std::uint64_t> factors,
+                                            std::uint64_t limit) {
+  std::uint64_t product = 1;
+  for (const std::uint64_t f : factors)
+    if (__builtin_mul_overflow(product, f, &product) || product > limit) return std::nullopt;
+  return product;
+}
+
+InputFile::InputFile(const std::string& path, std::uint64_t limit, bool follow_link)
+    : name_(printable(path)) {
+  // O_NONBLOCK: opening a pipe must not wait for a writer.
+  const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | (follow_link ? 0 : O_NOFOLLOW);
+  fd_ = path.find('\0') == path.npos ? ::open(path.c_str(), flags) : (errno = EINVAL, -1);
+  if (fd_ < 0)
+    throw InputError(cat(name_, ": ", std::strerror(errno), "; a readable file is needed"));
+  struct stat info {};
+  const char* wrong = nullptr;
+  if (::fstat(fd_, &info) != 0 || !S_ISREG(info.st_mode))
+    wrong = ": not a regular file; folders, devices and pipes are not read";
+  size_ = std::uint64_t(std::max<off_t>(info.st_size, 0));
+  if (wrong || size_ > limit) {
+    ::close(fd_);
+    if (wrong) throw InputError(name_ + wrong);
+    throw InputError(cat(name_, ": ", size_, " bytes; at most ", limit, " are allowed"));
+  }
+}
+
+InputFile::~InputFile() { ::close(fd_); }
+
+void InputFile::read_at(std::uint64_t offset, std::span<std::uint8_t> out) const {
+  while (!out.empty()) {
+    const ssize_t got = ::pread(fd_, out.data(), out.size(), off_t(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw InputError(cat(name_, ": ", std::strerror(errno), " at byte ", offset));
+    if (got == 0)
+      throw InputError(cat(name_, ": ends at byte ", offset, "; ", out.size(), " more are needed"));
+    offset += std::uint64_t(got);
+    out = out.subspan(std::size_t(got));
+  }
+}
+
+std::vector<std::uint8_t> read_file(const std::string& path, std::uint64_t limit,
+                                    bool follow_link) {
+  const InputFile file(path, limit, follow_link);
+  std::vector<std::uint8_t> bytes(file.size());
+  file.read_at(0, bytes);
+  return bytes;
+}
+
+}  // namespace haze::apps
