@@ -26,7 +26,8 @@ Tensor Tape::from_host(Shape shape, std::span<const float> values) const {
 }
 
 std::vector<float> Tape::to_host(const Tensor& t) const {
-  HAZE_CHECK(t.dtype == DType::f32 || t.dtype == DType::bf16, name_of(t.dtype), " is not a real type");
+  HAZE_CHECK(t.dtype == DType::f32 || t.dtype == DType::bf16, name_of(t.dtype),
+             " is not a real type");
   std::vector<float> values(t.size());
   if (t.dtype == DType::f32) {
     run([&](auto s) { kernels::copy_out(s, values.data(), t.raw(), t.bytes()); });
@@ -60,14 +61,15 @@ Var Tape::parameter(Parameters& parameters, ParamId id) {
 
 Var Tape::joint_parameter(Parameters& parameters, const std::vector<ParamId>& parts) {
   const bool trains = recording_ && parameters.gradients;
-  nodes_.push_back({"parameter", parameters.joint_value(parts), {}, nullptr, trains, &parameters,
-                    parts});
+  nodes_.push_back(
+      {"parameter", parameters.joint_value(parts), {}, nullptr, trains, &parameters, parts});
   return {std::uint32_t(nodes_.size() - 1)};
 }
 
 Var Tape::record(const char* op, Tensor value, std::initializer_list<Var> inputs, Backward rule) {
   const bool needs = std::ranges::any_of(inputs, [&](Var v) { return needs_grad(v); });
-  nodes_.push_back({op, std::move(value), {}, needs ? std::move(rule) : nullptr, needs, nullptr, {}});
+  nodes_.push_back(
+      {op, std::move(value), {}, needs ? std::move(rule) : nullptr, needs, nullptr, {}});
   return {std::uint32_t(nodes_.size() - 1)};
 }
 
@@ -75,13 +77,23 @@ kernels::Grad Tape::parameter_grad(Node& node) {
   Parameters& p = *node.parameters;
   const Tensor range = p.joint_range(p.gradients, node.parts);
   const bool first = !p.gradient_written(node.parts.front());
-  for (const ParamId part : node.parts) p.mark_written(part);
+  for (const ParamId part : node.parts) {
+    HAZE_CHECK(p.gradient_written(part) == !first, "of parameters used jointly '", p[part].name,
+               "' was also used alone");
+    p.mark_written(part);
+  }
   return {range.raw(), DType::f32, first ? kernels::Write::overwrite : kernels::Write::add};
+}
+
+Tape::Node& Tape::before_its_rule(Var v) {
+  Node& n = nodes_[v.id];
+  HAZE_CHECK(!n.passed, "backward has already passed '", n.op, "' (", v.id, ")");
+  return n;
 }
 
 kernels::Grad Tape::grad_of(Var v) {
   if (!needs_grad(v)) return {};
-  Node& n = nodes_[v.id];
+  Node& n = before_its_rule(v);
   if (n.parameters) return parameter_grad(n);
   if (!n.grad) {
     n.grad = empty(n.value.shape, n.value.dtype);
@@ -97,7 +109,7 @@ kernels::Grad Tape::grad_of(Var v) {
 
 void Tape::accumulate(Var v, const Tensor& gradient) {
   if (!needs_grad(v)) return;
-  Node& n = nodes_[v.id];
+  Node& n = before_its_rule(v);
   HAZE_CHECK(gradient.size() == n.value.size(), "gradient ", gradient.shape.str(), " for '", n.op,
              "' of shape ", n.value.shape.str());
   if (!n.parameters && !n.grad && gradient.dtype == n.value.dtype) {
@@ -121,15 +133,17 @@ Tensor Tape::grad(Var v) const {
 
 void Tape::backward(Var loss, Tensor seed) {
   HAZE_CHECK(needs_grad(loss), "nothing upstream of '", node(loss).op, "' needs a gradient");
+  Node& last = before_its_rule(loss);
   if (!seed) {
     HAZE_CHECK(value(loss).size() == 1, "a loss is one number, got ", value(loss).shape.str());
     seed = from_host(value(loss).shape, std::vector<float>{1.0f});
   }
-  nodes_[loss.id].grad = std::move(seed);
+  last.grad = std::move(seed);
   for (std::size_t i = std::size_t(loss.id) + 1; i-- > 0;) {
     if (!nodes_[i].rule) continue;
     const Backward rule = std::move(nodes_[i].rule);
     nodes_[i].rule = nullptr;
+    nodes_[i].passed = true;
     if (i != loss.id) nodes_[i].value.storage = nullptr;  // every reader of it lies above i
     const Tensor dy = std::move(nodes_[i].grad);
     nodes_[i].grad = {};  // consumed once: kept, it would count again

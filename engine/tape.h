@@ -56,7 +56,8 @@ class Tape {
 
   /// Runs the rules from `loss` down, with d(loss)/d(loss) = `seed` (ones when empty). Gradients of
   /// leaves add up; those of intermediate values are freed as soon as their rule has run, and so
-  /// are the values and what the rules captured: a tape runs backward once.
+  /// are the values and what the rules captured: a tape runs backward once, and asking again
+  /// throws.
   void backward(Var loss, Tensor seed = {});
 
   const Tensor& value(Var v) const;
@@ -98,8 +99,10 @@ class Tape {
     bool needs_grad = false;
     Parameters* parameters = nullptr;  // set for weights: gradients go to the flat buffer
     std::vector<ParamId> parts;
+    bool passed = false;  // its rule has run: a gradient that arrived now would be lost
   };
   const Node& node(Var v) const;
+  Node& before_its_rule(Var v);
   kernels::Grad parameter_grad(Node& node);
 
   Context& context_;
