@@ -23,7 +23,7 @@ void update(std::size_t n, const AdamStep& coefficients, const AdamBuffers& b, f
     b.v[i] = v;
     b.w[i] = w;
     if constexpr (kEma) b.ema[i] += c.one_minus_decay * (w - b.ema[i]);
-    if constexpr (kHalf) b.w_bf16[i] = bf16(w);
+    if constexpr (kHalf) b.w_bf16[i] = w;
   }
 }
 

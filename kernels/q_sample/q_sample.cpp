@@ -21,7 +21,7 @@ void noise_values(const ItemDims& d, const float* x0, const std::int32_t* t,
     const float* in = x0 + std::size_t(item) * d.elements + first;
     T* out = x_t + std::size_t(item) * d.elements + first;
 #pragma omp simd
-    for (int i = 0; i < count; ++i) out[i] = T(a * in[i] + b * eps[i]);
+    for (int i = 0; i < count; ++i) out[i] = a * in[i] + b * eps[i];
   });
 }
 
@@ -45,7 +45,7 @@ void noise_image(const ImageDims& d, const std::uint8_t* image, float a, float b
     T* out = x_t + first;
 #pragma omp simd
     for (int i = 0; i < count; ++i)
-      out[i] = T(a * ((gain * float(in[i]) - offset) / 255.0f) + b * eps[i]);
+      out[i] = a * ((gain * float(in[i]) - offset) / 255.0f) + b * eps[i];
   }
 }
 

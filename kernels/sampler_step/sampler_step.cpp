@@ -30,7 +30,7 @@ void step(const ItemDims& d, const SamplerStep& c, const float* x, const T* eps,
     std::copy_n(out, count, x_prev + at);
     if (!x_act) return;
 #pragma omp simd
-    for (int i = 0; i < count; ++i) x_act[at + i] = T(out[i]);
+    for (int i = 0; i < count; ++i) x_act[at + i] = out[i];
   });
 }
 
