@@ -11,7 +11,8 @@ namespace haze::apps {
 namespace {
 
 constexpr std::uint64_t kMostBytes = std::uint64_t{2} << 30;
-constexpr std::uint32_t kMostSide = 16384;
+constexpr std::uint64_t kHeaderRoom = 64;
+constexpr std::uint32_t kMostSide = 16384, kMostImages = 10'000'000;
 
 /// The file under its original name, plain or else with .gz.
 std::string find_file(const std::filesystem::path& folder, const std::string& name) {
@@ -28,7 +29,7 @@ std::string find_file(const std::filesystem::path& folder, const std::string& na
 
 Idx read_idx(const std::string& path, int rank) {
   HAZE_CHECK(rank >= 1 && rank <= 4, "rank ", rank);
-  ByteSource source(path, kMostBytes);
+  ByteSource source(path, kMostBytes + kHeaderRoom);
   std::array<std::uint8_t, 4> magic;
   source.read(magic);
   if (magic[0] != 0 || magic[1] != 0 || magic[2] != 8 || magic[3] != rank)
@@ -66,9 +67,10 @@ Dataset load_mnist(const std::string& folder, bool test) {
   if (labels.dims[0] != images.dims[0])
     throw InputError(cat(printable(label_file), ": ", labels.dims[0], " labels; ", images.dims[0],
                          " are needed, one for each image"));
-  if (images.dims[1] > kMostSide || images.dims[2] > kMostSide)
-    throw InputError(cat(printable(image_file), ": images of ", images.dims[1], "x", images.dims[2],
-                         "; sides up to ", kMostSide, " are allowed"));
+  if (images.dims[0] > kMostImages || images.dims[1] > kMostSide || images.dims[2] > kMostSide)
+    throw InputError(cat(printable(image_file), ": ", images.dims[0], " images of ", images.dims[1],
+                         "x", images.dims[2], "; at most ", kMostImages, " with sides up to ",
+                         kMostSide, " are allowed"));
   const auto worst = std::max_element(labels.data.begin(), labels.data.end());
   if (*worst > 9)
     throw InputError(cat(printable(label_file), ": label ", int(*worst), " at index ",
