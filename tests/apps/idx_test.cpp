@@ -86,9 +86,8 @@ TEST(Idx, RefusesEveryTruncationAndEveryAddition) {
   }
 }
 
-// Each byte of a gz matters, apart from hints: time stamp (4-7), level (8), system (9), bit 0 of the
-// flags (3), and the bits that fill up the last byte of the stream.
-// 9).
+// Each byte of a gz matters, apart from hints: time stamp (4-7), level (8), system (9), bit 0 of
+// the flags (3), and the bits that fill up the last byte of the stream. 9).
 TEST(Idx, RefusesEveryDamagedByteOfAGz) {
   const DataFolder folder;
   const Bytes whole = gz(idx({2, 3, 4}, counting(24)));
