@@ -1,0 +1,140 @@
+// files_test.cpp — files that are there whole or not at all, lines that are torn at most at the
+// end, and the run's metrics cut to a checkpoint.
+#include "tests/support/files.h"
+
+#include <fstream>
+#include <sys/stat.h>
+
+#include "tests/support/crash_states.h"
+
+namespace haze::engine {
+namespace {
+using test::Fault;
+using test::MemoryFileSystem;
+
+TEST(Files, AtomicWriteIsOldOrNewWhateverFails) {
+  const std::string before(300, 'o'), after(500, 'n');
+  for (const int error : {EIO, ENOSPC, EDQUOT, EROFS, ESTALE})
+    for (std::size_t k = 0; k < 12; ++k) {
+      MemoryFileSystem fs;
+      fs.add("config.json", before);
+      std::string failed;
+      fs.fault = [&](const std::string& call, std::size_t number, const std::string&) {
+        if (number == k) failed = call;
+        return Fault{.error = number == k ? error : 0, .at_most = 99};
+      };
+      bool written = true;
+      try {
+        write_file_atomically(fs, "config.json", after);
+      } catch (const RunError& e) {
+        EXPECT_THAT(std::string(e.what()), testing::HasSubstr("config.json: "));
+        written = false;
+      }
+      const bool named = written || failed == "fsync_dir";
+      EXPECT_EQ(fs.bytes("config.json"), named ? after : before) << failed;
+      EXPECT_EQ(fs.names.size(), 1u) << failed;
+      EXPECT_EQ(fs.open_files(), 0u) << failed;
+    }
+}
+
+TEST(Files, AtomicWriteIsOldOrNewAfterAPowerCut) {
+  MemoryFileSystem fs;
+  write_file_atomically(fs, "/a", "one");
+  fs.log.push_back({.kind = test::FileOperation::saved, .offset = 1});
+  write_file_atomically(fs, "/a", "two, which is longer");
+  fs.log.push_back({.kind = test::FileOperation::saved, .offset = 2});
+  for (const auto order : {test::Names::ordered, test::Names::weak}) {
+    const auto states =
+        test::CrashStates::visit(fs.log, order, [](MemoryFileSystem& disk, std::uint64_t saved) {
+          const std::string found = disk.exists("/a") ? disk.bytes("/a") : "";
+          EXPECT_TRUE((found.empty() && saved == 0) || (found == "one" && saved <= 1) ||
+                      found == "two, which is longer")
+              << found;
+        });
+    EXPECT_GT(states, 10u);
+  }
+}
+
+TEST(Files, OnDisk) {
+  const test::TemporaryFolder folder;
+  const std::string path = folder / "a/b/c.txt";
+  make_directories(disk(), folder / "a/b");
+  make_directories(disk(), folder / "a/b");  // there already
+  write_file_atomically(disk(), path, "first");
+  write_file_atomically(disk(), path, "second");
+  write_file_atomically(disk(), folder / "empty", "");
+  EXPECT_EQ(read_file(disk(), path, 6), "second");
+  EXPECT_EQ(read_file(disk(), folder / "empty", 0), "");
+  test::expect_error<InputError>([&] { read_file(disk(), path, 5); },
+                                 "6 bytes; at most 5 are read");
+  test::expect_error<InputError>([&] { read_file(disk(), folder.path, 5); }, "not a regular file");
+  test::expect_error<InputError>([&] { read_file(disk(), folder / "no", 5); }, "No such file");
+  ASSERT_EQ(::mkfifo((folder / "fifo").c_str(), 0600), 0);  // must not wait for a writer
+  test::expect_error<InputError>([&] { read_file(disk(), folder / "fifo", 5); },
+                                 "not a regular file");
+  test::expect_error<InputError>([&] { SafetensorsReader(disk(), folder / "fifo"); },
+                                 "not a regular file");
+  test::expect_error<RunError>([&] { make_directories(disk(), path); }, "Not a directory");
+  test::expect_error<RunError>([&] { write_file_atomically(disk(), folder / "no/x", "y"); },
+                               "cannot create");
+  // What is there already is only replaced when asked to.
+  NewFile file(disk(), path);
+  file.write("third", 5, 0);
+  file.finish();
+  EXPECT_FALSE(file.publish(false));
+  EXPECT_EQ(read_file(disk(), path, 6), "second");
+  EXPECT_TRUE(file.publish(true));
+  EXPECT_EQ(read_file(disk(), path, 6), "third");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder / "a/b"), {}), 1);
+}
+
+TEST(Files, OnlyTemporariesAreRemoved) {
+  MemoryFileSystem fs;
+  for (const char* name : {".a.tmp.12", ".step-00000001.tmp.3", "a.tmp.12", ".a.tmp.", ".a.tmp.12x",
+                           ".tmp.1", "step-00000001.safetensors"})
+    fs.add(std::string("./") + name, "");
+  EXPECT_EQ(remove_temporaries(fs, "."),
+            (std::vector<std::string>{".a.tmp.12", ".step-00000001.tmp.3"}));
+  EXPECT_EQ(fs.names.size(), 5u);
+  EXPECT_TRUE(remove_temporaries(fs, "/absent").empty());
+}
+
+TEST(Files, LinesAreAppendedWhole) {
+  MemoryFileSystem fs;
+  std::vector<std::string> calls;
+  fs.fault = [&](const std::string& call, auto, auto&) { return calls.push_back(call), Fault{}; };
+  {
+    LineWriter rows(fs, "m");
+    rows.append("{\"step\":1}");
+    rows.append("{\"step\":2}");
+  }
+  EXPECT_THAT(calls, testing::ElementsAre("open", "append", "append", "close"));
+  LineWriter rows(fs, "m");
+  rows.append("{\"step\":3}");
+  EXPECT_EQ(fs.bytes("m"), "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n");
+  fs.fault = [](auto&, auto, auto&) { return Fault{.at_most = 4}; };
+  test::expect_error<RunError>([&] { rows.append("{\"step\":4}"); },
+                               "cannot append to m: No space left");
+}
+
+TEST(Files, MetricsAreCutToTheCheckpoint) {
+  const test::TemporaryFolder folder;
+  const std::string path = folder / "metrics.jsonl";
+  EXPECT_EQ(drop_metrics_after(disk(), path, 5), 0u);
+  const std::string good = "{\"step\":4,\"loss\":0.5}\n{\"loss\":null,\"step\":5}\n";
+  const auto cut = [&](const std::string& rest) {
+    std::ofstream(path) << good << rest;
+    const auto dropped = drop_metrics_after(disk(), path, 5);
+    EXPECT_EQ(read_file(disk(), path, 1000), good) << rest;
+    return dropped;
+  };
+  EXPECT_EQ(cut(""), 0u);
+  EXPECT_EQ(cut("{\"step\":6}\n{\"step\":7}\n"), 2u);
+  EXPECT_EQ(cut("{\"step\":6,\"lo"), 1u);  // torn
+  EXPECT_EQ(cut("{\"step\":5}"), 1u);      // its line break is missing: torn as well
+  EXPECT_EQ(cut("\n[5]\n{\"step\":-1}\n{\"step\":\"5\"}\n{\"step\":5.0}\n{}\n"), 6u);
+  EXPECT_EQ(cut(std::string(50'000, '[') + "\n"), 1u);  // depth
+}
+
+}  // namespace
+}  // namespace haze::engine
