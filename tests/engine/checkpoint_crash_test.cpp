@@ -19,6 +19,7 @@ using test::RunState;
 using Log = std::vector<FileOperation>;
 
 constexpr const char* kRun = "/runs/a";
+constexpr std::uint64_t kSaves = 5;
 
 /// One tensor, so that a file has few writes and all combinations of them can be tried.
 RunState small_state(std::uint64_t step) {
@@ -35,12 +36,12 @@ void save(MemoryFileSystem& fs, CheckpointWriter& writer, std::uint64_t step) {
 }
 
 Log record(const CheckpointOptions& options = {2},
-           const decltype(MemoryFileSystem::fault)& fault = {}, std::uint64_t saves = 5) {
+           const decltype(MemoryFileSystem::fault)& fault = {}) {
   MemoryFileSystem fs;
   const RunLock lock(fs, kRun);
   CheckpointWriter writer(fs, kRun, options);
   fs.fault = fault;
-  for (std::uint64_t step = 1; step <= saves; ++step) save(fs, writer, step);
+  for (std::uint64_t step = 1; step <= kSaves; ++step) save(fs, writer, step);
   return fs.log;
 }
 
@@ -82,6 +83,7 @@ Verdict judge_all(const Log& log, Names order) {
   Verdict verdict;
   CrashStates::visit(log, order, [&](MemoryFileSystem& disk, std::uint64_t saved) {
     judge(disk, saved, verdict);
+    return verdict.bad() < 50;  // enough to tell; without its fsyncs the states are too many
   });
   return verdict;
 }
@@ -108,16 +110,16 @@ TEST(CheckpointCrash, OneBadFileBesidesIsSurvived) {
   // Two saved: whichever one file is damaged, at most the newest step is lost.
   CrashStates::visit(record(), Names::weak, [&](MemoryFileSystem& disk, std::uint64_t saved) {
     const auto steps = list_checkpoints(disk, kRun);
-    if (saved < 2) return;
+    if (saved < 2) return true;
     for (const auto step : steps) {
       MemoryFileSystem damaged = disk;
       auto& bytes = damaged.nodes[damaged.names[checkpoint_path(kRun, step)]].bytes;
       bytes[bytes.size() / 2] = char(bytes[bytes.size() / 2] ^ 16);
       const auto loaded = load_newest_checkpoint(damaged, kRun);
-      ASSERT_TRUE(loaded);
-      EXPECT_GE(loaded->meta.step + 1, saved);
-      EXPECT_TRUE(small_state(loaded->meta.step).equals(*loaded));
+      EXPECT_TRUE(loaded && loaded->meta.step + 1 >= saved);
+      EXPECT_TRUE(loaded && small_state(loaded->meta.step).equals(*loaded));
     }
+    return !testing::Test::HasFailure();
   });
 }
 
@@ -137,8 +139,7 @@ void expect_loss(const Log& mutant, const char* label) {
 }
 
 TEST(CheckpointCrash, WithoutFsyncOfTheDataItIsLost) {
-  expect_loss(without(record({2}, {}, 2) /* unsynced writes multiply the states */,
-                      [](const auto& op) { return op.kind == FileOperation::fsync; }),
+  expect_loss(without(record(), [](const auto& op) { return op.kind == FileOperation::fsync; }),
               "no fsync");
 }
 
@@ -146,7 +147,7 @@ TEST(CheckpointCrash, WithoutFsyncOfTheDirectoryItIsLost) {
   const auto drop = [](const auto& op) {
     return op.kind == FileOperation::fsync_dir && in_checkpoints(op);
   };
-  expect_loss(without(record({2}, {}, 2), drop), "no fsync of the directory");
+  expect_loss(without(record(), drop), "no fsync of the directory");
 }
 
 TEST(CheckpointCrash, WithoutFsyncOfANewRunFolderItIsLost) {
@@ -218,13 +219,14 @@ TEST(CheckpointCrash, KeepingOnlyTheNewestIsNotEnough) {
   int lost = 0;
   CrashStates::visit(mutant, Names::ordered, [&](MemoryFileSystem& disk, std::uint64_t saved) {
     const auto steps = list_checkpoints(disk, kRun);
-    if (saved < 2) return;
+    if (saved < 2 || steps.empty()) return true;
     disk.nodes[disk.names[checkpoint_path(kRun, steps.back())]].bytes[100] ^= 1;
     try {
       load_newest_checkpoint(disk, kRun);
     } catch (const InputError&) {
       ++lost;
     }
+    return true;
   });
   EXPECT_GT(lost, 0);
 }

@@ -50,6 +50,7 @@ TEST(Files, AtomicWriteIsOldOrNewAfterAPowerCut) {
           EXPECT_TRUE((found.empty() && saved == 0) || (found == "one" && saved <= 1) ||
                       found == "two, which is longer")
               << found;
+          return true;
         });
     EXPECT_GT(states, 10u);
   }
@@ -133,7 +134,9 @@ TEST(Files, MetricsAreCutToTheCheckpoint) {
   EXPECT_EQ(cut("{\"step\":6,\"lo"), 1u);  // torn
   EXPECT_EQ(cut("{\"step\":5}"), 1u);      // its line break is missing: torn as well
   EXPECT_EQ(cut("\n[5]\n{\"step\":-1}\n{\"step\":\"5\"}\n{\"step\":5.0}\n{}\n"), 6u);
-  EXPECT_EQ(cut(std::string(50'000, '[') + "\n"), 1u);  // depth
+  std::string deep(50'000, '[');
+  deep += '\n';
+  EXPECT_EQ(cut(deep), 1u);
 }
 
 }  // namespace

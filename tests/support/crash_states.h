@@ -19,12 +19,13 @@ enum class Names { ordered, weak };
 class CrashStates {
  public:
   /// Calls visit(disk after the crash, last step reported as saved or 0) for every distinct state
-  /// after every prefix of `log`. Returns how many there were.
+  /// after every prefix of `log`, until it returns false. Returns how many there were.
   static std::size_t visit(const std::vector<FileOperation>& log, Names order,
-                           const std::function<void(MemoryFileSystem&, std::uint64_t)>& visit) {
+                           const std::function<bool(MemoryFileSystem&, std::uint64_t)>& visit) {
     CrashStates model(order, visit);
     model.at_crash();
     for (const auto& op : log) {
+      if (!model.go_on_) break;
       model.apply(op);
       model.at_crash();
     }
@@ -32,7 +33,7 @@ class CrashStates {
   }
 
  private:
-  using Visitor = std::function<void(MemoryFileSystem&, std::uint64_t)>;
+  using Visitor = std::function<bool(MemoryFileSystem&, std::uint64_t)>;
   CrashStates(Names order, const Visitor& visit) : order_(order), visit_(visit) {}
 
   static std::string directory_of(const FileOperation& op) {
@@ -102,7 +103,7 @@ class CrashStates {
   void at_crash() {
     std::set<NameTable> tables;
     const std::size_t n = unsynced_names_.size();
-    for (std::size_t subset = 0; subset < (std::size_t(1) << n); ++subset) {
+    for (std::size_t subset = 0; go_on_ && subset < (std::size_t(1) << n); ++subset) {
       if (order_ == Names::ordered && (subset & (subset + 1)) != 0) continue;  // prefixes only
       NameTable table = names_;
       for (std::size_t i = 0; i < n; ++i)
@@ -115,6 +116,7 @@ class CrashStates {
       tables.insert(table);
     }
     for (const auto& table : tables) {
+      if (!go_on_) return;
       std::vector<std::pair<std::string, int>> files(table.files.begin(), table.files.end());
       contents(table, files, 0, {});
     }
@@ -134,7 +136,7 @@ class CrashStates {
     std::size_t combinations = 1;
     for (std::size_t i = 0; i < pending.size(); ++i) combinations *= 3;
     std::set<std::string> distinct;
-    for (std::size_t c = 0; c < combinations; ++c) {
+    for (std::size_t c = 0; go_on_ && c < combinations; ++c) {
       std::string bytes = data_[inode];
       for (std::size_t i = 0, rest = c; i < pending.size(); ++i, rest /= 3)
         if (rest % 3 > 0) write(bytes, pending[i], pending[i].bytes.size() / (3 - rest % 3));
@@ -152,7 +154,7 @@ class CrashStates {
     MemoryFileSystem disk;
     disk.directories = table.directories;
     for (const auto& [path, bytes] : files) disk.add(path, bytes);
-    visit_(disk, saved_);
+    go_on_ = visit_(disk, saved_);
   }
 
   Names order_;
@@ -163,6 +165,7 @@ class CrashStates {
   std::vector<FileOperation> unsynced_names_;
   std::uint64_t saved_ = 0;
   std::set<std::string> seen_;
+  bool go_on_ = true;
 };
 
 }  // namespace haze::test
