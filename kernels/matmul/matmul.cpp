@@ -2,8 +2,9 @@
 // so that weights are never copied; the column sums of dy are an own loop.
 #include "kernels/matmul/matmul.h"
 
-#include <algorithm>
+#include <unordered_map>
 
+#include "kernels/common/loops.h"
 #include "kernels/common/onednn.h"
 #include "kernels/common/stream.h"
 
@@ -78,35 +79,14 @@ Product& backward_weights(const MatmulDims& d, DType type, const Grad& dw) {
   return product({d.out, d.rows, d.in, type, dw.dtype, true, false, false, false, dw.adds()});
 }
 
-/// Column sums: rows are cut into the same chunks whatever the number of threads.
-constexpr int kChunks = 32;
-
 struct WeightScratch : Carver {
   void *pad = nullptr, *sums = nullptr;
   WeightScratch(void* base, const MatmulDims& d, DType type, const Grad& dw, const Grad& dbias)
       : Carver(base) {
     if (dw) pad = take(backward_weights(d, type, dw).pd.scratchpad_desc().get_size());
-    if (dbias) sums = take(kChunks * std::size_t(d.out) * sizeof(float));
+    if (dbias) sums = take(loops::kChunks * std::size_t(d.out) * sizeof(float));
   }
 };
-
-template <class T>
-void sum_rows(const MatmulDims& d, const T* dy, float* partial, float* out, bool adds) {
-  const int chunk = (d.rows + kChunks - 1) / kChunks, chunks = (d.rows + chunk - 1) / chunk;
-#pragma omp parallel for schedule(static)
-  for (int k = 0; k < chunks; ++k) {
-    float* sum = partial + std::size_t(k) * d.out;
-    std::fill_n(sum, d.out, 0.f);
-    for (int r = k * chunk; r < std::min(d.rows, (k + 1) * chunk); ++r) {
-      const T* row = dy + std::size_t(r) * d.out;
-#pragma omp simd
-      for (int o = 0; o < d.out; ++o) sum[o] += float(row[o]);
-    }
-  }
-  if (!adds) std::fill_n(out, d.out, 0.f);
-  for (int k = 0; k < chunks; ++k)
-    for (int o = 0; o < d.out; ++o) out[o] += partial[std::size_t(k) * d.out + o];
-}
 
 }  // namespace
 
@@ -148,7 +128,8 @@ void matmul_backward_weights(CpuStream, const MatmulDims& d, ConstAct x, ConstAc
   if (dw) backward_weights(d, dy.dtype, dw).run(dy.data, x.data, dw.data, part.pad);
   if (dbias)
     dispatch(dy.dtype, [&]<class T>(T) {
-      sum_rows(d, dy.as<T>(), static_cast<float*>(part.sums), dbias.as<float>(), dbias.adds());
+      loops::column_sums(d.rows, d.out, dy.as<T>(), dbias.as<float>(), dbias.adds(),
+                         static_cast<float*>(part.sums));
     });
 }
 
