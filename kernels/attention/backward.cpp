@@ -1,6 +1,9 @@
-// backward.cpp — CPU backend of attention's backward: one task per image and head, which walks its
-// blocks of queries and adds each block's part of dk and dv, in order, to sums of its own.
+// backward.cpp — CPU backend of attention's backward. A task is one image and head: it walks its
+// blocks of queries and adds each block's part of dk and dv, in order, to sums of its own. Where
+// those tasks are too few for the threads, each is split into ranges of keys (dk, dv) and ranges of
+// queries (dq), which both compute the scores: 7 products instead of 5, the same bits.
 #include <omp.h>
+#include <vector>
 
 #include "kernels/attention/block.h"
 #include "kernels/common/math.h"
@@ -45,13 +48,12 @@ void pack_rows(const T* x, std::ptrdiff_t stride, int rows, int d, float* to, in
 
 /// sum_c a[r][c]·b[r][c] for the block's rows, zero beyond them.
 template <int kL, class T>
-void row_dots(const float* a, int padded, const T* b, std::ptrdiff_t stride, int rows, int d,
-              float* dots) {
+void row_dots(const T* a, const T* b, std::ptrdiff_t stride, int rows, int d, float* dots) {
   std::fill_n(dots, kL, 0.f);
-  for (int r = 0; r < rows; ++r, a += padded, b += stride) {
+  for (int r = 0; r < rows; ++r, a += stride, b += stride) {
     float sum = 0;
 #pragma omp simd reduction(+ : sum)
-    for (int c = 0; c < d; ++c) sum += a[c] * float(b[c]);
+    for (int c = 0; c < d; ++c) sum += float(a[c]) * float(b[c]);
     dots[r] = sum;
   }
 }
@@ -77,55 +79,94 @@ void softmax_backward(int tokens, float scale, const float* lse, const float* me
   }
 }
 
+/// What one task computes: dk and dv of a range of keys, dq of a range of queries, or both of all.
+struct Part {
+  int key, keys, query, queries;
+  bool dkv, dq;
+};
+
+template <class T>
+struct Head {
+  Heads<const T> in;
+  const T *o, *dout;
+  const float* lse;
+  Heads<T> grad;
+};
+
 template <class T, bool kAdd>
-void one_head(const AttentionDims& d, Heads<const T> in, const T* o, const float* lse,
-              const T* dout, Heads<T> grad, const Scratch& own) {
-  const int tokens = d.tokens, dim = d.head_dim, padded = own.padded;
-  const std::ptrdiff_t c = d.channels();
+void run_part(const AttentionDims& d, const Head<T>& head, const Part& part, const Scratch& own) {
+  const int dim = d.head_dim, padded = own.padded, keys = part.keys;
+  const std::ptrdiff_t c = d.channels(), stride = head.in.stride;
   const float scale = 1.0f / std::sqrt(float(dim));
-  const Broadcast k = as_f32(in.k, in.stride, tokens, dim, own.k);
-  const Broadcast v = as_f32(in.v, in.stride, tokens, dim, own.v);
-  for (int first = 0; first < tokens; first += kBlock) {
-    const int rows = std::min(kBlock, tokens - first);
-    const T *q = in.q + first * in.stride, *dy = dout + first * c;
+  const Broadcast k = as_f32(head.in.k + part.key * stride, stride, keys, dim, own.k);
+  const Broadcast v = as_f32(head.in.v + part.key * stride, stride, keys, dim, own.v);
+  for (int done = 0; done < part.queries; done += kBlock) {
+    const int first = part.query + done, rows = std::min(kBlock, part.queries - done);
+    const T *q = head.in.q + first * stride, *dy = head.dout + first * c;
     with_lanes(rows, [&](auto lanes) {
       constexpr int kL = lanes;
       alignas(64) float mean[kL], row_lse[kL] = {}, one[kL];
       std::fill_n(one, kL, 1.f);
-      std::copy_n(lse + first, rows, row_lse);
-      pack_columns<kL>(q, in.stride, rows, dim, own.q);
+      std::copy_n(head.lse + first, rows, row_lse);
+      pack_columns<kL>(q, stride, rows, dim, own.q);
       pack_columns<kL>(dy, c, rows, dim, own.dout);
-      pack_rows(q, in.stride, rows, dim, own.q_row, padded);
-      pack_rows(dy, c, rows, dim, own.dout_row, padded);
-      row_dots<kL>(own.dout_row, padded, o + first * c, c, rows, dim, mean);
-      product(tokens, kL, dim, k, {own.q, kL}, {own.s, kL});
-      product(tokens, kL, dim, v, {own.dout, kL}, {own.ds, kL});
-      softmax_backward<kL>(tokens, scale, row_lse, mean, own.s, own.ds);
-      product(dim, kL, tokens, transposed(k), {own.ds, kL}, {own.dq, kL});
-      unpack_columns<kL, kAdd>(own.dq, one, rows, dim, grad.q + first * grad.stride, grad.stride);
-      const bool add = first > 0;
-      product(tokens, padded, rows, {own.s, kL, 1}, {own.dout_row, padded}, {own.dv, padded}, add);
-      product(tokens, padded, rows, {own.ds, kL, 1}, {own.q_row, padded}, {own.dk, padded}, add);
+      row_dots<kL>(dy, head.o + first * c, c, rows, dim, mean);
+      product(keys, kL, dim, k, {own.q, kL}, {own.s, kL});
+      product(keys, kL, dim, v, {own.dout, kL}, {own.ds, kL});
+      softmax_backward<kL>(keys, scale, row_lse, mean, own.s, own.ds);
+      if (part.dq) {
+        product(dim, kL, keys, transposed(k), {own.ds, kL}, {own.dq, kL});
+        unpack_columns<kL, kAdd>(own.dq, one, rows, dim, head.grad.q + first * stride, stride);
+      }
+      if (part.dkv) {
+        const bool add = done > 0;
+        pack_rows(q, stride, rows, dim, own.q_row, padded);
+        pack_rows(dy, c, rows, dim, own.dout_row, padded);
+        product(keys, padded, rows, {own.s, kL, 1}, {own.dout_row, padded}, {own.dv, padded}, add);
+        product(keys, padded, rows, {own.ds, kL, 1}, {own.q_row, padded}, {own.dk, padded}, add);
+      }
     });
   }
-  write_rows<kAdd>(own.dk, padded, tokens, dim, grad.k, grad.stride);
-  write_rows<kAdd>(own.dv, padded, tokens, dim, grad.v, grad.stride);
+  if (!part.dkv) return;
+  write_rows<kAdd>(own.dk, padded, keys, dim, head.grad.k + part.key * stride, stride);
+  write_rows<kAdd>(own.dv, padded, keys, dim, head.grad.v + part.key * stride, stride);
+}
+
+/// One part for everything, or kSplit keys or queries each.
+std::vector<Part> parts_of(int tokens, bool split) {
+  constexpr int kSplit = 64;
+  if (!split) return {{0, tokens, 0, tokens, true, true}};
+  std::vector<Part> parts;
+  for (const bool dkv : {true, false})
+    for (int first = 0; first < tokens; first += kSplit) {
+      const int some = std::min(kSplit, tokens - first);
+      parts.push_back(dkv ? Part{first, some, 0, tokens, true, false}
+                          : Part{0, tokens, first, some, false, true});
+    }
+  return parts;
 }
 
 template <class T>
 void backward(const AttentionDims& d, const T* qkv, const T* o, const float* lse, const T* dout,
               T* dqkv, bool add, float* scratch) {
   const std::size_t floats = Scratch(nullptr, d, dtype_of<T>).carver.used;
-  const std::int64_t heads = std::int64_t(d.n) * d.heads;
-#pragma omp parallel num_threads(omp_get_max_threads())
+  const std::int64_t heads = std::int64_t(d.n) * d.heads, threads = omp_get_max_threads();
+  const auto parts = parts_of(d.tokens, 7 * heads < 5 * threads);
+  const auto run = add ? run_part<T, true> : run_part<T, false>;
+  const std::int64_t tasks = heads * std::int64_t(parts.size());
+#pragma omp parallel num_threads(int(threads))
   {
     const Scratch own(scratch + floats * std::size_t(omp_get_thread_num()), d, dtype_of<T>);
 #pragma omp for schedule(static)
-    for (std::int64_t head = 0; head < heads; ++head) {
-      const auto at = std::size_t(head);
-      const auto run = add ? one_head<T, true> : one_head<T, false>;
-      run(d, {d, qkv, at}, out_rows(d, o, at), lse + head * d.tokens, out_rows(d, dout, at),
-          {d, dqkv, at}, own);
+    for (std::int64_t task = 0; task < tasks; ++task) {
+      const auto head = std::size_t(task) / parts.size(), part = std::size_t(task) % parts.size();
+      run(d,
+          {{d, qkv, head},
+           out_rows(d, o, head),
+           out_rows(d, dout, head),
+           lse + head * std::size_t(d.tokens),
+           {d, dqkv, head}},
+          parts[part], own);
     }
   }
 }

@@ -148,22 +148,46 @@ TEST(Attention, BackendsMatchReference) {
       }
 }
 
+TEST(Attention, LayoutsByHand) {
+  // Two heads of one number, two tokens. Head 0: q = k = 0, so the mean of v. Head 1: q = (1, 0),
+  // k = (0, 30): token 0 sees only token 1, token 1 both alike; with q and k exchanged it would
+  // not.
+  const auto run = [](const Numbers& qkv, QkvLayout layout) {
+    engine::Context context{CpuStream{}};
+    engine::Tape tape(context);
+    return test::value_of(tape, engine::attention(tape, leaf(tape, {1, 2, 6}, qkv), 2, layout));
+  };
+  const Numbers want{150, 7, 150, 6};
+  const Numbers q_k_v_of_each_head{0, 0, 100, 1, 0, 5, 0, 0, 200, 0, 30, 7};
+  const Numbers heads_of_q_then_k_then_v{0, 1, 0, 0, 100, 5, 0, 0, 0, 30, 200, 7};
+  test::expect_close(run(q_k_v_of_each_head, QkvLayout::per_head), want, 1e-6, 0, "per head");
+  test::expect_close(run(heads_of_q_then_k_then_v, QkvLayout::global), want, 1e-6, 0, "global");
+}
+
+/// The log-sum-exp [n,heads,tokens] that attention_forward leaves for backward.
+std::vector<float> log_sum_exp(const Case& k, const Numbers& x) {
+  const AttentionDims d = k.dims();
+  const std::vector<float> qkv(x.begin(), x.end());
+  std::vector<float> out(k.out_size()), lse(std::size_t(k.n) * k.heads * k.tokens);
+  const auto bytes = kernels::attention_forward_scratch_bytes(CpuStream{}, d, DType::f32);
+  const std::shared_ptr<void> scratch(kernels::allocate(CpuStream{}, bytes),
+                                      [](void* p) { kernels::release(CpuStream{}, p); });
+  kernels::attention_forward(CpuStream{}, d, {qkv.data()}, {out.data()}, lse.data(), scratch.get());
+  return lse;
+}
+
 TEST(Attention, KeepsTheLogSumExp) {
   for (const Case& k : kCases) {
     const Numbers x = draw_qkv(k, DType::f32);
-    const std::vector<float> qkv(x.begin(), x.end());
-    const AttentionDims d = k.dims();
     Numbers o(k.out_size()), want(std::size_t(k.n) * k.heads * k.tokens);
-    ref::attention_forward(d, x.data(), o.data(), want.data());
-    std::vector<float> out(o.size()), lse(want.size());
-    const auto bytes = kernels::attention_forward_scratch_bytes(CpuStream{}, d, DType::f32);
-    const std::shared_ptr<void> scratch(kernels::allocate(CpuStream{}, bytes),
-                                        [](void* p) { kernels::release(CpuStream{}, p); });
-    kernels::attention_forward(CpuStream{}, d, {qkv.data()}, {out.data()}, lse.data(),
-                               scratch.get());
+    ref::attention_forward(k.dims(), x.data(), o.data(), want.data());
     // Scores within ±150 err by a few of their roundings, the logarithm by 1e-7.
-    test::expect_close(lse, want, 4 * 0x1p-24, k.spread * k.spread * 1e-5, k.why);
+    test::expect_close(log_sum_exp(k, x), want, 4 * 0x1p-24, k.spread * k.spread * 1e-5, k.why);
   }
+  Numbers x = draw_qkv(kCases[0], DType::f32);
+  x[ref::qkv_index(kCases[0].dims(), 1, 3, 0)] = NAN;  // q of image 1, token 3
+  const auto lse = log_sum_exp(kCases[0], x);
+  for (std::size_t i = 0; i < lse.size(); ++i) EXPECT_EQ(std::isnan(lse[i]), i == 16 + 3) << i;
 }
 
 TEST(Attention, GradientsAddUpOverUsesAndOnlyWhereAskedFor) {
@@ -220,27 +244,50 @@ TEST(Attention, InfiniteScoresAreNanNotZero) {
   EXPECT_TRUE(std::isnan(r.dqkv[0]));
 }
 
+/// The numbers of image n out of `images`.
+Numbers image(const Numbers& v, int n, int images) {
+  const auto size = std::ptrdiff_t(v.size()) / images;
+  return {v.begin() + n * size, v.begin() + (n + 1) * size};
+}
+
 TEST(Attention, NeitherBatchNorThreadsChangeABit) {
+  // Large enough that threads overlap; with 7 threads one image's backward is split (3 heads).
+  const Case batch{"", 5, 130, 3, 33, QkvLayout::per_head},
+      one{"", 1, 130, 3, 33, QkvLayout::per_head};
   const int threads = omp_get_max_threads();
   for (const DType type : {DType::f32, DType::bf16}) {
-    const Case batch{"", 5, 70, 3, 9, QkvLayout::per_head},
-        one{"", 1, 70, 3, 9, QkvLayout::per_head};
     const Numbers x = draw_qkv(batch, type), dout = draw_dout(batch, type);
-    const Result all = on_tape(batch, x, dout, type, CpuStream{});
-    for (const int n : {0, 4})
-      for (const int use : {1, 2, 7}) {
-        omp_set_num_threads(use);
-        const auto part = [&](const Numbers& v, std::size_t size) {
-          return Numbers(v.begin() + std::ptrdiff_t(n * size),
-                         v.begin() + std::ptrdiff_t((n + 1) * size));
-        };
-        const std::size_t out = one.out_size(), in = 3 * out;
-        const Result r = on_tape(one, part(x, in), part(dout, out), type, CpuStream{});
-        omp_set_num_threads(threads);
-        EXPECT_EQ(r.o, part(all.o, out)) << "image " << n << ", threads " << use;
-        EXPECT_EQ(r.dqkv, part(all.dqkv, in)) << "image " << n << ", threads " << use;
+    omp_set_num_threads(1);
+    const Result want = on_tape(batch, x, dout, type, CpuStream{});
+    for (const int use : {1, 2, 7}) {
+      omp_set_num_threads(use);
+      const Result again = on_tape(batch, x, dout, type, CpuStream{});
+      EXPECT_TRUE(again.o == want.o && again.dqkv == want.dqkv) << use << " threads";
+      for (const int n : {0, 4}) {
+        const Result r = on_tape(one, image(x, n, 5), image(dout, n, 5), type, CpuStream{});
+        EXPECT_TRUE(r.o == image(want.o, n, 5)) << "image " << n << ", threads " << use;
+        EXPECT_TRUE(r.dqkv == image(want.dqkv, n, 5)) << "image " << n << ", threads " << use;
       }
+    }
+    omp_set_num_threads(threads);
   }
+}
+
+TEST(Attention, SplitBackwardAddsUpToo) {
+  const int threads = omp_get_max_threads();
+  omp_set_num_threads(16);
+  const Case k{"", 1, 150, 1, 7, QkvLayout::global};
+  const Numbers x = draw_qkv(k, DType::f32), dout = draw_dout(k, DType::f32);
+  engine::Context context{CpuStream{}};
+  engine::Tape tape(context);
+  const auto in = leaf(tape, k.in_shape(), x);
+  const auto y = engine::add(tape, engine::attention(tape, in, 1, k.layout),
+                             engine::attention(tape, in, 1, k.layout));
+  tape.backward(y, test::to_tensor(tape, k.out_shape(), dout));
+  omp_set_num_threads(threads);
+  const Result want = reference(k, x, dout);
+  const double atol = 2 * tolerance(k, x, dout, want.o, DType::f32).dqkv;
+  test::expect_close(test::grad_of(tape, in), test::times(want.dqkv, 2), 0x1p-23, atol, "twice");
 }
 
 TEST(Attention, ScratchDoesNotGrowWithTheBatch) {
