@@ -43,4 +43,17 @@ Schedule make_schedule(const DiffusionConfig& config) {
   return s;
 }
 
+Schedule in_single_precision(const Schedule& schedule) {
+  Schedule s;
+  float bar = 1;
+  for (const double beta : schedule.beta) {
+    const float alpha = 1 - float(beta);
+    bar *= alpha;
+    s.beta.push_back(double(float(beta)));
+    s.alpha.push_back(double(alpha));
+    s.alpha_bar.push_back(double(bar));
+  }
+  return s;
+}
+
 }  // namespace haze::model

@@ -17,12 +17,12 @@ struct Trainer::Noised {
   engine::Noise target;
 };
 
-Trainer::Trainer(engine::Context& context, Network& network, const DiffusionConfig& diffusion,
+Trainer::Trainer(engine::Context& context, Network& network, const Schedule& schedule,
                  const TrainConfig& train, std::uint64_t seed)
-    : context_(context), network_(network), diffusion_(diffusion), train_(train), seed_(seed) {
+    : context_(context), network_(network), train_(train), seed_(seed) {
   HAZE_CHECK(train.accumulate >= 1, "accumulate ", train.accumulate);
   std::vector<float> signal, noise;
-  for (const double ab : make_schedule(diffusion).alpha_bar) {
+  for (const double ab : schedule.alpha_bar) {
     signal.push_back(float(std::sqrt(ab)));
     noise.push_back(float(std::sqrt(1 - ab)));
   }

@@ -34,6 +34,9 @@ class Trainer {
  public:
   /// `network`'s parameters are allocated for training. `seed` drives t, noise, flips and dropout.
   Trainer(engine::Context& context, Network& network, const DiffusionConfig& diffusion,
+          const TrainConfig& train, std::uint64_t seed)
+      : Trainer(context, network, make_schedule(diffusion), train, seed) {}
+  Trainer(engine::Context& context, Network& network, const Schedule& schedule,
           const TrainConfig& train, std::uint64_t seed);
 
   /// Throws InputError for a batch that is smaller than train.accumulate.
@@ -56,7 +59,6 @@ class Trainer {
   Prepare given(const GivenBatch& batch);
   engine::Context& context_;
   Network& network_;
-  DiffusionConfig diffusion_;
   TrainConfig train_;
   std::uint64_t seed_;
   engine::NoiseTables tables_;

@@ -11,7 +11,7 @@
 namespace haze::model {
 namespace {
 
-constexpr double kAbsolute = 1e-4, kGradient = 1e-3, kGradientFloor = 1e-6;
+constexpr double kAbsolute = 1e-4, kGradient = 1e-3, kGradientFloor = 4e-6;
 constexpr double kTrained = 1e-2, kTrainedRms = 1e-5;
 constexpr double kAny = std::numeric_limits<double>::infinity();
 
@@ -138,6 +138,8 @@ struct Job {
     add("eps", as_images(images, tape.to_host(tape.value(eps))), kAbsolute);
   }
 
+  Schedule recorded_schedule() const { return in_single_precision(make_schedule(diffusion)); }
+
   /// Calls f(batch) for block k of a grad or train record.
   template <class F>
   auto with_batch(const Images& images, int k, F f) {
@@ -152,7 +154,7 @@ struct Job {
     const Images images = images_of(record, "x0", false, config);
     require_shape(record, "noise", tensor(record, "x0").shape);
     require_shape(record, "t", {images.n});
-    Trainer trainer(context, network, diffusion, {}, 0);
+    Trainer trainer(context, network, recorded_schedule(), {}, 0);
     const float loss =
         with_batch(images, 0, [&](const GivenBatch& b) { return trainer.loss_and_gradients(b); });
     add("loss", {{1}, {loss}}, kAbsolute);
@@ -191,8 +193,11 @@ struct Job {
       const auto z = noise.block(tensor(record, "z"), k);
       options.z.insert(options.z.end(), z.begin(), z.end());
     }
+    // Its z says what is added at t = 0: zeros, if the chain it comes from adds nothing there.
+    DiffusionConfig chain = diffusion;
+    chain.noise_at_t0 = true;
     const auto x =
-        model::sample(context, network, diffusion, images.n, images.h, images.w, images.c, options);
+        model::sample(context, network, chain, images.n, images.h, images.w, images.c, options);
     add("x_0", as_images(images, x), kAbsolute);
   }
 
@@ -200,8 +205,14 @@ struct Job {
     const Images images = images_of(record, "x0", true, config);
     require_shape(record, "noise", tensor(record, "x0").shape);
     require_shape(record, "t", {images.leading, images.n});
-    const TrainConfig options{.learning_rate = 1e-3};
-    Trainer trainer(context, network, diffusion, options, 0);
+    TrainConfig options;
+    options.learning_rate = 1e-3;
+    if (record.contains("adam_eps")) {
+      require_shape(record, "adam_eps", {1});
+      options.adam_eps = double(tensor(record, "adam_eps").values[0]);
+      if (!(options.adam_eps > 0)) throw InputError("record: adam_eps must be positive");
+    }
+    Trainer trainer(context, network, recorded_schedule(), options, 0);
     HostTensor losses{{images.leading}, {}};
     for (int k = 0; k < images.leading; ++k)
       losses.values.push_back(with_batch(

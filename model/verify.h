@@ -6,7 +6,10 @@
 //   t))²) sample   x_T, z [S,B,C,H,W], x_0                            the DDPM chain with z[k] at
 //   step k of S train    x0, t, noise with a leading axis of S, loss [S]    S steps of Adam, the
 //   loss before each
-// Dropout is off in all of them; a train record means lr 1e-3, betas 0.9/0.999, eps 1e-8.
+// Dropout is off in all of them; a train record means lr 1e-3, betas 0.9/0.999 and eps 1e-8, or
+// that of an optional tensor adam_eps [1]: with a small eps, Adam turns a gradient that is zero but
+// for rounding into a step of full size. x_t is made with the schedule in float32, as recorders
+// hold it.
 #pragma once
 #include <string>
 #include <vector>

@@ -38,21 +38,6 @@ std::vector<float> swap_first_two(const std::vector<float>& src, std::size_t a, 
 
 std::size_t taps(const Shape& s) { return std::size_t(s[1]) * std::size_t(s[2]); }
 
-std::vector<std::int64_t> pytorch_shape(const Parameter& p) {
-  const Shape& s = p.shape;
-  switch (p.layout) {
-    case Layout::conv:
-      return {s[0], s[3], s[1], s[2]};
-    case Layout::conv_transpose:
-      return {s[3], s[0], s[1], s[2]};
-    case Layout::same:
-      break;
-  }
-  std::vector<std::int64_t> shape;
-  for (int i = 0; i < s.rank(); ++i) shape.push_back(s[i]);
-  return shape;
-}
-
 std::vector<float> to_pytorch(const Parameter& p, std::vector<float> values) {
   if (p.layout == Layout::same) return values;
   const std::size_t co = std::size_t(p.shape[0]), ci = std::size_t(p.shape[3]), k = taps(p.shape);
@@ -112,6 +97,21 @@ std::string mismatches(const Parameters& parameters,
 
 }  // namespace
 
+std::vector<std::int64_t> pytorch_shape(const Parameter& p) {
+  const Shape& s = p.shape;
+  switch (p.layout) {
+    case Layout::conv:
+      return {s[0], s[3], s[1], s[2]};
+    case Layout::conv_transpose:
+      return {s[3], s[0], s[1], s[2]};
+    case Layout::same:
+      break;
+  }
+  std::vector<std::int64_t> shape;
+  for (int i = 0; i < s.rank(); ++i) shape.push_back(s[i]);
+  return shape;
+}
+
 StateDict to_state_dict(const Parameters& parameters, const Tensor& flat, bool only_written) {
   StateDict state;
   for (std::uint32_t i = 0; i < parameters.count(); ++i) {
@@ -129,7 +129,11 @@ StateDict to_state_dict(const Parameters& parameters, const Tensor& flat, bool o
 
 void from_state_dict(Parameters& parameters, const Tensor& flat, const StateDict& state) {
   std::map<std::string, const HostTensor*> given;
-  for (const auto& [name, tensor] : state) given[current_name(name)] = &tensor;
+  for (const auto& [name, tensor] : state)
+    if (const std::string now = current_name(name); now != name && state.contains(now))
+      throw InputError(cat("weights: they hold both ", name, " and its present name, ", now));
+    else
+      given[now] = &tensor;
   if (const std::string text = mismatches(parameters, given); !text.empty())
     throw InputError("weights: they do not fit the network;" + text);
   for (std::uint32_t i = 0; i < parameters.count(); ++i) {

@@ -15,6 +15,9 @@ struct HostTensor {
 };
 using StateDict = std::map<std::string, HostTensor>;
 
+/// The shape that a parameter has in its system's state dict.
+std::vector<std::int64_t> pytorch_shape(const engine::Parameter& parameter);
+
 /// A flat buffer of the network (weights, ema, gradients, ...) as a state dict under its system's
 /// names and shapes. `only_written` leaves out parameters that no gradient reached.
 StateDict to_state_dict(const engine::Parameters& parameters, const engine::Tensor& flat,

@@ -1,5 +1,6 @@
 // schedule_test.cpp — the three schedules against their formulas and limits.
 #include "model/schedule.h"
+
 #include "tests/support/test.h"
 
 namespace haze::model {
@@ -32,6 +33,13 @@ TEST(Schedule, SigmoidIsScaledToItsRange) {
       {.steps = 101, .schedule = ScheduleKind::sigmoid, .beta_start = 1e-5, .beta_end = 0.5e-2});
   EXPECT_NEAR(s.beta[50], 1e-5 + (0.5e-2 - 1e-5) / 2, 1e-15);
   EXPECT_NEAR(s.beta[0], 1e-5 + (0.5e-2 - 1e-5) / (1 + std::exp(6.0)), 1e-15);
+}
+
+TEST(Schedule, SinglePrecisionIsWhatFloatsGive) {
+  const Schedule s = in_single_precision(make_schedule({.steps = 20}));
+  EXPECT_EQ(s.alpha_bar[0], double(1.0f - 1e-4f));
+  EXPECT_EQ(s.alpha_bar[1], double((1.0f - 1e-4f) * (1.0f - float(s.beta[1]))));
+  EXPECT_GT(std::abs((1 - s.alpha_bar[0]) / 1e-4 - 1), 1e-5) << "its error is that of floats";
 }
 
 TEST(Schedule, RefusesARangeThatIsNone) {

@@ -1,0 +1,11 @@
+// heap.h — counts what this test program asks of the C++ heap in large pieces.
+#pragma once
+#include <cstddef>
+
+namespace haze::test {
+
+constexpr std::size_t kLargeAllocation = 256 << 10;
+/// How many allocations of at least kLargeAllocation bytes there have been.
+std::size_t large_allocations();
+
+}  // namespace haze::test

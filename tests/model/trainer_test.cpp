@@ -1,0 +1,213 @@
+// trainer_test.cpp — a step does what its parts say, depends on seed and step alone, learns, and
+// takes the same memory every time.
+#include "model/trainer.h"
+
+#include <numeric>
+
+#include "engine/random.h"
+#include "model/unet.h"
+#include "tests/model/heap.h"
+#include "tests/model/networks.h"
+
+namespace haze::model {
+namespace {
+
+using test::expect_close, test::Given, test::kFamilies, test::ready, test::tiny;
+
+const DiffusionConfig kDiffusion{.steps = 100};
+
+struct Images {
+  std::vector<std::uint8_t> bytes;
+  std::vector<std::int32_t> index;
+  int h, w, c;
+  Images(int n, int h_, int w_, int c_)
+      : bytes(test::rectangles(n, h_, w_, c_)), index(std::size_t(n)), h(h_), w(w_), c(c_) {
+    std::iota(index.begin(), index.end(), 0);
+  }
+  ImageBatch batch() const { return {bytes, index, h, w, c}; }
+};
+
+TEST(Trainer, LearningRateWarmsUp) {
+  engine::Context context{CpuStream{}};
+  const auto network = ready(tiny(Family::labml), context);
+  const Trainer trainer(context, *network, kDiffusion, {.learning_rate = 0.4, .warmup_steps = 4},
+                        1);
+  EXPECT_DOUBLE_EQ(trainer.learning_rate(0), 0.1);
+  EXPECT_DOUBLE_EQ(trainer.learning_rate(3), 0.4);
+  EXPECT_DOUBLE_EQ(trainer.learning_rate(1000), 0.4);
+}
+
+TEST(Trainer, GradientOfAGivenBatchIsTheDerivativeOfItsLoss) {
+  for (const Family family : kFamilies) {
+    engine::Context context{CpuStream{}};
+    const auto network = ready(tiny(family), context);
+    auto& p = network->parameters();
+    Trainer trainer(context, *network, kDiffusion, {}, 1);
+    const Given given(2, 4, 6, 3, 100, 3);
+    trainer.loss_and_gradients(given.batch());
+    const auto g = test::gradients_of(*network);
+    // Along the gradient itself, central differences: the loss is a float near 1, so it is known to
+    // 2^-23 or so; a step that changes it by 2·1e-2 leaves 1e-5, and curvature adds h²-terms.
+    double squares = 0;
+    for (const float e : g) squares += double(e) * double(e);
+    const double h = 1e-2 / squares;
+    const auto loss_at = [&](double step) {
+      const std::vector<float> keep(p.weights.f32(), p.weights.f32() + p.flat_size());
+      for (std::size_t i = 0; i < g.size(); ++i) p.weights.f32()[i] += float(step * double(g[i]));
+      const double loss = trainer.loss_and_gradients(given.batch());
+      std::ranges::copy(keep, p.weights.f32());
+      return loss;
+    };
+    EXPECT_NEAR((loss_at(h) - loss_at(-h)) / (2 * h * squares), 1, 0.01);
+  }
+}
+
+TEST(Trainer, AccumulatedPartsEqualTheWholeBatch) {
+  for (const Family family : kFamilies) {
+    const Given given(9, 4, 6, 3, 100, 3);
+    const Images images(9, 4, 6, 3);
+    const auto step = [&](int accumulate, bool from_images) {
+      engine::Context context{CpuStream{}};
+      UNetConfig config = tiny(family);
+      config.dropout = 0.2f;
+      const auto network = ready(config, context);
+      Trainer trainer(context, *network, kDiffusion, {.accumulate = accumulate, .flip = true}, 1);
+      const StepResult r =
+          from_images ? trainer.step(3, images.batch()) : trainer.step(3, given.batch());
+      return std::pair(r, test::gradients_of(*network));
+    };
+    for (const bool from_images : {false, true}) {
+      const auto [whole, g1] = step(1, from_images);
+      const auto [parts, g4] = step(4, from_images);  // 3 + 2 + 2 + 2
+      // The same draws and sums in another order: 2^-24 per addition, about 9·24 of them, and
+      // products that the batch's size may order otherwise.
+      expect_close(g4, g1, 0, 300 * 0x1p-24 * test::largest(g1), "gradients");
+      EXPECT_NEAR(parts.loss, whole.loss, 1e-5 * double(whole.loss));
+      EXPECT_NEAR(parts.grad_norm, whole.grad_norm, 1e-4 * double(whole.grad_norm));
+    }
+  }
+}
+
+TEST(Trainer, RefusesMorePartsThanImages) {
+  engine::Context context{CpuStream{}};
+  const auto network = ready(tiny(Family::labml), context);
+  Trainer trainer(context, *network, kDiffusion, {.accumulate = 3}, 1);
+  const Images images(2, 4, 4, 3);
+  test::expect_input_error([&] { trainer.step(0, images.batch()); },
+                           "train.accumulate: 3; at most the batch size, 2");
+}
+
+std::vector<float> weights_after(DType type, std::uint64_t seed, int steps, int from = 0,
+                                 Network* go_on = nullptr) {
+  engine::Context context{CpuStream{}, type};
+  UNetConfig config = tiny(Family::ddpm);
+  config.dropout = 0.1f;
+  const auto own = go_on ? nullptr : ready(config, context, 1);
+  Network& network = go_on ? *go_on : *own;
+  Trainer trainer(context, network, kDiffusion, {.learning_rate = 1e-3, .flip = true}, seed);
+  const Images images(4, 8, 8, 3);
+  for (int k = from; k < steps; ++k) trainer.step(std::uint32_t(k), images.batch());
+  const auto& p = network.parameters();
+  return {p.weights.f32(), p.weights.f32() + p.flat_size()};
+}
+
+TEST(Trainer, SameSeedSameBitsAndStepsNeedNoHistory) {
+  for (const DType type : {DType::f32, DType::bf16}) {
+    const auto once = weights_after(type, 5, 4);
+    EXPECT_EQ(weights_after(type, 5, 4), once);
+    EXPECT_NE(weights_after(type, 6, 4), once);
+    // A new trainer that takes over the buffers at step 2 ends with the same bits.
+    engine::Context context{CpuStream{}, type};
+    UNetConfig config = tiny(Family::ddpm);
+    config.dropout = 0.1f;
+    const auto network = ready(config, context, 1);
+    weights_after(type, 5, 2, 0, network.get());
+    EXPECT_EQ(weights_after(type, 5, 4, 2, network.get()), once);
+  }
+}
+
+TEST(Trainer, ClipsDecaysAndAverages) {
+  engine::Context context{CpuStream{}};
+  const auto network = ready(tiny(Family::labml), context, 1, true, true);
+  auto& p = network->parameters();
+  const std::vector<float> before(p.weights.f32(), p.weights.f32() + p.flat_size());
+  Trainer trainer(context, *network, kDiffusion,
+                  {.learning_rate = 1e-3, .grad_clip = 1e-9, .ema_decay = 0.75, .adam_eps = 1}, 1);
+  const Images images(2, 4, 4, 3);
+  const StepResult r = trainer.step(0, images.batch());
+  EXPECT_GT(r.grad_norm, 1e-3) << "the norm before clipping";
+  // Clipped to norm 1e-9 and divided by eps = 1: the weights stay, up to 1e-12.
+  EXPECT_LT(test::largest(std::vector<double>{double(p.weights.f32()[0]) - double(before[0])}),
+            1e-9);
+  Trainer moving(context, *network, kDiffusion, {.learning_rate = 1e-2, .ema_decay = 0.75}, 1);
+  moving.step(0, images.batch());
+  std::vector<double> want;
+  for (std::size_t i = 0; i < before.size(); ++i)
+    want.push_back(0.75 * double(before[i]) + 0.25 * double(p.weights.f32()[i]));
+  expect_close(std::vector<float>(p.ema.f32(), p.ema.f32() + p.flat_size()), want, 1e-6, 1e-7,
+               "ema");
+}
+
+TEST(Trainer, OverfitsEightImages) {
+  for (const auto& [family, type] : {std::pair{Family::labml, DType::f32},
+                                     {Family::ddpm, DType::f32},
+                                     {Family::ddpm, DType::bf16}}) {
+    engine::Context context{CpuStream{}, type};
+    UNetConfig config = tiny(family);
+    config.n_channels = 16;
+    config.block_out_channels = {16, 32};
+    const auto network = ready(config, context);
+    Trainer trainer(context, *network, kDiffusion, {.learning_rate = 3e-3}, 1);
+    const Images images(8, 8, 8, 3);
+    double first = 0, last = 0;
+    for (std::uint32_t k = 0; k < 80; ++k) {
+      const double loss = trainer.step(k, images.batch()).loss;
+      if (k < 5) first += loss / 5;
+      if (k >= 70) last += loss / 10;
+    }
+    EXPECT_GT(first, 0.7);  // predicting nothing costs 1
+    EXPECT_LT(last, 0.35);
+  }
+}
+
+/// A U-Net that notes where its input and output lie.
+struct Observed : UNet {
+  using UNet::UNet;
+  std::vector<const void*> seen;
+  engine::Var forward(engine::Tape& tape, engine::Var x, const engine::Tensor& t,
+                      const TrainingRandom* random) override {
+    seen.push_back(tape.value(x).raw());
+    const engine::Var y = UNet::forward(tape, x, t, random);
+    seen.push_back(tape.value(y).raw());
+    return y;
+  }
+};
+
+TEST(Trainer, MemoryRepeatsAndIsBounded) {
+  for (const Family family : kFamilies) {
+    engine::Context context{CpuStream{}};
+    UNetConfig config = tiny(family);
+    config.n_channels = 32;
+    config.block_out_channels = {32, 64};
+    config.attention_head_dim = 0;
+    Observed network(config);
+    network.parameters().allocate(context.stream, 1, true, false, DType::f32);
+    Trainer trainer(context, network, kDiffusion, {.accumulate = 2}, 1);
+    const Images images(8, 32, 32, 3);
+    trainer.step(0, images.batch());
+    trainer.step(1, images.batch());
+    const std::size_t asked = context.arena.system_allocations(), heap = test::large_allocations();
+    network.seen.clear();
+    for (std::uint32_t k = 2; k < 5; ++k) trainer.step(k, images.batch());
+    EXPECT_EQ(context.arena.system_allocations(), asked);
+    EXPECT_EQ(context.arena.live_bytes(), 0u);
+    EXPECT_EQ(test::large_allocations(), heap) << "memory of activations' size came from the heap";
+    ASSERT_EQ(network.seen.size(), 3u * 2 * 2);
+    for (std::size_t i = 4; i < network.seen.size(); ++i)
+      EXPECT_EQ(network.seen[i], network.seen[i % 4]) << "address " << i;
+    std::printf("peak %.2f MiB\n", double(context.arena.peak_bytes()) / (1 << 20));
+  }
+}
+
+}  // namespace
+}  // namespace haze::model

@@ -1,0 +1,119 @@
+// weights_test.cpp — state dicts: layouts element by element, round trips to the bit, refusals.
+#include "model/weights.h"
+
+#include <cstring>
+
+#include "tests/model/networks.h"
+
+namespace haze::model {
+namespace {
+
+using test::expect_input_error, test::kFamilies, test::ready, test::tiny;
+
+StateDict weights_of(const Network& network) {
+  return to_state_dict(network.parameters(), network.parameters().weights);
+}
+
+TEST(Weights, ElementsGoWherePyTorchKeepsThem) {
+  engine::Parameters p;
+  const auto conv = p.add({.name = "conv", .shape = {2, 3, 3, 5}, .layout = engine::Layout::conv});
+  const auto up =
+      p.add({.name = "up", .shape = {2, 4, 4, 3}, .layout = engine::Layout::conv_transpose});
+  const auto plain = p.add({.name = "plain", .shape = {3, 4}});
+  p.allocate(CpuStream{}, 1, false, false, DType::f32);
+  for (std::size_t i = 0; i < p.flat_size(); ++i) p.weights.f32()[i] = float(i);
+  const StateDict state = to_state_dict(p, p.weights);
+
+  EXPECT_EQ(state.at("conv").shape, (std::vector<std::int64_t>{2, 5, 3, 3}));
+  EXPECT_EQ(state.at("up").shape, (std::vector<std::int64_t>{3, 2, 4, 4}));
+  EXPECT_EQ(state.at("plain").shape, (std::vector<std::int64_t>{3, 4}));
+  const auto at = [&](engine::ParamId id, int i) { return float(p[id].offset + std::size_t(i)); };
+  for (int o = 0; o < 2; ++o)
+    for (int y = 0; y < 3; ++y)
+      for (int x = 0; x < 3; ++x) {
+        for (int i = 0; i < 5; ++i)
+          ASSERT_EQ(state.at("conv").values[std::size_t(((o * 5 + i) * 3 + y) * 3 + x)],
+                    at(conv, ((o * 3 + y) * 3 + x) * 5 + i));
+        for (int i = 0; i < 3; ++i)
+          ASSERT_EQ(state.at("up").values[std::size_t(((i * 2 + o) * 4 + y) * 4 + x)],
+                    at(up, ((o * 4 + y) * 4 + x) * 3 + i));
+      }
+  EXPECT_EQ(state.at("plain").values[7], at(plain, 7));
+}
+
+TEST(Weights, RoundTripToTheBit) {
+  for (const Family family : kFamilies) {
+    engine::Context context{CpuStream{}, DType::bf16};
+    const auto from = ready(tiny(family), context, 1), to = ready(tiny(family), context, 2);
+    const auto &a = from->parameters(), &b = to->parameters();
+    ASSERT_NE(std::memcmp(a.weights.raw(), b.weights.raw(), a.weights.bytes()), 0);
+    from_state_dict(to->parameters(), b.weights, weights_of(*from));
+    EXPECT_EQ(std::memcmp(a.weights.raw(), b.weights.raw(), a.weights.bytes()), 0);
+    EXPECT_EQ(std::memcmp(a.weights_bf16.raw(), b.weights_bf16.raw(), a.weights_bf16.bytes()), 0)
+        << "the bf16 copy follows";
+  }
+}
+
+TEST(Weights, RefusalListsEverythingThatDoesNotFit) {
+  engine::Context context{CpuStream{}};
+  const auto network = ready(tiny(Family::labml), context);
+  const StateDict good = weights_of(*network);
+  StateDict bad = good;
+  bad.erase("norm.bias");
+  bad.erase("down.0.res.conv1.weight");
+  bad["extra.weight"] = {{2, 3}, std::vector<float>(6)};
+  std::swap(bad.at("image_proj.weight").shape[0], bad.at("image_proj.weight").shape[1]);
+  bad.at("final.bias").values.pop_back();
+  const auto load = [&] {
+    from_state_dict(network->parameters(), network->parameters().weights, bad);
+  };
+  for (const char* line :
+       {"\n  missing norm.bias [8]", "\n  missing down.0.res.conv1.weight [8,8,3,3]",
+        "\n  extra extra.weight [2,3]",
+        "\n  wrong shape image_proj.weight [3,8,3,3], the network has [8,3,3,3]",
+        "\n  wrong size final.bias 2 values for [3]"})
+    expect_input_error(load, line);
+  const StateDict after = weights_of(*network);
+  for (const auto& [name, t] : good) EXPECT_EQ(after.at(name).values, t.values) << name;
+}
+
+TEST(Weights, AcceptsTheOldNamesOfDiffusersAttention) {
+  engine::Context context{CpuStream{}};
+  const auto network = ready(tiny(Family::ddpm), context, 1);
+  const StateDict now = weights_of(*network);
+  StateDict old;
+  int renamed = 0;
+  for (const auto& [name, t] : now) {
+    std::string legacy = name;
+    for (const auto& [a, b] : {std::pair{"to_q.", "query."},
+                               {"to_k.", "key."},
+                               {"to_v.", "value."},
+                               {"to_out.0.", "proj_attn."}})
+      if (const auto at = name.find(a); at != std::string::npos) {
+        legacy.replace(at, std::strlen(a), b);
+        ++renamed;
+      }
+    old[legacy] = t;
+  }
+  // Four layers with weight and bias in: the middle, one block down, two up.
+  ASSERT_EQ(renamed, 4 * 2 * 4);
+  const auto other = ready(tiny(Family::ddpm), context, 2);
+  from_state_dict(other->parameters(), other->parameters().weights, old);
+  for (const auto& [name, t] : weights_of(*other)) EXPECT_EQ(t.values, now.at(name).values) << name;
+  old["mid_block.attentions.0.to_q.weight"] = now.at("mid_block.attentions.0.to_q.weight");
+  expect_input_error(
+      [&] { from_state_dict(other->parameters(), other->parameters().weights, old); },
+      "both mid_block.attentions.0.query.weight and its present name");
+}
+
+TEST(Weights, ImagesTransposeAndBack) {
+  std::vector<float> nchw(2 * 3 * 4 * 5);
+  for (std::size_t i = 0; i < nchw.size(); ++i) nchw[i] = float(i);
+  const auto nhwc = nchw_to_nhwc(nchw, 2, 3, 4, 5);
+  EXPECT_EQ(nhwc[((1 * 4 + 2) * 5 + 3) * 3 + 1], nchw[((1 * 3 + 1) * 4 + 2) * 5 + 3]);
+  EXPECT_EQ(nhwc_to_nchw(nhwc, 2, 3, 4, 5), nchw);
+  EXPECT_THROW(nchw_to_nhwc(nchw, 2, 3, 4, 6), CheckError);
+}
+
+}  // namespace
+}  // namespace haze::model
