@@ -70,7 +70,7 @@ void UNet::build(const UNetConfig& config) {
 
   stem_ = builder.conv_same(names.of("image_proj", "conv_in"), config.image_channels, first, 3);
   const int temb = style.time_width;
-  time_ = TimeMlp{{first, !labml && config.flip_sin_to_cos, labml ? 1 : config.freq_shift},
+  time_ = TimeMlp{{first, !labml && config.flip_sin_to_cos, labml ? 1 : config.freq_shift, labml},
                   builder.linear(names.of("time_emb.lin1", "time_embedding.linear_1"), first, temb),
                   builder.linear(names.of("time_emb.lin2", "time_embedding.linear_2"), temb, temb)};
 
