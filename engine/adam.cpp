@@ -17,7 +17,7 @@ kernels::AdamStep coefficients(const AdamOptions& o, std::uint32_t step) {
   c.step_size = float(o.learning_rate / (1 - std::pow(o.beta1, k)));
   c.inv_sqrt_bias2 = float(1 / std::sqrt(1 - std::pow(o.beta2, k)));
   c.eps = float(o.eps);
-  c.weight_factor = float(1 - o.learning_rate * o.weight_decay);
+  c.decay = float(o.learning_rate * o.weight_decay);
   c.clip = float(o.grad_clip);
   c.one_minus_decay = float(1 - o.ema_decay);
   return c;

@@ -18,7 +18,7 @@ void update(std::size_t n, const AdamStep& coefficients, const AdamBuffers& b, f
     const float m = c.beta1 * b.m[i] + c.one_minus_beta1 * g;
     const float v = c.beta2 * b.v[i] + c.one_minus_beta2 * (g * g);
     const float denominator = std::sqrt(v) * c.inv_sqrt_bias2 + c.eps;
-    const float w = c.weight_factor * b.w[i] - c.step_size * m / denominator;
+    const float w = b.w[i] - (c.decay * b.w[i] + c.step_size * m / denominator);
     b.m[i] = m;
     b.v[i] = v;
     b.w[i] = w;

@@ -24,7 +24,7 @@ struct AdamStep {
   float step_size;       // learning_rate / (1 - beta1^k), k = 1, 2, ...
   float inv_sqrt_bias2;  // 1 / sqrt(1 - beta2^k)
   float eps;
-  float weight_factor;    // 1 - learning_rate·weight_decay
+  float decay;            // learning_rate·weight_decay; 1 - decay would lose most of its digits
   float clip;             // largest norm; <= 0: no clipping
   float one_minus_decay;  // of the EMA
 };
@@ -40,7 +40,7 @@ struct AdamBuffers {
 /// One pass (Kingma & Ba 2014, arXiv 1412.6980; decay as in Loshchilov & Hutter 2017, 1711.05101):
 ///   g' = g·min(1, clip / (norm[0] + 1e-6))
 ///   m = beta1·m + (1-beta1)·g'      v = beta2·v + (1-beta2)·g'²
-///   w = weight_factor·w - step_size·m / (sqrt(v)·inv_sqrt_bias2 + eps)
+///   w = w - (decay·w + step_size·m / (sqrt(v)·inv_sqrt_bias2 + eps))
 ///   ema = ema + (1-decay)·(w - ema)      w_bf16 = w
 /// Overwrites w, m, v, ema, w_bf16. norm is read only if clip > 0. A NaN norm makes NaN weights.
 template <class S>

@@ -38,6 +38,20 @@ inline void random_blocks(const RandomKey& key, std::uint32_t item, std::uint32_
   }
 }
 
+/// The same 16 blocks in the order of their elements: words[4·b + w].
+inline void random_words(const RandomKey& key, std::uint32_t item, std::uint32_t first,
+                         std::uint32_t words[64]) {
+  const RandomKey k = key;
+#pragma omp simd
+  for (std::uint32_t b = 0; b < 16; ++b) {
+    const Random4 r = random4(k, item, first + b);
+    words[4 * b] = r.v[0];
+    words[4 * b + 1] = r.v[1];
+    words[4 * b + 2] = r.v[2];
+    words[4 * b + 3] = r.v[3];
+  }
+}
+
 /// z[0 .. count) = normals of elements first .. of `item`: what normal4 gives, block by block.
 /// `first` is a multiple of 4; z has room for kTile and is overwritten up to the next multiple
 /// of 64.

@@ -2,46 +2,48 @@
 // it twice as fast.
 #include "kernels/dropout/dropout.h"
 
+#include <bit>
+#include <cstring>
+
 #include "kernels/common/noise_tiles.h"
 #include "kernels/common/stream.h"
 
 namespace haze::kernels {
 namespace {
 
-/// factor[0 .. count) of elements first .. of `item`; writes up to the next multiple of 128.
-void draw_factors(const DropoutMask& mask, std::uint32_t item, int first, int count,
-                  float* factor) {
-  const std::uint32_t threshold = mask.threshold;
-  const float scale = mask.scale;
+static_assert(std::endian::native == std::endian::little, "the low half of a word comes first");
+
+/// The 16 bits of elements first .. of `item`, up to the next multiple of 128 after count.
+void draw_bits(const DropoutMask& mask, std::uint32_t item, int first, int count,
+               std::uint16_t bits[kTile]) {
   for (int done = 0; done < count; done += 128) {
-    std::uint32_t bits[4][16];
-    random_blocks(mask.key, item, std::uint32_t(first + done) / 8, bits);
-    for (int word = 0; word < 4; ++word) {
-      float* out = factor + done + 2 * word;
+    std::uint32_t words[64];
+    random_words(mask.key, item, std::uint32_t(first + done) / 8, words);
+    std::memcpy(bits + done, words, sizeof(words));
+  }
+}
+
+/// A function of its own: through a lambda's captures the loops would not vectorise.
+template <class From, class To>
+void apply(int count, const From* in, const std::uint16_t* bits, std::uint32_t threshold,
+           float scale, To* out, bool adds) {
+  if (adds) {
 #pragma omp simd
-      for (int b = 0; b < 16; ++b) {
-        out[8 * b] = (bits[word][b] & 0xffffu) >= threshold ? scale : 0.0f;
-        out[8 * b + 1] = (bits[word][b] >> 16) >= threshold ? scale : 0.0f;
-      }
-    }
+    for (int i = 0; i < count; ++i)
+      out[i] = float(out[i]) + float(in[i]) * (bits[i] >= threshold ? scale : 0.0f);
+  } else {
+#pragma omp simd
+    for (int i = 0; i < count; ++i) out[i] = float(in[i]) * (bits[i] >= threshold ? scale : 0.0f);
   }
 }
 
 template <class From, class To>
 void dropout(const ItemDims& d, const DropoutMask& mask, const From* from, To* to, bool adds) {
   for_each_tile(d, [&](int item, int first, int count, std::int64_t) {
-    float factor[kTile];
-    draw_factors(mask, mask.first_item + std::uint32_t(item), first, count, factor);
+    std::uint16_t bits[kTile];
+    draw_bits(mask, mask.first_item + std::uint32_t(item), first, count, bits);
     const std::size_t at = std::size_t(item) * d.elements + std::size_t(first);
-    const From* in = from + at;
-    To* out = to + at;
-    if (adds) {
-#pragma omp simd
-      for (int i = 0; i < count; ++i) out[i] = float(out[i]) + float(in[i]) * factor[i];
-    } else {
-#pragma omp simd
-      for (int i = 0; i < count; ++i) out[i] = float(in[i]) * factor[i];
-    }
+    apply(count, from + at, bits, mask.threshold, mask.scale, to + at, adds);
   });
 }
 

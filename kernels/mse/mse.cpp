@@ -15,11 +15,10 @@ void mse(const ItemDims& d, const T* pred, const Noise& target, float factor, do
     const float* want = noise_of_tile(target, d, item, first, count, room);
     const std::size_t at = std::size_t(item) * d.elements + std::size_t(first);
     double sum = 0;
+#pragma omp simd
+    for (int i = 0; i < count; ++i) difference[i] = float(pred[at + i]) - want[i];
 #pragma omp simd reduction(+ : sum)
-    for (int i = 0; i < count; ++i) {
-      difference[i] = float(pred[at + i]) - want[i];
-      sum += double(difference[i]) * double(difference[i]);
-    }
+    for (int i = 0; i < count; ++i) sum += double(difference[i]) * double(difference[i]);
     partial[tile] = sum;
     if (!dpred) return;
 #pragma omp simd

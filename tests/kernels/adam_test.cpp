@@ -2,6 +2,8 @@
 // copy.
 #include "engine/adam.h"
 
+#include <omp.h>
+
 #include "kernels/adam/adam.h"
 #include "kernels/adam/reference.h"
 #include "tests/support/tape.h"
@@ -156,6 +158,14 @@ TEST(GlobalNorm, OverSeveralChunksWithAnOutlierAndWithoutOverflow) {
   float norm = 0;
   kernels::global_norm(CpuStream{}, n, values.data(), scratch.data(), &norm);
   test::expect_close(std::vector{norm}, std::vector{std::sqrt(want)}, 1e-7, 0, "outlier");
+  const int threads = omp_get_max_threads();
+  for (const int several : {1, 2, 3}) {  // the same bits for any number of threads
+    float again = 0;
+    omp_set_num_threads(several);
+    kernels::global_norm(CpuStream{}, n, values.data(), scratch.data(), &again);
+    EXPECT_EQ(again, norm);
+  }
+  omp_set_num_threads(threads);
   std::vector<float> ones(n, 1.0f);
   kernels::global_norm(CpuStream{}, n, ones.data(), scratch.data(), &norm);
   test::expect_close(std::vector{norm}, std::vector{std::sqrt(double(n))}, 1e-7, 0, "every chunk");

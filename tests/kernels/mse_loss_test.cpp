@@ -1,5 +1,7 @@
 // mse_loss_test.cpp — value and gradient of the loss: the three proofs, against given targets and
 // against noise drawn again.
+#include <omp.h>
+
 #include "engine/diffusion_ops.h"
 #include "engine/random.h"
 #include "kernels/mse/reference.h"
@@ -88,6 +90,22 @@ TEST(MseLoss, SplitBatchesAddUpToTheWhole) {
   auto parts = std::vector<double>(head.begin() + 1, head.end());
   parts.insert(parts.end(), tail.begin() + 1, tail.end());
   test::expect_close(parts, gradient, 0x1p-22, 0, "gradient");
+}
+
+TEST(MseLoss, DoesNotDependOnTheNumberOfThreads) {
+  const int threads = omp_get_max_threads();
+  std::vector<std::vector<double>> results;
+  for (const int n : {1, 2, 3, 7}) {
+    omp_set_num_threads(n);
+    engine::Context context{CpuStream{}};
+    engine::Tape tape(context);
+    const auto p = leaf(tape, {3, 5003}, test::normal(3 * 5003, 1));
+    const auto l = engine::mse_loss(tape, p, {{}, {1, 2, 3}, 0});
+    tape.backward(l);
+    results.push_back(test::join(test::value_of(tape, l), test::grad_of(tape, p)));
+  }
+  omp_set_num_threads(threads);
+  for (const auto& r : results) EXPECT_EQ(r, results[0]);
 }
 
 TEST(MseLoss, WiringAndRefusals) {
