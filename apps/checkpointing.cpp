@@ -1,0 +1,105 @@
+#include "apps/checkpointing.h"
+
+#include <filesystem>
+
+#include "model/weights.h"
+
+namespace haze::apps {
+namespace {
+
+using engine::Tensor;
+
+struct Part {
+  const char* prefix;
+  Tensor engine::Parameters::*flat;
+};
+constexpr Part kParts[] = {{"model.", &engine::Parameters::weights},
+                           {"ema.", &engine::Parameters::ema},
+                           {"adam_m.", &engine::Parameters::adam_m},
+                           {"adam_v.", &engine::Parameters::adam_v}};
+
+/// The tensors under a prefix, without it; their values are moved out.
+model::StateDict take(std::vector<engine::LoadedTensor>& tensors, const std::string& prefix) {
+  model::StateDict state;
+  for (engine::LoadedTensor& t : tensors)
+    if (t.name.starts_with(prefix))
+      state[t.name.substr(prefix.size())] = {t.shape, std::move(t.values)};
+  return state;
+}
+
+}  // namespace
+
+engine::SaveReport save_state(engine::CheckpointWriter& writer, const engine::CheckpointMeta& meta,
+                              const engine::Parameters& parameters) {
+  std::vector<model::StateDict> states;  // own the values until they are written
+  std::vector<engine::CheckpointTensor> tensors;
+  for (const Part& part : kParts) {
+    if (!(parameters.*part.flat)) continue;
+    states.push_back(model::to_state_dict(parameters, parameters.*part.flat));
+    for (const auto& [name, tensor] : states.back())
+      tensors.push_back({part.prefix + name, tensor.shape, tensor.values});
+  }
+  return writer.save(meta, tensors);
+}
+
+void restore_state(const engine::Checkpoint& checkpoint, engine::Parameters& parameters) {
+  auto tensors = checkpoint.tensors;
+  for (const Part& part : kParts) {
+    if (!(parameters.*part.flat)) continue;
+    try {
+      model::from_state_dict(parameters, parameters.*part.flat, take(tensors, part.prefix));
+    } catch (const InputError& e) {
+      throw InputError(cat(checkpoint.path, ": ", part.prefix, "*: ", e.what()));
+    }
+  }
+  parameters.refresh_bf16();
+}
+
+TrainedWeights load_weights(const std::string& path, bool ema, bool ema_asked) {
+  if (path.empty()) throw InputError("--checkpoint: not given; a run folder or a checkpoint file");
+  const bool folder = std::filesystem::is_directory(path);
+  if (!folder && !std::filesystem::exists(path))
+    throw InputError(cat("--checkpoint: ", path, "; no such file or folder"));
+  engine::FileSystem& disk = engine::disk();
+  const auto load = [&](const char* prefix) {
+    if (!folder) return engine::load_checkpoint(disk, path, prefix);
+    auto newest = engine::load_newest_checkpoint(disk, path, prefix);
+    if (!newest)
+      throw InputError(cat("--checkpoint: ", path,
+                           "; a run folder with a checkpoint in it, or a checkpoint file"));
+    return std::move(*newest);
+  };
+  engine::Checkpoint found = load(ema ? "ema." : "model.");
+  if (ema && found.tensors.empty()) {
+    if (ema_asked)
+      throw InputError(cat("--weights: ema; ", found.path,
+                           " holds none (train.ema_decay was 0); use --weights raw"));
+    ema = false;
+    found = load("model.");
+  }
+  TrainedWeights trained{
+      found.path, found.meta, resolve(parse_settings(found.meta.config, found.path)),
+      ema,        {},         std::move(found.messages)};
+  const std::size_t prefix = ema ? 4 : 6;
+  for (engine::LoadedTensor& t : found.tensors) {
+    t.name.erase(0, prefix);
+    trained.tensors.push_back(std::move(t));
+  }
+  return trained;
+}
+
+std::unique_ptr<model::Network> make_trained_network(TrainedWeights& trained, Stream stream,
+                                                     DType activations) {
+  auto network = model::make_network(trained.config.model);
+  engine::Parameters& parameters = network->parameters();
+  parameters.allocate(stream, 0, false, false, activations);
+  try {
+    model::from_state_dict(parameters, parameters.weights, take(trained.tensors, ""));
+  } catch (const InputError& e) {
+    throw InputError(cat(trained.path, ": ", e.what()));
+  }
+  parameters.refresh_bf16();
+  return network;
+}
+
+}  // namespace haze::apps

@@ -1,0 +1,38 @@
+// checkpointing.h — between a network's flat buffers and checkpoint files.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "apps/config/config.h"
+#include "engine/checkpoint.h"
+#include "model/network.h"
+
+namespace haze::apps {
+
+/// Saves model.*, ema.* (where there is one), adam_m.* and adam_v.*.
+engine::SaveReport save_state(engine::CheckpointWriter& writer, const engine::CheckpointMeta& meta,
+                              const engine::Parameters& parameters);
+
+/// Fills the flat buffers, allocated for training, from a whole checkpoint. Throws InputError for
+/// tensors that are missing, left over or of another shape.
+void restore_state(const engine::Checkpoint& checkpoint, engine::Parameters& parameters);
+
+/// What sampling and export start from.
+struct TrainedWeights {
+  std::string path;  // of the checkpoint file
+  engine::CheckpointMeta meta;
+  RunConfig config;
+  bool ema = false;                           // which of the two the state is
+  std::vector<engine::LoadedTensor> tensors;  // under the system's own names
+  std::vector<std::string> messages;
+};
+
+/// `path`: a run folder, whose newest whole checkpoint is taken, or a checkpoint file. With `ema`
+/// the averaged weights; where the run keeps none the last ones, or InputError if `ema_asked`.
+TrainedWeights load_weights(const std::string& path, bool ema, bool ema_asked);
+
+/// Builds the network of the configuration for inference and fills it.
+std::unique_ptr<model::Network> make_trained_network(TrainedWeights& trained, Stream stream,
+                                                     DType activations);
+
+}  // namespace haze::apps

@@ -1,0 +1,104 @@
+// data.cpp — `haze data`: what is in a data set.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "apps/commands/commands.h"
+#include "apps/data/dataset.h"
+#include "apps/image/grid.h"
+#include "apps/image/png.h"
+#include "apps/json_writer.h"
+#include "apps/sample_grid.h"
+
+namespace haze::apps {
+namespace {
+
+struct Values {
+  int least = 255, largest = 0;
+  double mean = 0, deviation = 0;  // of bytes scaled to [0, 1]
+};
+
+Values values_of(const Dataset& d) {
+  std::vector<double> count(256);
+  for (const std::uint8_t byte : d.images) ++count[byte];
+  Values v;
+  const double n = double(d.images.size());
+  for (int i = 0; i < 256; ++i)
+    if (count[std::size_t(i)] > 0) {
+      v.least = std::min(v.least, i), v.largest = std::max(v.largest, i);
+      v.mean += count[std::size_t(i)] / n * i / 255;
+    }
+  for (int i = 0; i < 256; ++i)
+    v.deviation += count[std::size_t(i)] / n * std::pow(i / 255.0 - v.mean, 2);
+  v.deviation = std::sqrt(v.deviation);
+  return v;
+}
+
+std::vector<int> class_counts(const Dataset& d) {
+  std::vector<int> counts(d.class_names.size());
+  for (const std::int32_t label : d.labels) ++counts.at(std::size_t(label));
+  return counts;
+}
+
+std::string as_json(const Dataset& d, const Values& v) {
+  JsonWriter w;
+  w.begin_object().field("spec", d.spec).field("count", d.count).field("height", d.height);
+  w.field("width", d.width).field("channels", d.channels).key("classes").begin_array();
+  const auto counts = class_counts(d);
+  for (std::size_t i = 0; i < counts.size(); ++i)
+    w.begin_object().field("name", d.class_names[i]).field("count", counts[i]).end_object();
+  w.end_array().key("values").begin_object().field("min", v.least).field("max", v.largest);
+  w.field("mean", v.mean).field("std", v.deviation).end_object();
+  return w.field("fingerprint", d.fingerprint).field("skipped", d.skipped).end_object().text() +
+         "\n";
+}
+
+std::string as_text(const Dataset& d, const Values& v) {
+  char values[120];
+  std::snprintf(values, sizeof values,
+                "%d to %d; scaled to [0,1]: mean %.4f, standard deviation %.4f", v.least, v.largest,
+                v.mean, v.deviation);
+  std::string text = cat("data set     ", d.spec, "\nimages       ", d.count, "\nsize         ",
+                         d.height, "x", d.width, " (height x width)\nchannels     ", d.channels,
+                         "\nvalues       ", values, "\nclasses      ");
+  const auto counts = class_counts(d);
+  if (counts.empty())
+    text += "none";
+  else
+    text += std::to_string(counts.size());
+  constexpr std::size_t kMost = 20;
+  for (std::size_t i = 0; i < std::min(kMost, counts.size()); ++i)
+    text += cat(i == 0 ? ": " : ", ", d.class_names[i], " ", counts[i]);
+  if (counts.size() > kMost) text += ", ...";
+  text += cat("\nfingerprint  ", d.fingerprint, "\n");
+  if (d.skipped > 0) text += cat("left out     ", d.skipped, " images that cannot be read\n");
+  return text;
+}
+
+}  // namespace
+
+int run_data(const DataOptions& options, Program program) {
+  if (options.spec.empty())
+    throw InputError("SPEC: not given; mnist:DIR, cifar10:DIR, images:DIR or synthetic:digits");
+  DatasetOptions open;
+  if (!options.size.empty()) open.height = options.size[0], open.width = options.size[1];
+  if (options.channels > 0) open.channels = options.channels;
+  open.skip_bad = options.skip_bad;
+  const Dataset data = open_dataset(options.spec, open);
+  for (const std::string& note : data.notes) program.console.info(note);
+  if (!options.out.empty()) {
+    const int n = std::min(64, data.count);
+    const std::size_t bytes = std::size_t(n) * std::size_t(data.height) * std::size_t(data.width) *
+                              std::size_t(data.channels);
+    const Image grid =
+        make_grid({data.images.data(), bytes}, n, data.height, data.width, data.channels);
+    write_output(options.out, encode_png(grid));
+    if (options.out == "-") return 0;  // standard output is the picture's
+  }
+  const Values values = values_of(data);
+  std::fputs((options.json ? as_json(data, values) : as_text(data, values)).c_str(), stdout);
+  if (!options.json && !options.out.empty()) std::printf("%s\n", options.out.c_str());
+  return 0;
+}
+
+}  // namespace haze::apps

@@ -1,0 +1,129 @@
+// info.cpp — `haze info`: what to paste into a report of a fault, and what a configuration makes.
+#include <cstdio>
+#include <jpeglib.h>
+#include <png.h>
+#include <zlib.h>
+
+#include "apps/commands/commands.h"
+#include "apps/config/find.h"
+#include "apps/config/keys.h"
+#include "apps/device.h"
+#include "apps/json_writer.h"
+#include "apps/network_blocks.h"
+#include "apps/version.h"
+
+namespace haze::apps {
+namespace {
+
+#define HAZE_TEXT_(x) #x
+#define HAZE_TEXT(x) HAZE_TEXT_(x)
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+Pairs libraries() {
+  return {{"oneDNN", HAZE_ONEDNN_VERSION},
+          {"zlib", zlibVersion()},
+          {"libpng", png_get_libpng_ver(nullptr)},
+          {"libjpeg-turbo", HAZE_TEXT(LIBJPEG_TURBO_VERSION)}};
+}
+
+struct Described {
+  RunConfig config;
+  std::vector<NetworkBlock> blocks;
+  std::size_t parameters = 0;
+};
+
+Described describe(const InfoOptions& options) {
+  Settings settings = load_config(options.config);
+  for (const auto& [key, setting] : options.settings) settings[key] = setting;
+  Described d;
+  d.config = resolve(settings);
+  const auto network = model::make_network(d.config.model);
+  const auto& size = d.config.data.image_size;
+  if (!size.empty()) model::check_image_size(d.config.model, size[0], size[1]);
+  d.blocks = blocks_of(*network, size.empty() ? 0 : size[0], size.empty() ? 0 : size[1]);
+  d.parameters = network->parameters().elements();
+  return d;
+}
+
+std::string with_commas(std::size_t n) {
+  std::string text = std::to_string(n);
+  for (std::size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, ",");
+  return text;
+}
+
+std::string as_text(const InfoOptions& options) {
+  std::string text =
+      cat("haze       ", version(), " (", commit(), "), ", HAZE_BUILD_TYPE, " build\n",
+          "compiler   ", "g++ " __VERSION__, ", C++", __cplusplus / 100 % 100, "\n",
+          "devices    cpu: ", cpu_description(), ", ", thread_count(), " threads\n",
+          "           cuda: not in this build\nlibraries ");
+  for (const auto& [name, number] : libraries()) text += cat(" ", name, " ", number);
+  text += "\nconfigs   ";
+  for (const auto& name : shipped_configs()) text += " " + name;
+  text += "\n";
+  if (options.config.empty()) return text;
+  const Described d = describe(options);
+  char line[160];
+  std::snprintf(line, sizeof line, "\n%-36s %18s %14s\n", "block", "output", "parameters");
+  text += line;
+  for (const NetworkBlock& b : d.blocks) {
+    std::snprintf(line, sizeof line, "%-36s %18s %14s\n", b.name.c_str(), shape_text(b).c_str(),
+                  with_commas(b.parameters).c_str());
+    text += line;
+  }
+  std::snprintf(line, sizeof line, "%-36s %18s %14s\n", "all", "",
+                with_commas(d.parameters).c_str());
+  return text + line;
+}
+
+std::string as_json(const InfoOptions& options) {
+  JsonWriter w;
+  w.begin_object().field("version", version()).field("commit", commit());
+  w.field("build", HAZE_BUILD_TYPE).field("compiler", "g++ " __VERSION__);
+  w.key("devices").begin_array().begin_object().field("name", "cpu");
+  w.field("description", cpu_description())
+      .field("threads", thread_count())
+      .end_object()
+      .end_array();
+  w.key("libraries").begin_object();
+  for (const auto& [name, number] : libraries()) w.field(name, number);
+  w.end_object().key("configs").begin_array();
+  for (const auto& name : shipped_configs()) w.value(name);
+  w.end_array();
+  if (!options.config.empty()) {
+    const Described d = describe(options);
+    w.key("network").begin_object().field("parameters", d.parameters).key("blocks").begin_array();
+    for (const NetworkBlock& b : d.blocks) {
+      w.begin_object().field("name", b.name).key("output").begin_array();
+      for (const int extent : b.output) w.value(extent);
+      w.end_array().field("parameters", b.parameters).end_object();
+    }
+    w.end_array().end_object();
+  }
+  return w.end_object().text() + "\n";
+}
+
+std::string all_keys() {
+  const RunConfig defaults;
+  std::string text;
+  for (const Key& key : keys()) {
+    text += cat(key.name, "  [", json_of(key, defaults), "]\n    ", allowed(key));
+    if (!key.help.empty()) text += cat(": ", key.help);
+    if (key.owner != Owner::any)
+      text += key.owner == Owner::labml ? " (labml_unet)" : " (ddpm_unet)";
+    text += "\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+int run_info(const InfoOptions& options, Program) {
+  const std::string text = options.keys   ? all_keys()
+                           : options.json ? as_json(options)
+                                          : as_text(options);
+  std::fputs(text.c_str(), stdout);
+  return 0;
+}
+
+}  // namespace haze::apps

@@ -1,0 +1,198 @@
+// train.cpp — `haze train`: from options to a run that starts, goes on, or is refused.
+#include <cstdio>
+#include <filesystem>
+
+#include "apps/checkpointing.h"
+#include "apps/commands/commands.h"
+#include "apps/config/find.h"
+#include "apps/device.h"
+#include "apps/training.h"
+#include "apps/version.h"
+
+namespace haze::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The file's settings under those of the command line.
+Settings gather(const TrainOptions& options) {
+  Settings settings;
+  if (!options.config.empty()) {
+    settings = load_config(options.config);
+  } else if (const std::string own = options.out + "/config.json";
+             options.resume && !options.out.empty() && fs::exists(own)) {
+    settings = load_config(own);
+  } else {
+    std::string names;
+    for (const auto& name : shipped_configs()) names += (names.empty() ? "" : ", ") + name;
+    throw InputError("--config: not given; a file or one of " + names +
+                     "; try haze train --config demo --out runs/demo");
+  }
+  for (const auto& [key, setting] : options.settings) settings[key] = setting;
+  return settings;
+}
+
+Dataset open_data(RunConfig& config, Console& console) {
+  if (config.data.spec.empty())
+    throw InputError(
+        "data.spec: not given; name a data set with --data, as in --data synthetic:digits");
+  DatasetOptions options;
+  options.channels = config.model.image_channels;
+  options.skip_bad = config.data.skip_bad;
+  if (const auto& size = config.data.image_size; !size.empty()) {
+    model::check_image_size(config.model, size[0], size[1]);
+    options.height = size[0], options.width = size[1];
+  }
+  Dataset dataset = open_dataset(config.data.spec, options);
+  model::check_image_size(config.model, dataset.height, dataset.width);
+  config.data.image_size = {dataset.height, dataset.width};
+  for (const std::string& note : dataset.notes) console.info(note);
+  return dataset;
+}
+
+std::string text(double gib) {
+  char buffer[32];
+  std::snprintf(buffer, sizeof buffer, "%.2f GiB", gib);
+  return buffer;
+}
+
+std::string describe(const RunConfig& config, const model::Network& network, const Dataset& data) {
+  const double parameters = double(network.parameters().elements());
+  const int copies = 4 + (config.train.ema_decay > 0);  // weights, gradients, m, v, EMA
+  return cat("network ", network.parameters().elements(), " parameters, ",
+             text(parameters * 4 * copies / (1 << 30)), " with gradients and optimiser; data ",
+             data.spec, ", ", data.count, " images of ", data.height, "x", data.width, "x",
+             data.channels, "; ", config.train.steps, " steps of ", config.train.batch_size,
+             " images; seed ", config.seed, "; ", cpu_description(), ", ", thread_count(),
+             " threads");
+}
+
+/// A resumed run is the same run: only how long it is and what it reports may change.
+void check_same_run(const RunConfig& config, const Dataset& dataset,
+                    const engine::CheckpointHeader& found) {
+  RunConfig before = resolve(parse_settings(found.meta.config, found.path));
+  auto& b = before.train;
+  const auto& t = config.train;
+  b.steps = t.steps, b.log_every = t.log_every, b.sample_every = t.sample_every;
+  b.checkpoint_every = t.checkpoint_every, b.keep_checkpoints = t.keep_checkpoints;
+  before.data.spec = config.data.spec;  // it may have moved: the fingerprint below decides
+  before.data.skip_bad = config.data.skip_bad;
+  if (const auto different = differences(config, before); !different.empty())
+    throw InputError(
+        cat("--resume: ", different[0], " as in ", found.path,
+            "; resume with the same configuration, or start another run with another --out"));
+  if (found.meta.dataset != dataset.fingerprint)
+    throw InputError(
+        cat("--resume: ", config.data.spec, "; these are not the images that ", found.path,
+            " was trained on; give the same data, or start another run with another --out"));
+}
+
+/// Where the run goes; moves another one away if asked to, refuses to touch it if not.
+std::string choose_folder(const TrainOptions& options, const RunConfig& config, Console& console) {
+  if (options.out.empty()) {
+    if (options.resume) throw InputError("--resume: which run? give its folder with --out DIR");
+    const std::string name =
+        options.config == "-" ? "run" : fs::path(options.config).stem().string();
+    return next_run_folder(name, config.precision == Precision::bf16 ? "bf16" : "f32");
+  }
+  if (options.resume && options.overwrite)
+    throw InputError("--overwrite: given with --resume; one of the two");
+  if (options.resume || !holds_run(options.out)) return options.out;
+  if (!options.overwrite)
+    throw InputError(cat("--out: ", options.out,
+                         "; it holds a run already; --resume goes on with that run, "
+                         "--overwrite moves it to ",
+                         fs::path(options.out + "/").parent_path().string(),
+                         ".old-1 and starts afresh"));
+  if (!options.dry_run)
+    console.info(cat("the run in ", options.out, " is now in ", move_away(options.out)));
+  return options.out;
+}
+
+/// runs/latest -> the newest run. A convenience: failure is no matter.
+void link_latest(const std::string& folder) {
+  std::error_code none;
+  const fs::path link = fs::path(folder).parent_path() / "latest";
+  if (fs::is_symlink(link, none)) fs::remove(link, none);
+  fs::create_directory_symlink(fs::path(folder).filename(), link, none);
+}
+
+void say_end(const Training& training, const RunConfig& config, const std::string& folder, int code,
+             Console& console) {
+  if (code != 0) {
+    console.info(cat("stopped at step ", training.steps_done(), " of ", config.train.steps,
+                     "; go on with: haze train --resume --out ", folder));
+    return;
+  }
+  char line[96];
+  std::snprintf(line, sizeof line, "loss %.5f (mean of the last steps), %.4g images/s",
+                training.mean_loss(), training.images_per_second());
+  console.info(cat("done: step ", training.steps_done(), ", ", line));
+  if (config.train.sample_every > 0) console.info(cat("samples: ", folder, "/samples"));
+  console.info(cat("next: haze sample --checkpoint ", folder, " --out grid.png"));
+}
+
+}  // namespace
+
+int run_train(const TrainOptions& options, Program program) {
+  Console& console = program.console;
+  const Settings settings = gather(options);
+  RunConfig config = resolve(settings);
+  if (options.print_config) {
+    std::fputs(to_text_with_origins(config, settings).c_str(), stdout);
+    return 0;
+  }
+  const Stream stream = open_device(program.common);
+  const auto network = model::make_network(config.model);
+  model::make_schedule(config.diffusion);  // throws for a schedule that cannot be
+  const std::string path = choose_folder(options, config, console);
+  const Dataset dataset = open_data(config, console);
+  if (options.dry_run) {
+    console.info(describe(config, *network, dataset) + "; folder " + path);
+    std::fputs(to_json(config).c_str(), stdout);
+    return 0;
+  }
+
+  RunFolder folder(path);
+  std::optional<engine::Checkpoint> from;
+  if (options.resume)
+    from = engine::load_newest_checkpoint(
+        engine::disk(), path, "",
+        [&](const engine::CheckpointHeader& h) { check_same_run(config, dataset, h); });
+  const std::uint64_t first = from ? from->meta.step : 0;
+  engine::Parameters& parameters = network->parameters();
+  parameters.allocate(stream, config.seed, true, config.train.ema_decay > 0, config.activations());
+  if (from) restore_state(*from, parameters);
+
+  RunRecord record{program.arguments, config.seed, {}};
+  if (from) record.resumed_from = first;
+  const std::size_t dropped = folder.start(first, to_json(config), record);
+  console.open_log(folder.file("log.txt"));
+  if (options.out.empty()) link_latest(path);
+  console.info(cat("haze ", version(), "; run folder ", path));
+  console.info(describe(config, *network, dataset));
+  if (from) {
+    for (const std::string& message : from->messages) console.warning(message);
+    console.info(cat("resumed at step ", first, " (rows after it dropped: ", dropped, ")"));
+    from.reset();
+  } else if (options.resume) {
+    console.info("nothing to resume: starting afresh");
+  }
+
+  engine::Context context(stream, config.activations());
+  context.fusion = options.fusion;
+  Training training(config, dataset, context, *network, folder, console);
+  training.mark_saved(first);
+  try {
+    const int code = training.run(first);
+    folder.finish(code, training.steps_done());
+    say_end(training, config, path, code, console);
+    if (code == 0) std::printf("%s\n", training.last_checkpoint().c_str());
+    return code;
+  } catch (const std::exception&) {
+    folder.finish(1, training.steps_done());
+    throw;
+  }
+}
+
+}  // namespace haze::apps

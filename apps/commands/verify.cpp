@@ -1,0 +1,102 @@
+// verify.cpp — `haze verify`: a network held against numbers recorded by another framework.
+#include "model/verify.h"
+
+#include <cmath>
+#include <cstdio>
+#include <optional>
+
+#include "apps/commands/commands.h"
+#include "apps/config/find.h"
+#include "apps/device.h"
+#include "apps/json_writer.h"
+#include "engine/files/new_file.h"
+#include "engine/files/safetensors.h"
+
+namespace haze::apps {
+namespace {
+
+/// A whole file; integers become floats. NaN is let through from a record: it must fail there.
+model::StateDict read_all(const std::string& flag, const std::string& path, bool allow_nonfinite) {
+  if (path.empty()) throw InputError(cat(flag, ": not given; a safetensors file"));
+  const engine::SafetensorsReader file(engine::disk(), path);
+  model::StateDict state;
+  for (const engine::SafetensorsEntry& entry : file.tensors()) {
+    model::HostTensor& tensor = state[entry.name];
+    tensor.shape = entry.shape;
+    if (entry.dtype.starts_with("I") || entry.dtype.starts_with("U") || entry.dtype == "BOOL") {
+      const auto whole = file.read_i32(entry);
+      tensor.values.assign(whole.begin(), whole.end());
+    } else {
+      tensor.values = file.read_f32(entry, allow_nonfinite);
+    }
+  }
+  return state;
+}
+
+void write_all(const std::string& path, const model::StateDict& state) {
+  std::vector<engine::SafetensorsTensor> tensors;
+  for (const auto& [name, tensor] : state)
+    tensors.push_back({name, tensor.shape, tensor.values.data()});
+  engine::make_directories(engine::disk(), engine::directory_of(path));
+  engine::write_safetensors(engine::disk(), path, std::move(tensors));
+}
+
+std::string as_json(const model::Verification& result) {
+  JsonWriter w;
+  w.begin_object().field("record", model::name_of(result.kind)).field("ok", result.ok());
+  w.key("tensors").begin_array();
+  for (const model::Comparison& c : result.comparisons) {
+    w.begin_object().field("name", c.name).field("max_absolute", c.max_difference);
+    w.field("max_relative", c.relative()).field("rms", c.rms_difference);
+    w.field("largest", c.largest).field("tolerance", c.tolerance);
+    if (std::isfinite(c.rms_tolerance)) w.field("rms_tolerance", c.rms_tolerance);
+    w.field("ok", c.ok).end_object();
+  }
+  return w.end_array().end_object().text() + "\n";
+}
+
+std::string as_text(const model::Verification& result) {
+  int width = 6, failed = 0;
+  for (const model::Comparison& c : result.comparisons) {
+    width = std::max(width, int(c.name.size()));
+    failed += !c.ok;
+  }
+  char line[400];
+  std::snprintf(line, sizeof line, "%-*s %12s %12s %10s %10s %10s\n", width, "tensor",
+                "max absolute", "max relative", "allowed", "rms", "allowed");
+  std::string text = line;
+  for (const model::Comparison& c : result.comparisons) {
+    std::snprintf(line, sizeof line, "%-*s %12.3e %12.3e %10.1e %10.1e", width, c.name.c_str(),
+                  c.max_difference, c.relative(), c.tolerance, c.rms_difference);
+    text += line;
+    std::snprintf(line, sizeof line, " %10.1e", c.rms_tolerance);
+    text += cat(std::isfinite(c.rms_tolerance) ? line : "          -",
+                c.ok ? "  ok\n" : "  MISMATCH\n");
+  }
+  return text + cat(model::name_of(result.kind), " record: ",
+                    failed ? cat(failed, " of ", result.comparisons.size(), " tensors differ\n")
+                           : cat("all ", result.comparisons.size(), " tensors agree\n"));
+}
+
+}  // namespace
+
+int run_verify(const VerifyOptions& options, Program program) {
+  if (options.config.empty())
+    throw InputError("--config: not given; the network's configuration, a JSON file");
+  const RunConfig config = resolve(load_config(options.config));
+  const Stream stream = open_device(program.common);
+  const auto weights = read_all("--weights", options.weights, false);
+  const auto record = read_all("--fixture", options.fixture, true);
+  std::optional<model::StateDict> expected;
+  if (!options.expect.empty()) expected = read_all("--expect", options.expect, true);
+
+  engine::Context context(stream, DType::f32);
+  context.fusion = options.fusion;
+  const model::Verification result = model::verify(context, config.model, config.diffusion, weights,
+                                                   record, expected ? &*expected : nullptr);
+  if (!options.output.empty()) write_all(options.output, result.computed);
+  std::fputs((options.json ? as_json(result) : as_text(result)).c_str(), stdout);
+  return result.ok() ? 0 : 1;
+}
+
+}  // namespace haze::apps

@@ -1,0 +1,121 @@
+#include "apps/config/config.h"
+
+#include <algorithm>
+
+#include "apps/config/keys.h"
+#include "apps/json_writer.h"
+#include "apps/suggest.h"
+
+namespace haze::apps {
+namespace {
+
+std::string section_of(std::string_view key) { return std::string(key.substr(0, key.find('.'))); }
+
+[[noreturn]] void unknown_key(const std::string& name, const Setting& setting,
+                              model::Family family) {
+  std::vector<std::string> known;
+  for (const Key& key : keys())
+    if (belongs_to(key, family)) known.emplace_back(key.name);
+  const std::string guess = nearest(name, known);
+  std::string hint = cat("no such key; ", guess.empty() ? "" : cat("did you mean ", guess, "? "));
+  if (guess.empty())
+    hint += "haze info --keys lists them";
+  else
+    hint.pop_back();
+  throw InputError(cat(setting.origin, ": ", name, ": ", text_of(setting.value), "; ", hint));
+}
+
+void set(RunConfig& config, const Key& key, const Setting& setting) {
+  try {
+    assign(key, config, setting.value);
+  } catch (const InputError& e) {
+    throw InputError(cat(setting.origin, ": ", e.what()));
+  }
+}
+
+void check_together(const RunConfig& c) {
+  if (!c.data.image_size.empty() && c.data.image_size.size() != 2)
+    throw InputError(cat("data.image_size: ", c.data.image_size.size(),
+                         " numbers; [height, width], or [] for the data's own"));
+  if (c.train.batch_size % c.train.accumulate != 0)
+    throw InputError(cat("train.accumulate: ", c.train.accumulate,
+                         "; a divisor of train.batch_size, which is ", c.train.batch_size));
+}
+
+}  // namespace
+
+std::string text_of(const Value& value) {
+  constexpr std::size_t kLongest = 60;
+  JsonWriter w(0);
+  if (value.is_list) w.begin_array();
+  for (const Scalar& s : value.items)
+    std::visit(
+        [&](const auto& v) {
+          if constexpr (std::is_same_v<std::decay_t<decltype(v)>, std::nullptr_t>)
+            w.raw("null");
+          else
+            w.value(v);
+        },
+        s);
+  if (value.is_list) w.end_array();
+  return w.text().size() > kLongest ? w.text().substr(0, kLongest) + "..." : w.text();
+}
+
+RunConfig resolve(const Settings& settings) {
+  RunConfig config;
+  if (const auto type = settings.find("model.type"); type != settings.end())
+    set(config, *find_key("model.type"), type->second);
+  const auto family = config.model.family;
+  config.diffusion.noise_at_t0 = family == model::Family::labml;
+  for (const auto& [name, setting] : settings) {
+    const Key* key = find_key(name);
+    if (!key) unknown_key(name, setting, family);
+    if (!belongs_to(*key, family))
+      throw InputError(cat(setting.origin, ": ", name, ": ", text_of(setting.value), "; a key of ",
+                           family == model::Family::labml ? "ddpm_unet" : "labml_unet",
+                           ", but model.type is ", json_of(*find_key("model.type"), config)));
+    set(config, *key, setting);
+  }
+  check_together(config);
+  return config;
+}
+
+std::string to_json(const RunConfig& config) {
+  JsonWriter w;
+  w.begin_object();
+  std::string section;
+  for (const Key& key : keys()) {
+    if (!belongs_to(key, config.model.family)) continue;
+    if (section_of(key.name) != section) {
+      if (!section.empty()) w.end_object();
+      section = section_of(key.name);
+      w.key(section).begin_object();
+    }
+    w.key(key.name.substr(section.size() + 1)).raw(json_of(key, config));
+  }
+  return w.end_object().end_object().text() + "\n";
+}
+
+std::string to_text_with_origins(const RunConfig& config, const Settings& settings) {
+  std::string text;
+  for (const Key& key : keys()) {
+    if (!belongs_to(key, config.model.family)) continue;
+    const auto at = settings.find(key.name);
+    std::string line = cat(key.name, " = ", json_of(key, config));
+    line.resize(std::max<std::size_t>(line.size() + 2, 52), ' ');
+    text += line + (at == settings.end() ? "(default)" : "(" + at->second.origin + ")") + "\n";
+  }
+  return text;
+}
+
+std::vector<std::string> differences(const RunConfig& a, const RunConfig& b) {
+  std::vector<std::string> found;
+  for (const Key& key : keys()) {
+    if (!belongs_to(key, a.model.family) && !belongs_to(key, b.model.family)) continue;
+    const std::string left = json_of(key, a), right = json_of(key, b);
+    if (left != right) found.push_back(cat(key.name, ": ", left, ", not ", right));
+  }
+  return found;
+}
+
+}  // namespace haze::apps

@@ -1,0 +1,224 @@
+#include "apps/config/keys.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "apps/json_writer.h"
+
+namespace haze::apps {
+namespace {
+
+using Words = std::string_view;
+constexpr std::array<Words, 2> kTypes = {"labml_unet", "ddpm_unet"};
+constexpr std::array<Words, 3> kSchedules = {"linear", "cosine", "sigmoid"};
+constexpr std::array<Words, 2> kVariances = {"beta", "beta_tilde"};
+constexpr std::array<Words, 2> kRanges = {"minus_one_one", "zero_one"};
+constexpr std::array<Words, 2> kPrecisions = {"f32", "bf16"};
+
+/// The enumerations are bytes, so that a byte pointer may read and write them.
+template <class E>
+Choice choice(E& e, std::span<const Words> words) {
+  static_assert(sizeof(E) == 1);
+  return {reinterpret_cast<std::uint8_t*>(&e), words};
+}
+
+#define HAZE_FIELD(expression) [](RunConfig& c) -> Field { return expression; }
+constexpr double kMany = 1e9;
+constexpr double kExact = 9007199254740991.0;  // 2^53 - 1: exact in every JSON reader
+constexpr double kChannels = 65536;
+
+const Key kKeys[] = {
+    {"model.type", HAZE_FIELD(choice(c.model.family, kTypes)), 0, 0, "the network's family"},
+    {"model.image_channels", HAZE_FIELD(&c.model.image_channels), 1, 64, "1 grey, 3 colour"},
+    {"model.n_channels", HAZE_FIELD(&c.model.n_channels), 4, kChannels,
+     "channels of the first level", Owner::labml},
+    {"model.ch_mults", HAZE_FIELD(&c.model.ch_mults), 1, 64,
+     "per level: its channels over those of the level before", Owner::labml},
+    {"model.is_attn", HAZE_FIELD(&c.model.is_attn), 0, 1, "per level: attention or not",
+     Owner::labml},
+    {"model.n_blocks", HAZE_FIELD(&c.model.n_blocks), 1, 64, "residual blocks per level",
+     Owner::labml},
+    {"model.block_out_channels", HAZE_FIELD(&c.model.block_out_channels), 1, kChannels,
+     "per level: its channels", Owner::ddpm},
+    {"model.attention", HAZE_FIELD(&c.model.attention), 0, 1, "per level: attention or not",
+     Owner::ddpm},
+    {"model.layers_per_block", HAZE_FIELD(&c.model.layers_per_block), 1, 64,
+     "residual blocks per level", Owner::ddpm},
+    {"model.attention_head_dim", HAZE_FIELD(&c.model.attention_head_dim), 0, kChannels,
+     "channels per head; 0: one head", Owner::ddpm},
+    {"model.norm_eps", HAZE_FIELD(&c.model.norm_eps), 1e-12, 1, "epsilon of GroupNorm",
+     Owner::ddpm},
+    {"model.downsample_padding", HAZE_FIELD(&c.model.downsample_padding), 0, 1,
+     "0: right and bottom only, 1: symmetric", Owner::ddpm},
+    {"model.flip_sin_to_cos", HAZE_FIELD(&c.model.flip_sin_to_cos), 0, 1,
+     "time embedding with the cosines first", Owner::ddpm},
+    {"model.freq_shift", HAZE_FIELD(&c.model.freq_shift), 0, 1, "time embedding's last frequency",
+     Owner::ddpm},
+    {"model.norm_groups", HAZE_FIELD(&c.model.norm_groups), 1, kChannels, "groups of GroupNorm"},
+    {"model.dropout", HAZE_FIELD(&c.model.dropout), 0, 0.99, "probability of dropping a value"},
+
+    {"diffusion.steps", HAZE_FIELD(&c.diffusion.steps), 1, 100000, "T, length of the noise chain"},
+    {"diffusion.schedule", HAZE_FIELD(choice(c.diffusion.schedule, kSchedules)), 0, 0,
+     "how beta grows"},
+    {"diffusion.beta_start", HAZE_FIELD(&c.diffusion.beta_start), 1e-12, 0.9999, "first beta"},
+    {"diffusion.beta_end", HAZE_FIELD(&c.diffusion.beta_end), 1e-12, 0.9999, "last beta"},
+    {"diffusion.variance", HAZE_FIELD(choice(c.diffusion.variance, kVariances)), 0, 0,
+     "variance of a sampling step"},
+    {"diffusion.clip_x0", HAZE_FIELD(&c.diffusion.clip_x0), 0, 1,
+     "clip the predicted image to the data's range while sampling"},
+    {"diffusion.noise_at_t0", HAZE_FIELD(&c.diffusion.noise_at_t0), 0, 1,
+     "add noise in the last sampling step too; default true for labml_unet"},
+
+    {"data.spec", HAZE_FIELD(&c.data.spec), 0, 4096,
+     "synthetic:digits, mnist:DIR, cifar10:DIR, images:DIR"},
+    {"data.image_size", HAZE_FIELD(&c.data.image_size), 1, 16384,
+     "[height, width] in pixels; []: as the data is"},
+    {"data.range", HAZE_FIELD(choice(c.data.range, kRanges)), 0, 0, "what black and white become"},
+    {"data.skip_bad", HAZE_FIELD(&c.data.skip_bad), 0, 1, "leave out images that cannot be read"},
+
+    {"train.batch_size", HAZE_FIELD(&c.train.batch_size), 1, 65536, "images per step"},
+    {"train.accumulate", HAZE_FIELD(&c.train.accumulate), 1, 65536,
+     "parts in which a batch is computed"},
+    {"train.steps", HAZE_FIELD(&c.train.steps), 1, kMany, "steps of the whole run"},
+    {"train.learning_rate", HAZE_FIELD(&c.train.learning_rate), 0, 1e6, "of Adam"},
+    {"train.warmup_steps", HAZE_FIELD(&c.train.warmup_steps), 0, kMany,
+     "steps over which the learning rate rises"},
+    {"train.grad_clip", HAZE_FIELD(&c.train.grad_clip), 0, 1e6,
+     "largest norm of the gradient; 0: no limit"},
+    {"train.ema_decay", HAZE_FIELD(&c.train.ema_decay), 0, 0.9999999,
+     "of the averaged weights; 0: none are kept"},
+    {"train.adam_beta1", HAZE_FIELD(&c.train.adam_beta1), 0, 0.9999999, ""},
+    {"train.adam_beta2", HAZE_FIELD(&c.train.adam_beta2), 0, 0.9999999, ""},
+    {"train.adam_eps", HAZE_FIELD(&c.train.adam_eps), 1e-30, 1, ""},
+    {"train.weight_decay", HAZE_FIELD(&c.train.weight_decay), 0, 1, "as in AdamW"},
+    {"train.flip", HAZE_FIELD(&c.train.flip), 0, 1, "mirror images at random"},
+    {"train.seed", HAZE_FIELD(&c.seed), 0, kExact, "of everything drawn at random"},
+    {"train.precision", HAZE_FIELD(choice(c.precision, kPrecisions)), 0, 0,
+     "type of the activations"},
+    {"train.log_every", HAZE_FIELD(&c.train.log_every), 1, kMany, "steps between metrics"},
+    {"train.sample_every", HAZE_FIELD(&c.train.sample_every), 0, kMany,
+     "steps between sample grids; 0: none"},
+    {"train.checkpoint_every", HAZE_FIELD(&c.train.checkpoint_every), 0, kMany,
+     "steps between checkpoints; 0: at the end only"},
+    {"train.keep_checkpoints", HAZE_FIELD(&c.train.keep_checkpoints), 1, 100000,
+     "newest checkpoints to keep"},
+};
+#undef HAZE_FIELD
+
+template <class... Fs>
+struct Overloaded : Fs... {
+  using Fs::operator()...;
+};
+
+template <class T>
+constexpr bool is_whole = std::is_same_v<T, int> || std::is_same_v<T, std::uint64_t>;
+
+[[noreturn]] void refuse(const Key& key, const Value& value) {
+  throw InputError(cat(key.name, ": ", text_of(value), "; ", allowed(key)));
+}
+
+template <class T>
+T number(const Key& key, const Value& whole, const Scalar& s) {
+  double x = NAN;
+  if (const auto* i = std::get_if<std::int64_t>(&s)) x = double(*i);
+  if (const auto* d = std::get_if<double>(&s); d && !is_whole<T>) x = *d;
+  // A NaN fails this comparison too.
+  if (!(x >= key.min && x <= key.max)) refuse(key, whole);
+  return T(x);
+}
+
+template <class T>
+std::vector<T> list(const Key& key, const Value& value) {
+  if (!value.is_list) refuse(key, value);
+  std::vector<T> out;
+  for (const Scalar& s : value.items) {
+    if constexpr (std::is_same_v<T, bool>) {
+      if (!std::holds_alternative<bool>(s)) refuse(key, value);
+      out.push_back(std::get<bool>(s));
+    } else {
+      out.push_back(number<T>(key, value, s));
+    }
+  }
+  return out;
+}
+
+template <class T>
+void store(T* into, const Key& key, const Value& value) {
+  if (value.is_list) refuse(key, value);
+  const Scalar& s = value.items[0];
+  if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) {
+    *into = number<T>(key, value, s);
+  } else {
+    if (!std::holds_alternative<T>(s)) refuse(key, value);
+    *into = std::get<T>(s);
+  }
+}
+
+template <class T>
+void store(std::vector<T>* into, const Key& key, const Value& value) {
+  *into = list<T>(key, value);
+}
+
+void store(Choice into, const Key& key, const Value& value) {
+  const auto* word = value.is_list ? nullptr : std::get_if<std::string>(&value.items[0]);
+  const auto found = word ? std::ranges::find(into.words, *word) : into.words.end();
+  if (found == into.words.end()) refuse(key, value);
+  *into.value = std::uint8_t(found - into.words.begin());
+}
+
+}  // namespace
+
+std::span<const Key> keys() { return kKeys; }
+
+const Key* find_key(std::string_view name) {
+  const auto at = std::ranges::find(kKeys, name, &Key::name);
+  return at == std::end(kKeys) ? nullptr : at;
+}
+
+bool belongs_to(const Key& key, model::Family family) {
+  return key.owner == Owner::any || (key.owner == Owner::labml) == (family == model::Family::labml);
+}
+
+void assign(const Key& key, RunConfig& config, const Value& value) {
+  std::visit([&](auto into) { store(into, key, value); }, key.field(config));
+}
+
+std::string json_of(const Key& key, const RunConfig& config) {
+  const auto list = [](const auto& items) {
+    JsonWriter w(0);
+    w.begin_array();
+    for (const auto item : items) w.value(item);
+    return w.end_array().text();
+  };
+  return std::visit(
+      Overloaded{[&](std::vector<int>* v) { return list(*v); },
+                 [&](std::vector<bool>* v) { return list(*v); },
+                 [](Choice c) { return json_quoted(c.words[*c.value]); },
+                 [](auto* v) { return JsonWriter(0).value(*v).text(); }},
+      key.field(const_cast<RunConfig&>(config)));  // read only: field() serves assign() as well
+}
+
+std::string allowed(const Key& key) {
+  RunConfig any;
+  const auto plain = [](double x) {  // 1000000000, not 1e+09
+    return x == std::floor(x) ? std::to_string(std::int64_t(x)) : json_number(x);
+  };
+  const std::string range = cat(" from ", plain(key.min), " to ", plain(key.max));
+  return std::visit(
+      Overloaded{[&](int*) { return "a whole number" + range; },
+                 [&](std::uint64_t*) { return "a whole number" + range; },
+                 [&](bool*) { return std::string("true or false"); },
+                 [&](std::string*) { return std::string("a text"); },
+                 [&](std::vector<int>*) { return "a list of whole numbers" + range; },
+                 [&](std::vector<bool>*) { return std::string("a list of true and false"); },
+                 [&](Choice c) {
+                   std::string words = "one of";
+                   for (const auto w : c.words) words += cat(words.size() > 6 ? ", " : " ", w);
+                   return words;
+                 },
+                 [&](auto*) { return "a number" + range; }},
+      key.field(any));
+}
+
+}  // namespace haze::apps

@@ -1,0 +1,42 @@
+// keys.h — the one table of configuration keys: parsing, ranges, --set, --print-config, suggestions
+// and help all read it.
+#pragma once
+#include <span>
+#include <string_view>
+
+#include "apps/config/config.h"
+
+namespace haze::apps {
+
+/// An enumeration's place and the words for its values 0, 1, ...
+struct Choice {
+  std::uint8_t* value;
+  std::span<const std::string_view> words;
+};
+/// Where a key's value lives in a RunConfig; the type says what it may be.
+using Field = std::variant<int*, std::uint64_t*, float*, double*, bool*, std::string*,
+                           std::vector<int>*, std::vector<bool>*, Choice>;
+
+enum class Owner : std::uint8_t { any, labml, ddpm };  // the model type that a key belongs to
+
+struct Key {
+  std::string_view name;  // "train.batch_size"
+  Field (*field)(RunConfig&);
+  double min, max;  // of a number, or of each in a list
+  std::string_view help;
+  Owner owner = Owner::any;
+};
+
+/// All keys, by section and in the order in which they are written.
+std::span<const Key> keys();
+const Key* find_key(std::string_view name);
+bool belongs_to(const Key& key, model::Family family);
+
+/// Throws InputError "<key>: <value>; <what is allowed>" unless the value fits.
+void assign(const Key& key, RunConfig& config, const Value& value);
+/// The value as JSON.
+std::string json_of(const Key& key, const RunConfig& config);
+/// "a whole number from 1 to 4096", "one of linear, cosine", ...
+std::string allowed(const Key& key);
+
+}  // namespace haze::apps

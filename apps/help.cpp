@@ -1,0 +1,95 @@
+#include "apps/help.h"
+
+#include "apps/version.h"
+
+namespace haze::apps {
+namespace {
+
+const CommandHelp kCommands[] = {
+    {Command::train, "train", "train a denoising network on images",
+     "  haze train --config demo --out runs/demo\n"
+     "  haze train --config mnist --data mnist:data/mnist --out runs/mnist --resume\n",
+     "Trains the network that the configuration describes. DIR gets config.json, metrics.jsonl,\n"
+     "log.txt, sample grids and checkpoints. Ctrl-C or SIGTERM finishes the step, writes a "
+     "checkpoint\n"
+     "and leaves; a second one leaves at once; SIGUSR1 writes a checkpoint and goes on."},
+    {Command::sample, "sample", "draw images from a trained network",
+     "  haze sample --checkpoint runs/demo --out grid.png\n"
+     "  haze sample --checkpoint runs/demo --n 16 --sampler ddim --steps 50 --seed 7 --out a.png\n",
+     "An image depends on the weights, the seed and its own number only: --batch changes none."},
+    {Command::verify, "verify", "hold a network against numbers recorded elsewhere",
+     "  haze verify --config net.json --weights net.safetensors --fixture net.forward.safetensors\n"
+     "  haze verify --config net.json --weights net.safetensors --fixture net.train.safetensors "
+     "\\\n"
+     "      --expect net.trained.safetensors\n",
+     "Recognises a forward, gradient, sampling or training record by its tensors' names, computes "
+     "it\n"
+     "again and prints the largest differences. Exit 1 if one is over the tolerance."},
+    {Command::export_weights, "export", "write plain weights under their system's own names",
+     "  haze export --checkpoint runs/demo --out demo.safetensors\n"
+     "  haze export --checkpoint runs/demo/checkpoints/step-00001000.safetensors --weights raw \\\n"
+     "      --out raw.safetensors\n",
+     "Writes the network's weights in PyTorch's layout, named as in the system that they come "
+     "from."},
+    {Command::data, "data", "look at a data set",
+     "  haze data synthetic:digits --out digits.png\n"
+     "  haze data images:photos --size 64x64 --channels 3 --out grid.png\n",
+     "Says how many images a data set has, their size, channels, classes and values, and draws a "
+     "grid."},
+    {Command::info, "info", "this build, this machine, a configuration's network",
+     "  haze info\n"
+     "  haze info --config mnist\n",
+     "What to paste into a report of a fault. With a configuration: the network's blocks, their\n"
+     "shapes and the number of parameters."},
+};
+
+}  // namespace
+
+const CommandHelp* find_command(const std::string& name) {
+  for (const CommandHelp& c : kCommands)
+    if (name == c.name) return &c;
+  return nullptr;
+}
+
+std::vector<std::string> command_names() {
+  std::vector<std::string> names;
+  for (const CommandHelp& c : kCommands) names.emplace_back(c.name);
+  return names;
+}
+
+std::string short_help() {
+  return std::string("haze ") + version() +
+         " — trains and samples denoising diffusion models\n\n"
+         "  haze train --config demo --out runs/demo           train on digits drawn by haze\n"
+         "  haze sample --checkpoint runs/demo --out grid.png  draw images from it\n\n"
+         "Subcommands: train, sample, verify, export, data, info.\n"
+         "haze SUBCOMMAND --help opens with examples. haze --help says what each is for.\n"
+         "Configurations come as JSON files or by name: demo, mnist, fashion-mnist, celeba64, ...\n"
+         "haze info --keys lists what a configuration may say; --set KEY=VALUE changes it for a "
+         "run.\n"
+         "haze info says what this build and this machine are: put it into reports of faults.\n";
+}
+
+std::string long_help() {
+  std::string text =
+      "Examples:\n"
+      "  haze train --config demo --out runs/demo\n"
+      "  haze sample --checkpoint runs/demo --out grid.png\n\n"
+      "Usage: haze SUBCOMMAND [OPTIONS]\n\nSubcommands:\n";
+  for (const CommandHelp& c : kCommands) {
+    std::string name = std::string("  ") + c.name;
+    name.resize(10, ' ');
+    text += name + c.summary + "\n";
+  }
+  return text +
+         "\nhaze SUBCOMMAND --help lists its options; haze --version says which haze this is.\n"
+         "\nResults go to standard output, all else to standard error. Exit codes: 0 done; 1 it "
+         "ran and\n"
+         "the answer is no; 2 wrong use or bad input; 3 no such device; 130, 143 interrupted or\n"
+         "terminated after a checkpoint was written.\n"
+         "\nEnvironment: HAZE_DEVICE (--device), HAZE_DATA (--data), HAZE_RUNS (where run folders "
+         "go),\n"
+         "NO_COLOR, FORCE_COLOR, OMP_NUM_THREADS.\n";
+}
+
+}  // namespace haze::apps

@@ -1,0 +1,53 @@
+// json_writer.h — JSON text, written in order. Reading is config/parse.cpp's business.
+#pragma once
+#include <concepts>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace haze::apps {
+
+/// "text" with JSON's escapes; bytes that are not UTF-8 become U+FFFD.
+std::string json_quoted(std::string_view text);
+/// The shortest decimal that reads back as the same number; "null" for NaN and infinity.
+std::string json_number(double value);
+std::string json_number(float value);
+
+/// Builds one document. With `indent` 0 it is a single line, as metrics.jsonl wants.
+class JsonWriter {
+ public:
+  explicit JsonWriter(int indent = 2) : indent_(indent) {}
+
+  JsonWriter& begin_object() { return open('{'); }
+  JsonWriter& end_object() { return close('}'); }
+  JsonWriter& begin_array() { return open('['); }
+  JsonWriter& end_array() { return close(']'); }
+  JsonWriter& key(std::string_view name);
+  /// Text that is JSON already.
+  JsonWriter& raw(std::string_view json);
+  JsonWriter& value(std::string_view text) { return raw(json_quoted(text)); }
+  JsonWriter& value(const char* text) { return raw(json_quoted(text)); }
+  JsonWriter& value(bool b) { return raw(b ? "true" : "false"); }
+  JsonWriter& value(std::floating_point auto x) { return raw(json_number(x)); }
+  JsonWriter& value(std::integral auto x) { return raw(std::to_string(x)); }
+  /// key and value in one.
+  template <class T>
+  JsonWriter& field(std::string_view name, const T& v) {
+    return key(name).value(v);
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  JsonWriter& open(char bracket);
+  JsonWriter& close(char bracket);
+  void separate();
+  void new_line();
+
+  int indent_;
+  bool after_key_ = false;
+  std::vector<bool> filled_;  // per open bracket: has it an element yet
+  std::string text_;
+};
+
+}  // namespace haze::apps

@@ -1,0 +1,335 @@
+// options.cpp — the command line, read by CLI11. Every value is checked here or by the table of
+// configuration keys, so that all errors have one form.
+#include "apps/options.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <random>
+
+#include "apps/help.h"
+#include "apps/suggest.h"
+#include "apps/version.h"
+
+namespace haze::apps {
+namespace {
+
+using Strings = std::vector<std::string>;
+
+/// CLI11's own layout, less its decorations: "--flag VALUE", with the environment variable.
+class Format : public CLI::Formatter {
+  std::string make_option_opts(const CLI::Option* option) const override {
+    const std::string env = option->get_envname();
+    return (option->get_type_size() ? " " + option->get_type_name() : "") +
+           (env.empty() ? "" : " (" + env + ")");
+  }
+};
+
+/// Adds the flags of one subcommand, group by group.
+class Flags {
+ public:
+  explicit Flags(CLI::App& app) : app_(app) {
+    auto format = std::make_shared<Format>();
+    format->column_width(34);
+    app_.formatter(format);
+  }
+  Flags& group(const std::string& name) {
+    group_ = name;
+    return *this;
+  }
+  template <class F>  // f(const std::string&)
+  CLI::Option* value(const std::string& flag, const std::string& what, const std::string& help,
+                     F f) {
+    std::function<void(const std::string&)> set = f;
+    return app_.add_option_function(flag, set, help)->type_name(what)->group(group_);
+  }
+  CLI::Option* text(const std::string& flag, std::string& to, const std::string& what,
+                    const std::string& help) {
+    return value(flag, what, help, [&to](const std::string& s) { to = s; });
+  }
+  template <class T>
+  CLI::Option* number(const std::string& flag, T& to, double min, double max,
+                      const std::string& help) {
+    const auto set = [&to, flag = flag.substr(flag.rfind(',') + 1), min,
+                      max](const std::string& s) {
+      T x{};
+      const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), x);
+      if (error != std::errc() || end != s.data() + s.size() ||
+          !(double(x) >= min && double(x) <= max))
+        throw InputError(cat(flag, ": ", s, "; a ", std::is_integral_v<T> ? "whole " : "",
+                             "number from ", std::int64_t(min), " to ", std::int64_t(max)));
+      to = x;
+    };
+    return value(flag, "N", help, set);
+  }
+  CLI::Option* one_of(const std::string& flag, const Strings& words, const std::string& help,
+                      std::function<void(const std::string&)> f) {
+    std::string list;
+    for (const auto& w : words) list += (list.empty() ? "" : "|") + w;
+    return value(flag, list, help, [flag, words, f](const std::string& s) {
+      if (std::ranges::find(words, s) == words.end()) {
+        const std::string guess = nearest(s, words);
+        std::string all;
+        for (const auto& w : words) all += (all.empty() ? "" : ", ") + w;
+        throw InputError(cat(flag, ": ", s, "; one of ", all,
+                             guess.empty() ? "" : "; did you mean " + guess + "?"));
+      }
+      f(s);
+    });
+  }
+  void yes(const std::string& flag, bool& to, const std::string& help, bool becomes = true) {
+    app_.add_flag_callback(
+            flag, [&to, becomes] { to = becomes; }, help)
+        ->group(group_);
+  }
+  /// A flag that sets a configuration key.
+  CLI::Option* key(const std::string& flag, const std::string& what, const std::string& key,
+                   Settings& into, const std::string& help) {
+    return value(flag, what, help, [&into, flag, key](const std::string& s) {
+      parse_assignment(key + "=" + s, flag, into);
+    });
+  }
+  void settings(Settings& into) {
+    std::function<void(const Strings&)> set = [&into](const Strings& all) {
+      for (const std::string& one : all) parse_assignment(one, "--set", into);
+    };
+    app_.add_option_function("--set", set, "set a configuration key; haze info --keys lists them")
+        ->type_name("KEY=VALUE")
+        ->group(group_);
+  }
+
+ private:
+  CLI::App& app_;
+  std::string group_ = "Options";
+};
+
+std::uint64_t seed_of(const std::string& text) {
+  if (text == "random") return std::random_device()();
+  std::uint64_t seed = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
+  if (error != std::errc() || end != text.data() + text.size() || seed >> 53)
+    throw InputError(cat("--seed: ", text, "; a whole number from 0 to 2^53 - 1, or random"));
+  return seed;
+}
+
+std::vector<int> size_of(const std::string& text) {
+  int height = 0, width = 0;
+  const char* end = text.data() + text.size();
+  const auto h = std::from_chars(text.data(), end, height);
+  bool good = h.ec == std::errc() && h.ptr != end && *h.ptr == 'x';
+  if (good) {
+    const auto w = std::from_chars(h.ptr + 1, end, width);
+    good = w.ec == std::errc() && w.ptr == end;
+  }
+  if (!good || std::min(height, width) < 1 || std::max(height, width) > 16384)
+    throw InputError(cat("--size: ", text, "; HEIGHTxWIDTH in pixels, as in 32x32"));
+  return {height, width};
+}
+
+void common_flags(Flags& flags, CommonOptions& o) {
+  flags.group("Output");
+  flags.yes("-q,--quiet", o.quiet, "errors only");
+  flags.yes("-v,--verbose", o.verbose, "details");
+  flags.one_of("--color", {"auto", "always", "never"}, "[auto]", [&o](const std::string& s) {
+    o.color = s == "auto" ? Color::automatic : s == "always" ? Color::always : Color::never;
+  });
+  flags.yes("--no-progress", o.progress, "no bar and no progress lines", false);
+  flags.text("--log-file", o.log_file, "FILE", "append what standard error says to FILE");
+}
+
+void compute_flags(Flags& flags, CommonOptions& o, bool& fusion) {
+  flags.group("Computing");
+  flags.text("--device", o.device, "cpu", "where to compute [cpu]")->envname("HAZE_DEVICE");
+  flags.number("--threads", o.threads, 1, 4096, "CPU threads [all]");
+  flags.one_of("--fusion", {"on", "off"}, "off: fused ops run as the ops they are made of [on]",
+               [&fusion](const std::string& s) { fusion = s == "on"; });
+}
+
+void train_flags(Flags flags, Options& o, bool data_flag_given) {
+  TrainOptions& t = o.train;
+  flags.group("What to train");
+  flags.text("--config", t.config, "FILE|NAME|-",
+             "configuration: a file, a shipped name, or stdin");
+  flags.settings(t.settings);
+  flags
+      .value("--data", "SPEC", "data set, e.g. mnist:DIR, images:DIR, synthetic:digits",
+             [&t, data_flag_given](const std::string& s) {
+               if (!data_flag_given && t.settings.count("data.spec"))
+                 return;  // --set wins over env
+               t.settings["data.spec"] = {{{s}, false}, data_flag_given ? "--data" : "HAZE_DATA"};
+             })
+      ->envname("HAZE_DATA");
+  flags.yes("--skip-bad", t.skip_bad, "leave out images that cannot be read");
+  flags.group("Run");
+  flags.text("--out", t.out, "DIR", "run folder [runs/NUMBER-NAME, under HAZE_RUNS if set]");
+  flags.yes("--resume", t.resume, "go on from the newest good checkpoint in DIR, if there is one");
+  flags.yes("--overwrite", t.overwrite, "move a run that is in DIR to DIR.old-1 and start afresh");
+  flags.key("--steps", "N", "train.steps", t.settings, "steps of the whole run [configuration's]");
+  flags.value("--seed", "N|random", "of everything drawn at random [0]",
+              [&t](const std::string& s) {
+                t.settings["train.seed"] = {{{std::int64_t(seed_of(s))}, false}, "--seed"};
+              });
+  flags.key("--precision", "f32|bf16", "train.precision", t.settings, "of activations [f32]");
+  flags.yes("--dry-run", t.dry_run, "check all, say what would be done, write nothing");
+  flags.yes("--print-config", t.print_config, "print every key, its value and where it is from");
+  compute_flags(flags, o.common, t.fusion);
+  common_flags(flags, o.common);
+}
+
+template <class T>
+void weights_flag(Flags& flags, T& o) {
+  flags.one_of("--weights", {"ema", "raw"}, "averaged or last weights [ema, where there are any]",
+               [&o](const std::string& s) { o.ema = s == "ema", o.ema_asked = true; });
+}
+
+void sample_flags(Flags flags, Options& o) {
+  SampleOptions& s = o.sample;
+  flags.group("What to sample");
+  flags.text("--checkpoint", s.checkpoint, "PATH",
+             "a run folder (its newest good checkpoint) or a file");
+  weights_flag(flags, s);
+  flags.number("-n,--n", s.n, 1, 1 << 20, "images [64]");
+  flags.value("--seed", "N|random", "[0]", [&s](const std::string& t) { s.seed = seed_of(t); });
+  flags.group("Sampler");
+  flags.one_of("--sampler", {"ddpm", "ddim"}, "[ddpm]",
+               [&s](const std::string& t) { s.sampler = t; });
+  flags.number("--steps", s.steps, 1, 100000, "network evaluations per image [all of the chain]");
+  flags.number("--eta", s.eta, 0, 1, "noise of ddim: 0 none, 1 as ddpm [0]");
+  flags.text("--noise", s.noise, "FILE", "given noise: safetensors with x_T and, for ddpm, z");
+  flags.group("Result");
+  flags.text("--out", s.out, "FILE|-", "PNG grid [grid.png]");
+  flags.text("--save-tensors", s.save_tensors, "FILE",
+             "the images as safetensors: samples [n,C,H,W]");
+  compute_flags(flags, o.common, s.fusion);
+  flags.number("--batch", s.batch, 1, 65536, "images per network call; changes no image [64]");
+  flags.one_of("--precision", {"f32", "bf16"}, "of activations [as trained]",
+               [&s](const std::string& t) { s.precision = t; });
+  common_flags(flags, o.common);
+}
+
+void verify_flags(Flags flags, Options& o) {
+  VerifyOptions& v = o.verify;
+  flags.group("What to verify");
+  flags.text("--config", v.config, "FILE|NAME|-", "configuration of the network");
+  flags.text("--weights", v.weights, "FILE", "safetensors under the system's own names");
+  flags.text("--fixture", v.fixture, "FILE", "the recorded numbers");
+  flags.text("--expect", v.expect, "FILE", "a training record: the weights after it");
+  flags.group("Result");
+  flags.text("--output", v.output, "FILE", "write what was computed, under the record's names");
+  flags.yes("--json", v.json, "one JSON document on standard output");
+  compute_flags(flags, o.common, v.fusion);
+  common_flags(flags, o.common);
+}
+
+void export_flags(Flags flags, Options& o) {
+  ExportOptions& e = o.export_weights;
+  flags.text("--checkpoint", e.checkpoint, "PATH",
+             "a run folder (its newest good checkpoint) or a file");
+  weights_flag(flags, e);
+  flags.text("--out", e.out, "FILE", "safetensors file to write");
+  common_flags(flags, o.common);
+}
+
+void data_flags(Flags flags, Options& o) {
+  DataOptions& d = o.data;
+  flags.group("What to look at");
+  flags.text("SPEC", d.spec, "", "mnist:DIR, cifar10:DIR, images:DIR, synthetic:digits, ...")
+      ->envname("HAZE_DATA");
+  flags.value("--size", "HxW", "resize to height x width pixels [as the data is]",
+              [&d](const std::string& s) { d.size = size_of(s); });
+  flags.number("--channels", d.channels, 1, 3, "1 grey, 3 colour [as the data is]");
+  flags.yes("--skip-bad", d.skip_bad, "leave out images that cannot be read");
+  flags.group("Result");
+  flags.text("--out", d.out, "FILE|-", "PNG grid of the first 64 images [none]");
+  flags.yes("--json", d.json, "one JSON document on standard output");
+  common_flags(flags, o.common);
+}
+
+void info_flags(Flags flags, Options& o) {
+  InfoOptions& i = o.info;
+  flags.text("--config", i.config, "FILE|NAME|-", "describe this configuration's network too");
+  flags.settings(i.settings);
+  flags.yes("--keys", i.keys, "list every configuration key: what is allowed, what it is for");
+  flags.yes("--json", i.json, "one JSON document on standard output");
+  common_flags(flags, o.common);
+}
+
+/// Whatever CLI11 objects to, in haze's form.
+[[noreturn]] void explain(const CLI::App& command, const CLI::ParseError& error) {
+  const std::string help = "; see haze " + command.get_name() + " --help";
+  if (const auto extras = command.remaining(); !extras.empty()) {
+    Strings known;
+    for (const CLI::Option* option : command.get_options())
+      for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+    std::string word = extras[0].substr(0, extras[0].find('='));
+    std::string guess = word.starts_with("--") ? nearest(word, known) : "";
+    throw InputError(cat(word, word.starts_with("-") ? ": no such flag" : ": not expected here",
+                         guess.empty() ? help : "; did you mean " + guess + "?"));
+  }
+  std::string what = error.what();
+  what.erase(std::min(what.find('\n'), what.size()));
+  if (const auto at = what.find(": 1 required "); at != what.npos)
+    what = what.substr(0, at) + ": needs one value";
+  throw InputError(what + help);
+}
+
+}  // namespace
+
+Options parse_options(const Strings& arguments) {
+  Options o;
+  const std::string first = arguments.empty() ? "" : arguments[0];
+  if (arguments.empty()) return o.text = short_help(), o;
+  if (first == "--version") return o.text = cat("haze ", version(), "\n"), o;
+  if (first == "help" && arguments.size() == 2) return parse_options({arguments[1], "--help"});
+  if (first == "-h" || first == "--help" || first == "help") return o.text = long_help(), o;
+  const CommandHelp* command = find_command(first);
+  if (!command) {
+    Strings known = command_names();
+    known.insert(known.end(), {"--help", "--version"});
+    const std::string guess = nearest(first, known);
+    throw InputError(cat(
+        first,
+        first.starts_with("-") ? ": no such flag before a subcommand; " : ": no such subcommand; ",
+        guess.empty() ? "haze --help lists the subcommands" : "did you mean haze " + guess + "?"));
+  }
+  o.command = command->command;
+
+  CLI::App app(std::string("Examples:\n") + command->examples + "\n" + command->about + "\n",
+               first);
+  const bool data_given = std::ranges::any_of(
+      arguments, [](const std::string& a) { return a == "--data" || a.starts_with("--data="); });
+  switch (o.command) {
+    case Command::train:
+      train_flags(Flags(app), o, data_given);
+      break;
+    case Command::sample:
+      sample_flags(Flags(app), o);
+      break;
+    case Command::verify:
+      verify_flags(Flags(app), o);
+      break;
+    case Command::export_weights:
+      export_flags(Flags(app), o);
+      break;
+    case Command::data:
+      data_flags(Flags(app), o);
+      break;
+    default:
+      info_flags(Flags(app), o);
+  }
+  app.set_help_flag("-h,--help", "this text")->group("Output");
+  Strings rest(arguments.rbegin(), arguments.rend() - 1);  // CLI11 takes them last first
+  try {
+    app.parse(rest);
+  } catch (const CLI::CallForHelp&) {
+    o.text = app.help("haze");
+    for (std::size_t at; (at = o.text.find("\n\n\n")) != o.text.npos;) o.text.erase(at, 1);
+    o.command = Command::none;
+  } catch (const CLI::ParseError& error) {
+    explain(app, error);
+  }
+  if (o.train.skip_bad) o.train.settings["data.skip_bad"] = {{{true}, false}, "--skip-bad"};
+  return o;
+}
+
+}  // namespace haze::apps

@@ -1,0 +1,80 @@
+// options.h — the command line as plain structs. CLI11 is known to options.cpp alone.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/config/config.h"
+
+namespace haze::apps {
+
+enum class Color : std::uint8_t { automatic, always, never };
+
+/// What every subcommand takes.
+struct CommonOptions {
+  bool quiet = false, verbose = false, progress = true;
+  Color color = Color::automatic;
+  std::string log_file;
+  std::string device = "cpu";
+  int threads = 0;  // 0: as many as the machine has
+};
+
+struct TrainOptions {
+  std::string config, out;
+  Settings settings;  // flags, --set and the environment, over the file
+  bool resume = false, overwrite = false, dry_run = false, print_config = false, skip_bad = false;
+  bool fusion = true;
+};
+
+struct SampleOptions {
+  std::string checkpoint, out = "grid.png", noise, save_tensors, sampler = "ddpm";
+  bool ema = true, ema_asked = false, fusion = true;
+  int n = 64, steps = 0, batch = 64;
+  double eta = 0;
+  std::uint64_t seed = 0;
+  std::string precision;  // "": as trained
+};
+
+struct VerifyOptions {
+  std::string config, weights, fixture, expect, output;
+  bool json = false, fusion = true;
+};
+
+struct ExportOptions {
+  std::string checkpoint, out;
+  bool ema = true, ema_asked = false;
+};
+
+struct DataOptions {
+  std::string spec, out;
+  std::vector<int> size;  // height, width; empty: as the data is
+  int channels = 0;       // 0: as the data is
+  bool json = false, skip_bad = false;
+};
+
+struct InfoOptions {
+  std::string config;
+  Settings settings;
+  bool json = false, keys = false;
+};
+
+enum class Command : std::uint8_t { none, train, sample, verify, export_weights, data, info };
+
+struct Options {
+  Command command = Command::none;
+  CommonOptions common;
+  TrainOptions train;
+  SampleOptions sample;
+  VerifyOptions verify;
+  ExportOptions export_weights;
+  DataOptions data;
+  InfoOptions info;
+  std::string text;  // with Command::none: what to print (help, version) before leaving with 0
+};
+
+/// Reads the command line and the environment (HAZE_DEVICE, HAZE_DATA). Throws InputError naming
+/// flag, value and what is allowed, with the nearest known flag or subcommand for a misspelt one.
+Options parse_options(const std::vector<std::string>& arguments);
+
+}  // namespace haze::apps

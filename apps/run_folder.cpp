@@ -1,0 +1,121 @@
+#include "apps/run_folder.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <filesystem>
+#include <unistd.h>
+
+#include "apps/device.h"
+#include "apps/json_writer.h"
+#include "apps/version.h"
+
+namespace haze::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string utc_now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
+std::string host_name() {
+  char name[256] = "";
+  gethostname(name, sizeof name - 1);
+  return name;
+}
+
+std::string padded(std::uint64_t number, int digits) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%0*llu", digits, static_cast<unsigned long long>(number));
+  return text;
+}
+
+}  // namespace
+
+bool holds_run(const std::string& folder) {
+  std::error_code none;
+  return fs::exists(folder + "/config.json", none) || fs::exists(folder + "/metrics.jsonl", none) ||
+         !engine::list_checkpoints(engine::disk(), folder).empty();
+}
+
+std::string next_run_folder(const std::string& name, const std::string& precision) {
+  const char* base = std::getenv("HAZE_RUNS");
+  const fs::path runs = base && *base ? base : "runs";
+  std::uint64_t last = 0;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(runs, none)) {
+    const std::string file = entry.path().filename();
+    std::uint64_t number = 0;
+    std::from_chars(file.data(), file.data() + file.size(), number);
+    if (number < 100000) last = std::max(last, number);
+  }
+  return (runs / cat(padded(last + 1, 5), "-", name, "-", precision)).string();
+}
+
+std::string move_away(const std::string& folder) {
+  const engine::RunLock lock(engine::disk(), folder);
+  for (int i = 1;; ++i) {
+    const std::string to = cat(fs::path(folder + "/").parent_path().string(), ".old-", i);
+    const int result = engine::disk().rename(folder, to, false);
+    if (result == -EEXIST || result == -ENOTEMPTY) continue;
+    if (result < 0) throw RunError(engine::failure("move", folder, result));
+    return to;
+  }
+}
+
+RunFolder::RunFolder(const std::string& path) : path_(path), lock_(engine::disk(), path) {}
+
+std::string RunFolder::sample_file(std::uint64_t step) const {
+  return file("samples/step-" + padded(step, 8) + ".png");
+}
+
+std::size_t RunFolder::start(std::uint64_t step, const std::string& config_json,
+                             const RunRecord& record) {
+  engine::FileSystem& disk = engine::disk();
+  engine::make_directories(disk, file("samples"));
+  const std::size_t dropped = engine::drop_metrics_after(disk, file("metrics.jsonl"), step);
+  engine::write_file_atomically(disk, file("config.json"), config_json);
+  record_ = record;
+  started_ = utc_now();
+  write_record({}, step);
+  metrics_ = std::make_unique<engine::LineWriter>(disk, file("metrics.jsonl"));
+  return dropped;
+}
+
+void RunFolder::write_record(std::optional<int> exit_code, std::uint64_t step) const {
+  JsonWriter w;
+  w.begin_object().key("argv").begin_array();
+  for (const std::string& argument : record_.arguments) w.value(argument);
+  w.end_array().field("version", version()).field("commit", commit());
+  w.field("host", host_name()).field("cpu", cpu_description()).field("threads", thread_count());
+  w.field("seed", record_.seed).key("resumed_from");
+  if (record_.resumed_from)
+    w.value(*record_.resumed_from);
+  else
+    w.raw("null");
+  w.field("start", started_).key("end");
+  if (exit_code)
+    w.value(utc_now()).field("exit", *exit_code);
+  else
+    w.raw("null").key("exit").raw("null");
+  w.field("step", step).end_object();
+  engine::write_file_atomically(engine::disk(), file("run.json"), w.text() + "\n");
+}
+
+void RunFolder::finish(int exit_code, std::uint64_t step) noexcept {
+  try {
+    write_record(exit_code, step);
+  } catch (const std::exception&) {
+    // What went wrong first is what the user must hear.
+  }
+}
+
+}  // namespace haze::apps

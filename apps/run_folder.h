@@ -1,0 +1,62 @@
+// run_folder.h — the folder of a run:
+//
+//   config.json    resolved, every key; feeding it back repeats the run
+//   run.json       command line, version, host, times, exit code of the last start
+//   log.txt        what standard error said, appended on resume
+//   metrics.jsonl  one row per log_every steps; no row is past the checkpoint that a resume starts
+//   from samples/step-NNNNNNNN.png, checkpoints/step-NNNNNNNN.safetensors, run.lock
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/console.h"
+#include "engine/checkpoint.h"
+
+namespace haze::apps {
+
+/// Does the folder hold a run already: a configuration, metrics or checkpoints?
+bool holds_run(const std::string& folder);
+
+/// Where a run goes without --out: HAZE_RUNS (or runs)/NNNNN-NAME-PRECISION, one past the last.
+std::string next_run_folder(const std::string& name, const std::string& precision);
+
+/// Moves a run out of the way, to FOLDER.old-1 or the next free number; returns where it is now.
+/// InputError if it is in use.
+std::string move_away(const std::string& folder);
+
+/// Who started a run, for run.json.
+struct RunRecord {
+  std::vector<std::string> arguments;
+  std::uint64_t seed = 0;
+  std::optional<std::uint64_t> resumed_from;
+};
+
+/// Owns the folder until it dies.
+class RunFolder {
+ public:
+  /// Creates it and takes its lock. InputError if another process has it.
+  explicit RunFolder(const std::string& path);
+
+  const std::string& path() const { return path_; }
+  std::string file(const std::string& name) const { return path_ + "/" + name; }
+  /// path/samples/step-NNNNNNNN.png
+  std::string sample_file(std::uint64_t step) const;
+
+  /// For a start at `step` (0: afresh): drops the metrics rows past it; returns how many.
+  std::size_t start(std::uint64_t step, const std::string& config_json, const RunRecord& record);
+  void add_metrics(const std::string& row) { metrics_->append(row); }
+  /// Notes how it ended in run.json. Never throws: the end is reached on full disks too.
+  void finish(int exit_code, std::uint64_t step) noexcept;
+
+ private:
+  void write_record(std::optional<int> exit_code, std::uint64_t step) const;
+  std::string path_;
+  engine::RunLock lock_;
+  std::unique_ptr<engine::LineWriter> metrics_;
+  RunRecord record_;
+  std::string started_;
+};
+
+}  // namespace haze::apps

@@ -1,0 +1,50 @@
+#include "apps/sample_grid.h"
+
+#include <cstdio>
+
+#include "apps/image/grid.h"
+#include "apps/image/png.h"
+#include "apps/json_writer.h"
+#include "apps/version.h"
+#include "engine/files/new_file.h"
+
+namespace haze::apps {
+
+std::string to_json(const Recipe& r) {
+  const bool ddim = r.options.kind == model::SamplerKind::ddim;
+  JsonWriter w(0);
+  w.begin_object().field("v", 1).field("haze", version()).field("run", r.run);
+  w.field("step", r.step).field("weights", r.ema ? "ema" : "raw");
+  w.field("sampler", ddim ? "ddim" : "ddpm").field("steps", r.options.steps);
+  w.field("eta", r.options.eta).field("seed", r.options.seed);
+  w.field("index", r.options.first_item).field("count", r.count);
+  w.field("given_noise", !r.options.x_T.empty());
+  return w.end_object().text();
+}
+
+std::vector<std::uint8_t> grid_png(const std::vector<float>& values, int n, const RunConfig& config,
+                                   const std::string& recipe) {
+  const int channels = config.model.image_channels;
+  if (channels != 1 && channels != 3)
+    throw InputError(
+        cat("model.image_channels: ", channels, "; a picture has 1 or 3; use --save-tensors"));
+  const auto bytes =
+      to_bytes(values, config.data.range == DataRange::zero_one ? Range::zero_to_one
+                                                                : Range::minus_one_to_one);
+  const Image grid =
+      make_grid(bytes, n, config.data.image_size[0], config.data.image_size[1], channels);
+  return encode_png(grid, recipe);
+}
+
+void write_output(const std::string& path, const std::vector<std::uint8_t>& bytes) {
+  const auto* text = reinterpret_cast<const char*>(bytes.data());
+  if (path == "-") {
+    if (std::fwrite(text, 1, bytes.size(), stdout) != bytes.size())
+      throw RunError("standard output: could not be written");
+    return;
+  }
+  engine::make_directories(engine::disk(), engine::directory_of(path));
+  engine::write_file_atomically(engine::disk(), path, {text, bytes.size()});
+}
+
+}  // namespace haze::apps

@@ -1,0 +1,28 @@
+// sample_grid.h — sampled images as a picture that says how it was made.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "apps/config/config.h"
+#include "model/sampler.h"
+
+namespace haze::apps {
+
+/// What goes into the picture's iTXt chunk `haze`, enough to draw the same images again.
+struct Recipe {
+  std::string run;  // name of the run folder or checkpoint file
+  std::uint64_t step = 0;
+  bool ema = false;
+  model::SampleOptions options;
+  int count = 0;
+};
+std::string to_json(const Recipe& recipe);
+
+/// A PNG of the grid. values [n,H,W,C] in the data's range; InputError unless C is 1 or 3.
+std::vector<std::uint8_t> grid_png(const std::vector<float>& values, int n, const RunConfig& config,
+                                   const std::string& recipe);
+
+/// Writes to `path`, whole or not at all, making its folder; "-" is standard output.
+void write_output(const std::string& path, const std::vector<std::uint8_t>& bytes);
+
+}  // namespace haze::apps

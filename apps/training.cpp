@@ -1,0 +1,233 @@
+#include "apps/training.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <ctime>
+#include <filesystem>
+#include <sys/resource.h>
+
+#include "apps/checkpointing.h"
+#include "apps/json_writer.h"
+#include "apps/sample_grid.h"
+#include "apps/version.h"
+#include "engine/permutation.h"
+
+namespace haze::apps {
+namespace {
+
+using Seconds = std::chrono::duration<double>;
+
+std::string short_number(const char* format, double x) {
+  char text[40];
+  std::snprintf(text, sizeof text, format, x);
+  return text;
+}
+
+bool due(std::uint64_t step, int every) { return every > 0 && step % std::uint64_t(every) == 0; }
+
+bool finite(const model::StepResult& r) {
+  return std::isfinite(r.loss) && std::isfinite(r.grad_norm);
+}
+
+/// The weights of training, put back when it dies: sampling uses the network's own buffer.
+class KeptWeights {
+ public:
+  explicit KeptWeights(engine::Parameters& p) : parameters_(p), values_(p.flat_size()) {
+    copy([&](auto s, auto& weights) {
+      kernels::copy_out(s, values_.data(), weights.raw(), weights.bytes());
+    });
+  }
+  ~KeptWeights() {
+    copy([&](auto s, auto& weights) {
+      kernels::copy_in(s, weights.raw(), values_.data(), weights.bytes());
+    });
+    parameters_.refresh_bf16();
+  }
+
+ private:
+  template <class F>
+  void copy(F f) {
+    std::visit([&](auto s) { f(s, parameters_.weights); }, parameters_.stream());
+  }
+  engine::Parameters& parameters_;
+  std::vector<float> values_;
+};
+
+}  // namespace
+
+std::uint64_t peak_memory_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return std::uint64_t(usage.ru_maxrss) * 1024;
+}
+
+Training::Training(const RunConfig& config, const Dataset& dataset, engine::Context& context,
+                   model::Network& network, RunFolder& folder, Console& console)
+    : config_(config),
+      dataset_(dataset),
+      context_(context),
+      network_(network),
+      folder_(folder),
+      console_(console),
+      trainer_(context, network, config.diffusion, config.train, config.seed),
+      writer_(engine::disk(), folder.path(), {.keep = config.train.keep_checkpoints}),
+      index_(std::size_t(config.train.batch_size)) {}
+
+void Training::mark_saved(std::uint64_t step) {
+  saved_ = step;
+  if (step == 0) return;
+  last_checkpoint_ = engine::checkpoint_path(folder_.path(), step);
+  writer_.mark_verified(step);
+}
+
+double Training::Stretch::seconds() const { return Seconds(Clock::now() - start).count(); }
+
+double Training::Stretch::rate(std::uint64_t images) const {
+  return double(images - first_image) / std::max(seconds() - paused, 1e-9);
+}
+
+model::StepResult Training::train_step() {
+  for (std::size_t b = 0; b < index_.size(); ++b)
+    index_[b] = std::int32_t(
+        engine::data_index(std::uint32_t(dataset_.count), config_.seed, done_ * index_.size() + b));
+  const model::StepResult result = trainer_.step(
+      std::uint32_t(done_),
+      model::ImageBatch{dataset_.images, index_, dataset_.height, dataset_.width, dataset_.channels,
+                        config_.data.range == DataRange::zero_one});
+  ++done_;
+  return result;
+}
+
+int Training::run(std::uint64_t first_step) {
+  done_ = first_ = first_step;
+  whole_ = row_ = {Clock::now(), done_ * index_.size(), 0};
+  const auto& train = config_.train;
+  const std::uint64_t steps = std::uint64_t(train.steps);
+  while (done_ < steps) {
+    const model::StepResult result = train_step();
+    if (!finite(result)) stop_not_finite(result);
+    const double weight = 1.0 / double(std::min<std::uint64_t>(done_ - first_, 100));
+    mean_loss_ += weight * (double(result.loss) - mean_loss_);
+    report(result);
+    const auto pause = Clock::now();
+    const bool asked = signals_.take_checkpoint_request();
+    if (asked || signals_.stop() || done_ == steps || due(done_, train.checkpoint_every)) save();
+    if (!signals_.stop() && train.sample_every > 0 &&
+        (done_ == steps || due(done_, train.sample_every)))
+      sample();
+    const double paused = Seconds(Clock::now() - pause).count();
+    whole_.paused += paused, row_.paused += paused;
+    if (const int signal = signals_.stop(); signal && done_ < steps) {
+      save();
+      return 128 + signal;
+    }
+  }
+  return 0;
+}
+
+void Training::report(const model::StepResult& result) {
+  const bool last = done_ == std::uint64_t(config_.train.steps);
+  const bool row = due(done_, config_.train.log_every) || last;
+  if (row) folder_.add_metrics(metrics_row(result));
+  console_.progress(double(done_) / config_.train.steps, fields(result),
+                    last || done_ == first_ + 1);
+  if (row) row_ = {Clock::now(), done_ * index_.size(), 0};
+}
+
+std::string Training::metrics_row(const model::StepResult& r) const {
+  const double images = double(done_) * config_.train.batch_size;
+  const double rate = row_.rate(done_ * index_.size());
+  JsonWriter w(0);
+  w.begin_object().field("step", done_).field("loss", r.loss);
+  w.field("learning_rate", r.learning_rate).field("grad_norm", r.grad_norm);
+  w.field("images_per_second", rate).field("images", done_ * index_.size());
+  w.field("epoch", images / dataset_.count);
+  w.field("elapsed_s", whole_.seconds());
+  w.field("time", std::int64_t(std::time(nullptr))).field("sec_per_kimg", 1000 / rate);
+  w.field("peak_memory_bytes", peak_memory_bytes());
+  if (!finite(r)) {
+    w.key("nonfinite").begin_array();
+    if (!std::isfinite(r.loss)) w.value("loss");
+    if (!std::isfinite(r.grad_norm)) w.value("grad_norm");
+    w.end_array();
+  }
+  return w.end_object().text();
+}
+
+std::string Training::fields(const model::StepResult& r) const {
+  const double rate = row_.rate(done_ * index_.size()), batch = config_.train.batch_size;
+  const double elapsed = whole_.seconds();
+  const double left = (config_.train.steps - double(done_)) * batch / rate;
+  return cat("step ", done_, " kimg ", short_number("%.1f", double(done_) * batch / 1000), " loss ",
+             short_number("%.5f", r.loss), " lr ", short_number("%.2e", r.learning_rate), " gnorm ",
+             short_number("%.3g", r.grad_norm), " img/s ", short_number("%.4g", rate), " sec/kimg ",
+             short_number("%.3g", 1000 / rate), " mem ",
+             short_number("%.2f", double(peak_memory_bytes()) / (1 << 30)), " time ",
+             duration(elapsed), " left ", duration(left));
+}
+
+void Training::stop_not_finite(const model::StepResult& result) {
+  folder_.add_metrics(metrics_row(result));
+  throw RunError(
+      cat("training: step ", done_, ": ", std::isfinite(result.loss) ? "the gradient" : "the loss",
+          " is not a finite number; ",
+          last_checkpoint_.empty() ? "no checkpoint was written yet"
+                                   : "the last good checkpoint is " + last_checkpoint_,
+          "; try a lower train.learning_rate, train.grad_clip 1 or a longer train.warmup_steps"));
+}
+
+void Training::save() {
+  if (saved_ == done_) return;
+  const auto start = Clock::now();
+  try {
+    const auto report = save_state(
+        writer_, {done_, config_.seed, version(), to_json(config_), dataset_.fingerprint},
+        network_.parameters());
+    for (const std::string& message : report.messages) console_.detail(message);
+    saved_ = done_;
+    last_checkpoint_ = report.path;
+  } catch (const RunError& e) {
+    throw RunError(cat(e.what(), "; step ", done_, " is not saved; ",
+                       last_checkpoint_.empty()
+                           ? "there is no earlier checkpoint"
+                           : "the last good checkpoint is " + last_checkpoint_));
+  }
+  console_.info(cat("save step ", done_, " ", last_checkpoint_, " ",
+                    short_number("%.2fs", Seconds(Clock::now() - start).count())));
+}
+
+void Training::sample() {
+  const auto start = Clock::now();
+  constexpr int kImages = 64, kSteps = 50;
+  const int channels = config_.model.image_channels;
+  if (channels != 1 && channels != 3) return;  // not a picture
+  engine::Parameters& parameters = network_.parameters();
+  model::SampleOptions options;
+  options.kind = model::SamplerKind::ddim;
+  options.steps = std::min(kSteps, config_.diffusion.steps);
+  options.seed = config_.seed;
+  options.low = config_.data.range == DataRange::zero_one ? 0 : -1;
+  options.batch =
+      std::min(kImages, std::max(1, config_.train.batch_size / config_.train.accumulate));
+  options.progress = [this](int, int) { return signals_.stop() == 0; };
+  const bool ema = bool(parameters.ema);
+  std::vector<float> values;
+  try {
+    const KeptWeights kept(parameters);
+    if (ema) parameters.use_ema();
+    values = model::sample(context_, network_, config_.diffusion, kImages, dataset_.height,
+                           dataset_.width, channels, options);
+  } catch (const RunError&) {
+    if (signals_.stop()) return;  // the checkpoint is what matters now
+    throw;
+  }
+  const Recipe recipe{std::filesystem::path(folder_.path() + "/").parent_path().filename().string(),
+                      done_, ema, options, kImages};
+  last_sample_ = folder_.sample_file(done_);
+  write_output(last_sample_, grid_png(values, kImages, config_, to_json(recipe)));
+  console_.info(cat("sample step ", done_, " ", last_sample_, " ",
+                    short_number("%.2fs", Seconds(Clock::now() - start).count())));
+}
+
+}  // namespace haze::apps

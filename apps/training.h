@@ -1,0 +1,74 @@
+// training.h — the loop of `haze train`: steps, metrics, sample grids, checkpoints, and how it
+// ends.
+#pragma once
+#include <chrono>
+#include <memory>
+#include <optional>
+
+#include "apps/config/config.h"
+#include "apps/console.h"
+#include "apps/data/dataset.h"
+#include "apps/run_folder.h"
+#include "apps/signals.h"
+#include "model/trainer.h"
+
+namespace haze::apps {
+
+class Training {
+ public:
+  /// `config` is resolved, with the size of the images; `network` is allocated for training and is
+  /// at the state of `first_step`.
+  Training(const RunConfig& config, const Dataset& dataset, engine::Context& context,
+           model::Network& network, RunFolder& folder, Console& console);
+
+  /// Goes from `first_step` to config.train.steps. Returns 0, or 128 + signal when it was asked to
+  /// stop and has written a checkpoint. Throws RunError for a loss or gradient that is not finite,
+  /// naming the step: what was saved before stays as it is.
+  int run(std::uint64_t first_step);
+
+  /// The newest whole checkpoint is that of this step (0: there is none).
+  void mark_saved(std::uint64_t step);
+  std::uint64_t steps_done() const { return done_; }
+  std::string last_checkpoint() const { return last_checkpoint_; }
+  double mean_loss() const { return mean_loss_; }
+  /// Over the whole run, grids and checkpoints left out.
+  double images_per_second() const { return whole_.rate(done_ * index_.size()); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  /// Speed since a moment, without the time spent in grids and checkpoints.
+  struct Stretch {
+    Clock::time_point start = Clock::now();
+    std::uint64_t first_image = 0;
+    double paused = 0;  // seconds
+    double seconds() const;
+    double rate(std::uint64_t images) const;
+  };
+  model::StepResult train_step();
+  void report(const model::StepResult& result);
+  [[noreturn]] void stop_not_finite(const model::StepResult& result);
+  std::string metrics_row(const model::StepResult& result) const;
+  std::string fields(const model::StepResult& result) const;
+  void save();
+  void sample();
+
+  const RunConfig& config_;
+  const Dataset& dataset_;
+  engine::Context& context_;
+  model::Network& network_;
+  RunFolder& folder_;
+  Console& console_;
+  model::Trainer trainer_;
+  engine::CheckpointWriter writer_;
+  StopSignals signals_;
+  std::vector<std::int32_t> index_;  // images of the batch
+  std::uint64_t done_ = 0, first_ = 0, saved_ = 0;
+  std::string last_checkpoint_, last_sample_;
+  double mean_loss_ = 0;  // of about the last 100 steps, for the closing line
+  Stretch whole_, row_;   // since the start; since the last row of metrics
+};
+
+/// Largest resident memory of this process so far.
+std::uint64_t peak_memory_bytes();
+
+}  // namespace haze::apps

@@ -1,0 +1,164 @@
+#include "apps/config/config.h"
+
+#include <filesystem>
+#include <set>
+
+#include "apps/config/find.h"
+#include "apps/config/keys.h"
+#include "apps/json_writer.h"
+#include "apps/suggest.h"
+#include "tests/support/test.h"
+
+namespace haze::apps {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+/// The InputError of f, or "" with a failure.
+template <class F>
+std::string error_of(F f) {
+  try {
+    f();
+  } catch (const InputError& e) {
+    return e.what();
+  }
+  ADD_FAILURE() << "nothing was thrown";
+  return "";
+}
+std::string refusal(const std::string& json) {
+  return error_of([&] { resolve(parse_settings(json, "f.json")); });
+}
+RunConfig with(const std::string& assignment) {
+  Settings s;
+  parse_assignment(assignment, "--set", s);
+  return resolve(s);
+}
+
+TEST(Config, MisspeltKeyNamesTheNearest) {
+  EXPECT_THAT(
+      refusal(R"({"model": {"n_chanels": 3}})"),
+      AllOf(HasSubstr("f.json: model.n_chanels: 3"), HasSubstr("did you mean model.n_channels?")));
+  EXPECT_THAT(refusal(R"({"modle": {"n_channels": 3}})"), HasSubstr("did you mean model?"));
+  EXPECT_THAT(refusal(R"({"train": {"zzzzzzzzzzzz": 3}})"), HasSubstr("haze info --keys"));
+  EXPECT_THAT(error_of([] { with("train.batchsize=3"); }),
+              HasSubstr("did you mean train.batch_size?"));
+}
+
+TEST(Config, WrongTypeAndRangeSayKeyValueAndWhatIsAllowed) {
+  EXPECT_EQ(error_of([] { with("train.steps=0"); }),
+            "--set: train.steps: 0; a whole number from 1 to 1000000000");
+  for (const char* bad :
+       {"train.steps=1.5", "train.steps=many", "train.steps=[1]", "train.steps=true",
+        "train.steps=1e30", "train.steps=-1", "train.steps=null", "train.steps=4294967297",
+        "train.learning_rate=nan", "train.learning_rate=\"1\"", "train.flip=1", "model.ch_mults=2",
+        "model.ch_mults=[1,\"2\"]", "model.is_attn=[0,1]", "diffusion.schedule=linar",
+        "data.image_size=[0,4]", "model.dropout=1", "train.seed=-1", "train.precision=tf32"})
+    EXPECT_THAT(error_of([&] { with(bad); }),
+                HasSubstr(std::string(bad).substr(0, std::string(bad).find('='))))
+        << bad;
+  EXPECT_THAT(error_of([] { with("data.image_size=[28]"); }), HasSubstr("[height, width]"));
+  EXPECT_THAT(error_of([] { with("train.accumulate=7"); }),
+              HasSubstr("train.batch_size, which is 64"));
+  EXPECT_THAT(error_of([] { with("model.layers_per_block=2"); }), HasSubstr("a key of ddpm_unet"));
+}
+
+TEST(Config, BrokenAndHostileTextIsRefused) {
+  EXPECT_THAT(refusal(R"({"train": {"steps": 1, "steps": 2}})"),
+              HasSubstr("train.steps: given twice"));
+  EXPECT_THAT(refusal(R"({"train": {}, "train": {}})"), HasSubstr("given twice"));
+  EXPECT_THAT(refusal("{"), HasSubstr("not JSON"));
+  EXPECT_THAT(refusal(""), HasSubstr("not JSON"));
+  EXPECT_THAT(refusal(R"({"train": {"steps": 1}} x)"), HasSubstr("not JSON"));
+  EXPECT_THAT(refusal(R"({"train": {"learning_rate": NaN}})"), HasSubstr("not JSON"));
+  EXPECT_THAT(refusal(R"({"train": {"learning_rate": 1e999}})"), HasSubstr("1e999"));
+  EXPECT_THAT(refusal("[1]"), HasSubstr("an object of the sections"));
+  EXPECT_THAT(refusal("3"), HasSubstr("an object of the sections"));
+  EXPECT_THAT(refusal(R"({"train": 3})"), HasSubstr("an object of the sections"));
+  EXPECT_THAT(refusal(R"({"train": {"steps": {}}})"), HasSubstr("train.steps"));
+  EXPECT_THAT(refusal(R"({"model": {"ch_mults": [[1]]}})"), HasSubstr("flat"));
+  EXPECT_THAT(refusal(R"({"model": )" + std::string(200000, '[')), HasSubstr("model"));
+  EXPECT_THAT(refusal(std::string(200000, '{')), HasSubstr("not JSON"));
+  EXPECT_THAT(refusal(std::string((1 << 20) + 1, ' ')), HasSubstr("at most 1048576"));
+  EXPECT_THAT(refusal(R"({"data": {"spec": ")" + std::string(5000, 'a') + "\"}}"),
+              HasSubstr("at most 4096"));
+}
+
+TEST(Config, EveryPrefixOfAFileIsRefused) {
+  const std::string whole =
+      R"({"model": {"type": "labml_unet", "ch_mults": [1, 2]}, "train": {"flip": true}})";
+  resolve(parse_settings(whole, "whole"));
+  for (std::size_t n = 0; n < whole.size(); ++n) refusal(whole.substr(0, n));
+}
+
+TEST(Config, WrittenConfigurationGivesItselfBack) {
+  for (const std::string& name : shipped_configs()) {
+    const RunConfig config = resolve(load_config(name));
+    const RunConfig again = resolve(parse_settings(to_json(config), "again"));
+    EXPECT_EQ(to_json(config), to_json(again)) << name;
+    EXPECT_TRUE(differences(config, again).empty()) << name;
+  }
+  EXPECT_THAT(shipped_configs(), testing::IsSupersetOf({"celeba64", "ddpm-cifar10", "demo",
+                                                        "fashion-mnist", "labml", "mnist"}));
+}
+
+TEST(Config, EveryKeyIsSetAndReadBack) {
+  std::set<void*> places;  // two keys must not share one
+  for (const Key& key : keys()) {
+    RunConfig c;
+    std::visit(
+        [&](auto place) {
+          if constexpr (std::is_pointer_v<decltype(place)>)
+            places.insert(reinterpret_cast<char*>(place) - reinterpret_cast<std::uintptr_t>(&c));
+          else
+            places.insert(place.value - reinterpret_cast<std::uintptr_t>(&c));
+        },
+        key.field(c));
+  }
+  EXPECT_EQ(places.size(), keys().size());
+  const RunConfig c = with("train.learning_rate=0.00025");
+  EXPECT_EQ(json_of(*find_key("train.learning_rate"), c), "0.00025");
+  EXPECT_EQ(with("model.ch_mults=[1,3]").model.ch_mults, (std::vector{1, 3}));
+  EXPECT_EQ(with("data.spec=mnist:data/x").data.spec, "mnist:data/x");
+  EXPECT_EQ(differences(with("train.steps=7"), with("train.steps=8")),
+            std::vector<std::string>{"train.steps: 7, not 8"});
+}
+
+TEST(Config, NoiseInTheLastStepFollowsTheFamily) {
+  EXPECT_TRUE(with("model.type=labml_unet").diffusion.noise_at_t0);
+  EXPECT_FALSE(with("model.type=ddpm_unet").diffusion.noise_at_t0);
+  EXPECT_FALSE(with("diffusion.noise_at_t0=false").diffusion.noise_at_t0);
+}
+
+TEST(Config, UnknownNamesListTheShippedOnes) {
+  EXPECT_THAT(error_of([] { load_config("mnits"); }),
+              AllOf(HasSubstr("ddpm-cifar10"), HasSubstr("did you mean mnist?")));
+  EXPECT_THAT(error_of([] { load_config("no/such.json"); }), HasSubstr("no/such.json"));
+}
+
+TEST(Suggest, NearestKnowsSwapsAndKeepsQuietAboutStrangers) {
+  EXPECT_EQ(edit_distance("trian", "train"), 1);
+  EXPECT_EQ(edit_distance("", "abc"), 3);
+  EXPECT_EQ(edit_distance("kitten", "sitting"), 3);
+  EXPECT_EQ(nearest("smaple", {"train", "sample"}), "sample");
+  EXPECT_EQ(nearest("quux", {"train", "sample"}), "");
+}
+
+TEST(JsonWriter, EscapesAndNumbers) {
+  EXPECT_EQ(json_quoted("a\"\\\n\x01\xff\xc3\xa9"), "\"a\\\"\\\\\\n\\u0001\\ufffd\xc3\xa9\"");
+  EXPECT_EQ(json_number(0.1f), "0.1");
+  EXPECT_EQ(json_number(NAN), "null");
+  JsonWriter w(0);
+  w.begin_object()
+      .field("a", 1)
+      .key("b")
+      .begin_array()
+      .value(true)
+      .value("x")
+      .end_array()
+      .end_object();
+  EXPECT_EQ(w.text(), R"({"a": 1, "b": [true, "x"]})");
+}
+
+}  // namespace
+}  // namespace haze::apps
