@@ -88,7 +88,8 @@ class Process {
   Process& operator=(const Process&) = delete;
 
   void signal(int number) const { kill(pid_, number); }
-  std::string err() const { return contents(folder_ / "err"); }
+  /// What it has said so far.
+  std::string err() const { return fs::exists(folder_ / "err") ? contents(folder_ / "err") : ""; }
   /// Waits until done() or the process has ended; false if it ended first.
   bool wait_until(const std::function<bool()>& done) const {
     siginfo_t info{};
