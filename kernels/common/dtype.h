@@ -37,9 +37,8 @@ struct bf16 {
  private:
   static std::uint16_t round(float f) {
     const auto u = std::bit_cast<std::uint32_t>(f);
-    const std::uint32_t rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
-    const std::uint32_t quiet = (u >> 16) | 0x40u;
-    return std::uint16_t((u & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
+    const std::uint32_t rounded = u + 0x7fffu + ((u >> 16) & 1u), quiet = u | 0x400000u;
+    return std::uint16_t((f != f ? quiet : rounded) >> 16);
   }
 };
 

@@ -15,7 +15,7 @@ struct GroupNormDims {
   bool swish = false;  // y = z·sigmoid(z) of the normalised z instead of z itself
 };
 
-/// Bytes of scratch that one forward or backward call needs.
+/// Bytes of scratch that one forward or backward call needs, run with as many threads as this one.
 template <class S>
 std::size_t group_norm_scratch_bytes(S stream, const GroupNormDims& d);
 

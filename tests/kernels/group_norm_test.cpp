@@ -31,6 +31,7 @@ const Case kCases[] = {
     {"nothing divides a vector register", {5, 35, 6, 3}},
     {"one pixel", {3, 1, 12, 4}},
     {"one pixel more than a chunk", {1, 129, 3, 1}},
+    {"too large to keep d(loss)/dz", {1, 1400, 96, 32}},
     {"large offset: variance must not cancel", {2, 300, 8, 4}, 1e4},
 };
 

@@ -1,0 +1,144 @@
+// forward.cpp — group normalisation, CPU backend: statistics, then the normalised image.
+//
+//   variance  Per chunk and channel the mean, measured from the chunk's first pixel so that a large
+//             offset costs no digits; then Σ(x-mean)², with the chunk (4096 values, or 8 pixels)
+//             still in L1; then Chan's formula over the chunks in double:
+//             Σ(x-m)² = Σ over chunks of M2 + P(mean-m)².
+//   traffic   x is read from memory once, from L1 and L2 once more each; y is written once.
+#include "kernels/group_norm/cpu.h"
+
+namespace haze::kernels {
+namespace {
+
+using namespace group_norm_cpu;
+
+/// offset = mean - s and squares = Σ(x-mean)² per channel, s = the first pixel.
+template <class T>
+void moments(int pixels, int c, const T* x, float* offset, float* squares) {
+  std::fill_n(offset, c, 0.f);
+  std::fill_n(squares, c, 0.f);
+  each_rows(1, pixels, [&]<int rows>(int p) {
+    const T* row = x + std::size_t(p) * c;
+#pragma omp simd
+    for (int i = 0; i < c; ++i) {
+      float sum = offset[i];
+#pragma GCC unroll 4
+      for (int q = 0; q < rows; ++q) sum += float(row[std::size_t(q) * c + i]) - float(x[i]);
+      offset[i] = sum;
+    }
+  });
+  const float inverse = 1.0f / float(pixels);
+#pragma omp simd
+  for (int i = 0; i < c; ++i) offset[i] *= inverse;
+  each_rows(0, pixels, [&]<int rows>(int p) {
+    const T* row = x + std::size_t(p) * c;
+#pragma omp simd
+    for (int i = 0; i < c; ++i) {
+      float sum = squares[i];
+#pragma GCC unroll 4
+      for (int q = 0; q < rows; ++q) {
+        const float e = float(row[std::size_t(q) * c + i]) - float(x[i]) - offset[i];
+        sum = std::fma(e, e, sum);
+      }
+      squares[i] = sum;
+    }
+  });
+}
+
+template <bool swish, class T>
+void normalise(int pixels, int c, const T* x, const float* mean, const float* scale,
+               const float* beta, T* y) {
+  each_rows(0, pixels, [&]<int rows>(int p) {
+    const T* row = x + std::size_t(p) * c;
+    T* out = y + std::size_t(p) * c;
+#pragma omp simd
+    for (int i = 0; i < c; ++i) {
+      const float m = mean[i], a = scale[i], b = beta[i];
+#pragma GCC unroll 4
+      for (int q = 0; q < rows; ++q) {
+        const std::size_t at = std::size_t(q) * c + i;
+        const float z = std::fma(float(row[at]) - m, a, b);
+        out[at] = swish ? z * sigmoid_f32(z) : z;
+      }
+    }
+  });
+}
+
+/// From the chunks' moments to mean and rstd [groups] of one image, by Chan's formula in double.
+template <class T>
+void statistics(const GroupNormDims& d, const Plan& plan, const Workspace& w, const T* x,
+                float* mean, float* rstd) {
+  const int c = d.c, per_group = d.c / d.groups;
+  const double size = double(d.hw) * per_group;
+  double *total = w.total(0), *squares = w.total(1);
+  std::fill_n(total, 2 * std::size_t(c), 0.0);
+  for (int k = 0; k < plan.chunks; ++k) {
+    const double pixels = plan.first(k + 1) - plan.first(k);
+    const T* shift = x + std::size_t(plan.first(k)) * c;
+    const float* offset = w.sum(k, 0);
+#pragma omp simd
+    for (int i = 0; i < c; ++i) total[i] += pixels * (double(float(shift[i])) + double(offset[i]));
+  }
+  for (int g = 0; g < d.groups; ++g) {
+    double *first = total + g * per_group, *last = first + per_group, sum = 0;
+    for (const double* at = first; at < last; ++at) sum += *at;
+    std::fill(first, last, sum / size);
+    mean[g] = float(sum / size);
+  }
+  for (int k = 0; k < plan.chunks; ++k) {
+    const double pixels = plan.first(k + 1) - plan.first(k);
+    const T* shift = x + std::size_t(plan.first(k)) * c;
+    const float *offset = w.sum(k, 0), *square = w.sum(k, 1);
+#pragma omp simd
+    for (int i = 0; i < c; ++i) {
+      const double apart = double(float(shift[i])) + double(offset[i]) - total[i];
+      squares[i] += double(square[i]) + pixels * apart * apart;
+    }
+  }
+  for (int g = 0; g < d.groups; ++g) {
+    double sum = 0;
+    for (int i = g * per_group; i < (g + 1) * per_group; ++i) sum += squares[i];
+    rstd[g] = float(1 / std::sqrt(sum / size + double(d.eps)));
+  }
+}
+
+template <bool swish, class T>
+void forward(const GroupNormDims& d, const T* x, const float* gamma, const float* beta, T* y,
+             float* mean, float* rstd, void* scratch) {
+  const Plan plan(d);
+  each_image(plan, [&](int n, int) {
+    const Workspace w(plan, scratch, n);
+    const std::size_t image = std::size_t(n) * d.hw * d.c;
+    float *m = mean + std::size_t(n) * d.groups, *r = rstd + std::size_t(n) * d.groups;
+    each_chunk(plan, [&](int k, int first, int pixels) {
+      moments(pixels, d.c, x + image + std::size_t(first) * d.c, w.sum(k, 0), w.sum(k, 1));
+    });
+    statistics(d, plan, w, x + image, m, r);
+    spread_statistics(d, w, gamma, m, r);
+    each_chunk(plan, [&](int, int first, int pixels) {
+      const std::size_t at = image + std::size_t(first) * d.c;
+      normalise<swish>(pixels, d.c, x + at, w.coefficient(0), w.coefficient(1), beta, y + at);
+    });
+  });
+}
+
+}  // namespace
+
+template <>
+std::size_t group_norm_scratch_bytes(CpuStream, const GroupNormDims& d) {
+  check(d);
+  return Plan(d).bytes();
+}
+
+template <>
+void group_norm_forward(CpuStream, const GroupNormDims& d, ConstAct x, const float* gamma,
+                        const float* beta, Act y, float* mean, float* rstd, void* scratch) {
+  check(d);
+  dispatch(x.dtype, [&]<class T>(T) {
+    choose(d.swish, [&](auto swish) {
+      forward<swish>(d, x.as<T>(), gamma, beta, y.as<T>(), mean, rstd, scratch);
+    });
+  });
+}
+
+}  // namespace haze::kernels
