@@ -240,6 +240,14 @@ TEST(UNet, DropoutFollowsStepAndImageAndOnlyInTraining) {
   test::expect_close(alone, in_batch, 0, 1e-4 * test::largest(in_batch), "third image");
 }
 
+TEST(UNet, EveryDropoutLayerHasAStreamOfItsOwn) {
+  engine::Parameters parameters;
+  LayerBuilder builder(parameters);
+  const BlockStyle style{{"shortcut", "time_emb"}, 16, 4, 1e-5f, 0.1f};
+  const ResidualBlock a(builder, style, "a", 8, 8), b(builder, style, "b", 8, 8);
+  EXPECT_NE(a.dropout_index, b.dropout_index);
+}
+
 TEST(UNet, InferenceHoldsFewActivations) {
   for (const Family family : kFamilies) {
     engine::Context training{CpuStream{}}, inference{CpuStream{}};
