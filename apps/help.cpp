@@ -41,6 +41,11 @@ const CommandHelp kCommands[] = {
      "  haze info --config mnist\n",
      "What to paste into a report of a fault. With a configuration: the network's blocks, their\n"
      "shapes and the number of parameters."},
+    {Command::bench, "bench", "time one training step",
+     "  haze bench step --config mnist\n"
+     "  haze bench step --config mnist --precision bf16 --batch 64 --json\n",
+     "Times training steps of a configuration on images of noise and prints median, spread and\n"
+     "memory. scripts/bench-cpu holds the figure against oneDNN alone and against PyTorch."},
 };
 
 }  // namespace

@@ -27,6 +27,8 @@ int run(const Options& o, Program program) {
       return run_data(o.data, program);
     case Command::info:
       return run_info(o.info, program);
+    case Command::bench:
+      return run_bench(o.bench, program);
     case Command::none:
       break;
   }

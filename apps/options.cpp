@@ -254,6 +254,22 @@ void info_flags(Flags flags, Options& o) {
   common_flags(flags, o.common);
 }
 
+void bench_flags(Flags flags, Options& o) {
+  BenchOptions& b = o.bench;
+  flags.group("What to time");
+  flags.text("WHAT", b.what, "", "step: one training step");
+  flags.text("--config", b.config, "FILE|NAME|-", "configuration of network and training");
+  flags.settings(b.settings);
+  flags.key("--batch", "N", "train.batch_size", b.settings, "images per step [configuration's]");
+  flags.key("--precision", "f32|bf16", "train.precision", b.settings, "of activations [f32]");
+  flags.number("--steps", b.steps, 1, 100000, "steps to time [20]");
+  flags.number("--warmup", b.warmup, 0, 100000, "steps before them [4]");
+  flags.group("Result");
+  flags.yes("--json", b.json, "one JSON document on standard output, with every sample");
+  compute_flags(flags, o.common, b.fusion);
+  common_flags(flags, o.common);
+}
+
 /// Whatever CLI11 objects to, in haze's form.
 [[noreturn]] void explain(const CLI::App& command, const CLI::ParseError& error) {
   const std::string help = "; see haze " + command.get_name() + " --help";
@@ -313,6 +329,9 @@ Options parse_options(const Strings& arguments) {
       break;
     case Command::data:
       data_flags(Flags(app), o);
+      break;
+    case Command::bench:
+      bench_flags(Flags(app), o);
       break;
     default:
       info_flags(Flags(app), o);

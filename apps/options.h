@@ -59,7 +59,23 @@ struct InfoOptions {
   bool json = false, keys = false;
 };
 
-enum class Command : std::uint8_t { none, train, sample, verify, export_weights, data, info };
+struct BenchOptions {
+  std::string what, config;
+  Settings settings;
+  int steps = 20, warmup = 4;
+  bool json = false, fusion = true;
+};
+
+enum class Command : std::uint8_t {
+  none,
+  train,
+  sample,
+  verify,
+  export_weights,
+  data,
+  info,
+  bench
+};
 
 struct Options {
   Command command = Command::none;
@@ -70,6 +86,7 @@ struct Options {
   ExportOptions export_weights;
   DataOptions data;
   InfoOptions info;
+  BenchOptions bench;
   std::string text;  // with Command::none: what to print (help, version) before leaving with 0
 };
 

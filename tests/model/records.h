@@ -30,7 +30,7 @@ struct RecordedCase {
   model::DiffusionConfig diffusion;
 };
 
-/// NAME.json, as tests/record_pytorch.py writes it.
+/// NAME.json, as tests/pytorch/record.py writes it.
 inline RecordedCase read_case(const std::string& path) {
   std::ifstream file(path);
   const auto json = nlohmann::json::parse(file);

@@ -48,7 +48,7 @@ void expect_known(const UNetConfig& config, const Known& want) {
   EXPECT_EQ(hash, want.hash) << want.name << ": some name or shape differs";
 }
 
-// The figures are printed by tests/record_pytorch.py --keys.
+// The figures are printed by tests/pytorch/record.py --keys.
 TEST(UNet, StandardNetworksHaveTheirSystemsNamesAndShapes) {
   expect_known(labml(3, {false, false, false, true}),
                {"labml experiment", 308, 167777987, 0x172e76ff001b1620});
