@@ -10,10 +10,10 @@ template <class From, class To>
 void deliver(std::size_t n, const From* from, To* to, bool adds) {
   if (adds) {
 #pragma omp parallel for simd schedule(static)
-    for (std::size_t i = 0; i < n; ++i) to[i] = To(float(to[i]) + float(from[i]));
+    for (std::size_t i = 0; i < n; ++i) to[i] = float(to[i]) + float(from[i]);
   } else {
 #pragma omp parallel for simd schedule(static)
-    for (std::size_t i = 0; i < n; ++i) to[i] = To(float(from[i]));
+    for (std::size_t i = 0; i < n; ++i) to[i] = float(from[i]);
   }
 }
 

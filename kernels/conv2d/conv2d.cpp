@@ -7,6 +7,7 @@
 #include "kernels/common/loops.h"
 #include "kernels/common/onednn_conv.h"
 #include "kernels/common/stream.h"
+#include "kernels/conv2d/one_output.h"
 
 namespace haze::kernels {
 namespace {
@@ -29,6 +30,11 @@ ConvForward& forward(const Conv2dDims& d, DType type, const Conv2dSummands& summ
   return ConvForward::of({shape(d, type), summands.bias != nullptr, summand});
 }
 
+template <class T>
+const T* optional(const ConstAct& a) {
+  return a ? a.as<T>() : nullptr;
+}
+
 /// y[n,p,c] = v[n,c] (+ residual[n,p,c]).
 template <class T>
 void fill(int n, int pixels, int channels, const T* v, const T* residual, T* y) {
@@ -41,7 +47,7 @@ void fill(int n, int pixels, int channels, const T* v, const T* residual, T* y) 
       if (residual) {
         const T* row = residual + at;
 #pragma omp simd
-        for (int c = 0; c < channels; ++c) out[c] = T(float(row[c]) + float(add[c]));
+        for (int c = 0; c < channels; ++c) out[c] = float(row[c]) + float(add[c]);
       } else {
         std::copy_n(add, channels, out);
       }
@@ -56,11 +62,15 @@ struct DataScratch : Carver {
         dx(take(to.adds() ? std::size_t(d.n) * d.h * d.w * d.ci * size_of(to.dtype) : 0)) {}
 };
 
-/// The bias gradient comes with that of the weights, unless the sums per image are wanted anyway.
-bool bias_with_weights(const Conv2dWeightGrads& g) { return g.w && g.bias && !g.per_channel; }
+/// oneDNN's bf16 weight gradient carries the bias's at little cost; in f32 an own pass is faster,
+/// and the sums per image, where wanted, hold it anyway.
+bool bias_with_weights(const Conv2dDims& d, DType type, const Conv2dWeightGrads& g) {
+  return g.w && g.bias && !g.per_channel && type == DType::bf16 && !one_output::suits(d);
+}
 
 ConvBackwardWeights& backward_weights(const Conv2dDims& d, DType type, const Conv2dWeightGrads& g) {
-  return ConvBackwardWeights::of({shape(d, type), g.w.dtype, bias_with_weights(g), g.w.adds()});
+  return ConvBackwardWeights::of(
+      {shape(d, type), g.w.dtype, bias_with_weights(d, type, g), g.w.adds()});
 }
 
 struct WeightScratch : Carver {
@@ -68,25 +78,47 @@ struct WeightScratch : Carver {
   float* sums;  // [n,co], or [co] in its first row
   WeightScratch(void* base, const Conv2dDims& d, DType type, const Conv2dWeightGrads& g)
       : Carver(base),
-        conv(take(g.w ? backward_weights(d, type, g).scratch_bytes() : 0)),
+        conv(take(conv_bytes(d, type, g))),
         sums(static_cast<float*>(take(std::size_t(d.n) * d.co * sizeof(float)))) {}
+  static std::size_t conv_bytes(const Conv2dDims& d, DType type, const Conv2dWeightGrads& g) {
+    if (!g.w) return 0;
+    if (!one_output::suits(d)) return backward_weights(d, type, g).scratch_bytes();
+    return sizeof(float) * (one_output::kChunks + 1) * d.co * d.kh * d.kw * d.ci;
+  }
 };
+
+/// The weights' gradient of a layer with one output: parts, their sum, then to its buffer.
+template <class T>
+void one_output_weights(const Conv2dDims& d, const T* x, const T* dy, const Grad& dw,
+                        float* scratch) {
+  const int size = d.co * d.kh * d.kw * d.ci;
+  float* const sums = scratch + size;
+  const int chunks = one_output::backward_weights(d, x, dy, sums);
+  loops::sum_rows(chunks, size, sums, scratch, false);
+  dispatch(dw.dtype,
+           [&]<class G>(G) { loops::deliver(std::size_t(size), scratch, dw.as<G>(), dw.adds()); });
+}
 
 }  // namespace
 
 template <>
 std::size_t conv2d_forward_scratch_bytes(CpuStream, const Conv2dDims& d, DType type,
                                          const Conv2dSummands& summands) {
-  return forward(d, type, summands).scratch_bytes();
+  return one_output::suits(d) ? 0 : forward(d, type, summands).scratch_bytes();
 }
 
 template <>
 void conv2d_forward(CpuStream, const Conv2dDims& d, ConstAct x, ConstAct w,
                     const Conv2dSummands& summands, Act y, void* scratch) {
   const ConstAct &v = summands.per_channel, &r = summands.residual;
+  if (one_output::suits(d))
+    return dispatch(y.dtype, [&]<class T>(T) {
+      one_output::forward(d, x.as<T>(), w.as<T>(), summands.bias, optional<T>(v), optional<T>(r),
+                          y.as<T>());
+    });
   if (v)
     dispatch(y.dtype, [&]<class T>(T) {
-      fill(d.n, d.ho() * d.wo(), d.co, v.as<T>(), r ? r.as<T>() : nullptr, y.as<T>());
+      fill(d.n, d.ho() * d.wo(), d.co, v.as<T>(), optional<T>(r), y.as<T>());
     });
   forward(d, y.dtype, summands)
       .run(x.data, w.data, summands.bias, v ? nullptr : r.data, y.data, scratch);
@@ -122,8 +154,12 @@ void conv2d_backward_weights(CpuStream, const Conv2dDims& d, ConstAct x, ConstAc
                              const Conv2dWeightGrads& grads, void* scratch) {
   const WeightScratch part(scratch, d, dy.dtype, grads);
   const auto& [dw, dbias, dper_channel] = grads;
-  const bool together = bias_with_weights(grads);
-  if (dw)
+  const bool together = bias_with_weights(d, dy.dtype, grads);
+  if (dw && one_output::suits(d))
+    dispatch(dy.dtype, [&]<class T>(T) {
+      one_output_weights(d, x.as<T>(), dy.as<T>(), dw, static_cast<float*>(part.conv));
+    });
+  else if (dw)
     backward_weights(d, dy.dtype, grads)
         .run(x.data, dy.data, dw.data, together ? part.sums : nullptr, part.conv);
   if (together) {

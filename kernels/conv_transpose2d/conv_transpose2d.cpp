@@ -22,6 +22,13 @@ onednn::ConvShape mirror(const ConvTranspose2dDims& d, DType type) {
           4,   2,       1,       1,    1,   1,   type, onednn::WeightLayout::ihwo};
 }
 
+/// Images per call of the primitive. Where the channels do not fill vectors, oneDNN 3 plans one
+/// image otherwise than many, and sums in another order: there every image gets the plan of one.
+ConvTranspose2dDims plan(ConvTranspose2dDims d) {
+  if (d.ci % 16 != 0 || d.co % 16 != 0) d.n = 1;
+  return d;
+}
+
 ConvForward& backward_data(const ConvTranspose2dDims& d, const Grad& dx) {
   return ConvForward::of({mirror(d, dx.dtype), false, dx.adds() ? Summand::in_y : Summand::none});
 }
@@ -36,7 +43,7 @@ void add_bias(int pixels, int channels, const float* bias, T* y) {
   for (int p = 0; p < pixels; ++p) {
     T* row = y + std::size_t(p) * channels;
 #pragma omp simd
-    for (int c = 0; c < channels; ++c) row[c] = T(float(row[c]) + bias[c]);
+    for (int c = 0; c < channels; ++c) row[c] = float(row[c]) + bias[c];
   }
 }
 
@@ -55,15 +62,20 @@ struct WeightScratch : Carver {
 template <>
 std::size_t conv_transpose2d_forward_scratch_bytes(CpuStream, const ConvTranspose2dDims& d,
                                                    DType type) {
-  return ConvBackwardData::of(mirror(d, type)).scratch_bytes();
+  return ConvBackwardData::of(mirror(plan(d), type)).scratch_bytes();
 }
 
 template <>
 void conv_transpose2d_forward(CpuStream, const ConvTranspose2dDims& d, ConstAct x, ConstAct w,
                               const float* bias, Act y, void* scratch) {
-  ConvBackwardData::of(mirror(d, y.dtype)).run(x.data, w.data, y.data, scratch);
-  if (bias)
-    dispatch(y.dtype, [&]<class T>(T) { add_bias(d.n * 4 * d.h * d.w, d.co, bias, y.as<T>()); });
+  const ConvTranspose2dDims part = plan(d);
+  ConvBackwardData& conv = ConvBackwardData::of(mirror(part, y.dtype));
+  dispatch(y.dtype, [&]<class T>(T) {
+    const std::size_t pixels = std::size_t(d.h) * d.w;
+    for (int n = 0; n < d.n; n += part.n)
+      conv.run(x.as<T>() + n * pixels * d.ci, w.data, y.as<T>() + n * 4 * pixels * d.co, scratch);
+    if (bias) add_bias(d.n * 4 * d.h * d.w, d.co, bias, y.as<T>());
+  });
 }
 
 template <>

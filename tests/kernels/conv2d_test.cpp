@@ -21,6 +21,9 @@ const Case kCases[] = {
     {"first layer, odd image", {2, 7, 5, 1, 33, 3, 3, 1, 1, 1, 1, 1}},
     {"three colours", {1, 9, 4, 3, 5, 3, 3, 1, 1, 1, 1, 1}},
     {"last layer", {2, 5, 7, 33, 1, 3, 3, 1, 1, 1, 1, 1}},
+    {"last layer, wide image", {2, 4, 11, 12, 1, 3, 3, 1, 1, 1, 1, 1}},
+    {"one output, stride 2, bottom and right", {3, 6, 15, 40, 1, 3, 3, 2, 0, 0, 1, 1}},
+    {"one output, 5x5, image smaller than the kernel", {1, 3, 2, 8, 1, 5, 5, 1, 2, 2, 2, 2}},
     {"last layer, three colours", {2, 6, 5, 16, 3, 3, 3, 1, 1, 1, 1, 1}},
     {"pointwise", {3, 5, 3, 7, 5, 1, 1, 1, 0, 0, 0, 0}},
     {"pointwise, one pixel", {1, 1, 1, 2, 33, 1, 1, 1, 0, 0, 0, 0}},
@@ -189,16 +192,14 @@ TEST(Conv2d, AnImageDoesNotDependOnItsBatch) {
       {16, 28, 28, 32, 3, 3, 3, 1, 1, 1, 1, 1},  {16, 28, 28, 32, 1, 3, 3, 1, 1, 1, 1, 1}};
   for (const Stream stream : test::streams())
     for (const DType type : {DType::f32, DType::bf16})
-      for (const Conv2dDims& full : shapes)
+      for (const Conv2dDims& full : shapes) {
+        const std::size_t image = std::size_t(full.h) * full.w * full.ci;
+        const std::size_t out = std::size_t(full.ho()) * full.wo() * full.co;
+        const auto xs = test::normal(full.n * image, 1), vs = test::normal(full.n * full.co, 2);
+        const auto rs = test::normal(full.n * out, 3), bias = test::normal(full.co, 4);
+        const auto ws = test::normal(std::size_t(full.co) * full.kh * full.kw * full.ci, 5, 0, 0.1);
         for (const int summands : {0, 1, 2}) {
           std::vector<double> whole;
-          const std::size_t image = std::size_t(full.h) * full.w * full.ci;
-          const std::size_t out = std::size_t(full.ho()) * full.wo() * full.co;
-          const auto xs = test::normal(full.n * image, 1), vs = test::normal(full.n * full.co, 2);
-          const auto rs = test::normal(full.n * out, 3);
-          const auto ws =
-              test::normal(std::size_t(full.co) * full.kh * full.kw * full.ci, 4, 0, 0.1);
-          const auto bias = test::normal(full.co, 5);
           for (const int n : {16, 1, 2, 5}) {
             const auto last = [&](const std::vector<double>& v, std::size_t each) {
               return std::vector<double>(v.end() - std::ptrdiff_t(n * each), v.end());
@@ -218,6 +219,7 @@ TEST(Conv2d, AnImageDoesNotDependOnItsBatch) {
                                cat(full.ci, "->", full.co, ", batch ", n));
           }
         }
+      }
 }
 
 TEST(Conv2d, GradientsAddUpOverUsesAndOnlyWhereAskedFor) {
