@@ -85,8 +85,10 @@ Dataset load_image_folder(const std::string& folder, const DatasetOptions& optio
     for (int i = 0; i < n; ++i) {
       try {
         images[i] = load_image(list, list.paths[begin + i], asked, set.channels);
-      } catch (const std::exception& e) {  // none may leave a parallel region
+      } catch (const InputError& e) {  // none may leave a parallel region
         errors[i] = e.what();
+      } catch (const std::exception& e) {
+        errors[i] = cat(printable(list.root + '/' + list.paths[begin + i]), ": ", e.what());
       }
     }
     for (int i = 0; i < n; ++i) {
