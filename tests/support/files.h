@@ -16,7 +16,10 @@ struct TemporaryFolder {
     std::string name = (std::filesystem::temp_directory_path() / "haze_test_XXXXXX").string();
     path = ::mkdtemp(name.data());
   }
-  ~TemporaryFolder() { std::filesystem::remove_all(path); }
+  ~TemporaryFolder() {
+    std::error_code none;
+    std::filesystem::remove_all(path, none);
+  }
   TemporaryFolder(const TemporaryFolder&) = delete;
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
   std::string operator/(const std::string& name) const { return path + "/" + name; }
