@@ -21,7 +21,7 @@ const Case kCases[] = {
     {"first layer, odd image", {2, 7, 5, 1, 33, 3, 3, 1, 1, 1, 1, 1}},
     {"three colours", {1, 9, 4, 3, 5, 3, 3, 1, 1, 1, 1, 1}},
     {"last layer", {2, 5, 7, 33, 1, 3, 3, 1, 1, 1, 1, 1}},
-    {"last layer, wide image", {2, 4, 11, 12, 1, 3, 3, 1, 1, 1, 1, 1}},
+    {"last layer, four pixels end at the border", {2, 4, 9, 12, 1, 3, 3, 1, 1, 1, 1, 1}},
     {"one output, stride 2, bottom and right", {3, 6, 15, 40, 1, 3, 3, 2, 0, 0, 1, 1}},
     {"one output, 5x5, image smaller than the kernel", {1, 3, 2, 8, 1, 5, 5, 1, 2, 2, 2, 2}},
     {"last layer, three colours", {2, 6, 5, 16, 3, 3, 3, 1, 1, 1, 1, 1}},
