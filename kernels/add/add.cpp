@@ -2,9 +2,9 @@
 // so that NHWC accesses stay contiguous.
 #include "kernels/add/add.h"
 
-#include <algorithm>
 #include <vector>
 
+#include "kernels/common/loops.h"
 #include "kernels/common/stream.h"
 
 namespace haze::kernels {
@@ -14,17 +14,6 @@ template <class T>
 void add(std::size_t n, const T* a, const T* b, T* y) {
 #pragma omp parallel for simd schedule(static)
   for (std::size_t i = 0; i < n; ++i) y[i] = float(a[i]) + float(b[i]);
-}
-
-template <class From, class To>
-void deliver(std::size_t n, const From* from, To* to, bool adds) {
-  if (adds) {
-#pragma omp parallel for simd schedule(static)
-    for (std::size_t i = 0; i < n; ++i) to[i] = float(to[i]) + float(from[i]);
-  } else {
-#pragma omp parallel for simd schedule(static)
-    for (std::size_t i = 0; i < n; ++i) to[i] = float(from[i]);
-  }
 }
 
 template <class T>
@@ -66,7 +55,7 @@ void add_forward(CpuStream, std::size_t n, ConstAct a, ConstAct b, Act y) {
 template <>
 void deliver(CpuStream, std::size_t n, ConstAct from, Grad to) {
   dispatch(from.dtype, [&]<class F>(F) {
-    dispatch(to.dtype, [&]<class T>(T) { deliver(n, from.as<F>(), to.as<T>(), to.adds()); });
+    dispatch(to.dtype, [&]<class T>(T) { loops::deliver(n, from.as<F>(), to.as<T>(), to.adds()); });
   });
 }
 
