@@ -1,7 +1,13 @@
 // backward.cpp — CPU backend of attention's backward. A task is one image and head: it walks its
 // blocks of queries and adds each block's part of dk and dv, in order, to sums of its own. Where
-// those tasks are too few for the threads, each is split into ranges of keys (dk, dv) and ranges of
-// queries (dq), which both compute the scores: 7 products instead of 5, the same bits.
+// those tasks are too few for the threads, each is split into ranges of queries (dq) and then
+// ranges of keys (dk, dv), which both compute the scores: 7 products instead of 5, the same bits.
+//
+// The mean that softmax's gradient subtracts, Σ_j P_ij dP_ij, equals Σ_c dO_ic O_ic. It is taken
+// from the P and dP of this very pass, so that each row of dS sums to zero as closely as f32
+// allows: the gradient of a bias of k, which is zero, then stays as small as in other systems, and
+// Adam does not make steps of the noise. Hence o is not read.
+#include <array>
 #include <omp.h>
 #include <vector>
 
@@ -46,18 +52,6 @@ void pack_rows(const T* x, std::ptrdiff_t stride, int rows, int d, float* to, in
   }
 }
 
-/// sum_c a[r][c]·b[r][c] for the block's rows, zero beyond them.
-template <int kL, class T>
-void row_dots(const T* a, const T* b, std::ptrdiff_t stride, int rows, int d, float* dots) {
-  std::fill_n(dots, kL, 0.f);
-  for (int r = 0; r < rows; ++r, a += stride, b += stride) {
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int c = 0; c < d; ++c) sum += float(a[c]) * float(b[c]);
-    dots[r] = sum;
-  }
-}
-
 template <bool kAdd, class T>
 void write_rows(const float* from, int padded, int rows, int d, T* y, std::ptrdiff_t stride) {
   for (int r = 0; r < rows; ++r, from += padded, y += stride) {
@@ -66,20 +60,41 @@ void write_rows(const float* from, int padded, int rows, int d, T* y, std::ptrdi
   }
 }
 
-/// Scores s and ds = dout·v become P = exp(scale·s - lse) and dS = scale·P·(ds - mean).
+/// Scores s become P = exp(scale·s - lse).
 template <int kL>
-void softmax_backward(int tokens, float scale, const float* lse, const float* mean, float* s,
-                      float* ds) {
-  for (int j = 0; j < tokens; ++j, s += kL, ds += kL) {
+void probabilities(int keys, float scale, const float* lse, float* s) {
+  for (int j = 0; j < keys; ++j, s += kL) {
 #pragma omp simd
-    for (int r = 0; r < kL; ++r) {
-      s[r] = exp_f32(std::fma(s[r], scale, -lse[r]));
-      ds[r] = scale * s[r] * (ds[r] - mean[r]);
-    }
+    for (int r = 0; r < kL; ++r) s[r] = exp_f32(std::fma(s[r], scale, -lse[r]));
   }
 }
 
-/// What one task computes: dk and dv of a range of keys, dq of a range of queries, or both of all.
+/// mean[r] = Σ_j P dP / Σ_j P over all keys.
+template <int kL>
+void row_means(int keys, const float* p, const float* dp, float* mean) {
+  alignas(64) float weight[kL] = {};
+  std::fill_n(mean, kL, 0.f);
+  for (int j = 0; j < keys; ++j, p += kL, dp += kL) {
+#pragma omp simd
+    for (int r = 0; r < kL; ++r) {
+      weight[r] += p[r];
+      mean[r] = std::fma(p[r], dp[r], mean[r]);
+    }
+  }
+#pragma omp simd
+  for (int r = 0; r < kL; ++r) mean[r] /= weight[r];
+}
+
+/// dP becomes dS = scale·P·(dP - mean).
+template <int kL>
+void score_gradients(int keys, float scale, const float* p, const float* mean, float* ds) {
+  for (int j = 0; j < keys; ++j, p += kL, ds += kL) {
+#pragma omp simd
+    for (int r = 0; r < kL; ++r) ds[r] = scale * p[r] * (ds[r] - mean[r]);
+  }
+}
+
+/// What one task computes: dq of a range of queries, dk and dv of a range of keys, or both of all.
 struct Part {
   int key, keys, query, queries;
   bool dkv, dq;
@@ -88,8 +103,9 @@ struct Part {
 template <class T>
 struct Head {
   Heads<const T> in;
-  const T *o, *dout;
+  const T* dout;
   const float* lse;
+  float* means;  // [tokens]: written with dq for the parts that see some keys only; else null
   Heads<T> grad;
 };
 
@@ -108,12 +124,19 @@ void run_part(const AttentionDims& d, const Head<T>& head, const Part& part, con
       alignas(64) float mean[kL], row_lse[kL] = {}, one[kL];
       std::fill_n(one, kL, 1.f);
       std::copy_n(head.lse + first, rows, row_lse);
+      std::fill_n(mean, kL, 0.f);
       pack_columns<kL>(q, stride, rows, dim, own.q);
       pack_columns<kL>(dy, c, rows, dim, own.dout);
-      row_dots<kL>(dy, head.o + first * c, c, rows, dim, mean);
       product(keys, kL, dim, k, {own.q, kL}, {own.s, kL});
       product(keys, kL, dim, v, {own.dout, kL}, {own.ds, kL});
-      softmax_backward<kL>(keys, scale, row_lse, mean, own.s, own.ds);
+      probabilities<kL>(keys, scale, row_lse, own.s);
+      if (part.dq) {
+        row_means<kL>(keys, own.s, own.ds, mean);
+        if (head.means) std::copy_n(mean, rows, head.means + first);
+      } else {
+        std::copy_n(head.means + first, rows, mean);
+      }
+      score_gradients<kL>(keys, scale, own.s, mean, own.ds);
       if (part.dq) {
         product(dim, kL, keys, transposed(k), {own.ds, kL}, {own.dq, kL});
         unpack_columns<kL, kAdd>(own.dq, one, rows, dim, head.grad.q + first * stride, stride);
@@ -132,41 +155,51 @@ void run_part(const AttentionDims& d, const Head<T>& head, const Part& part, con
   write_rows<kAdd>(own.dv, padded, keys, dim, head.grad.v + part.key * stride, stride);
 }
 
-/// One part for everything, or kSplit keys or queries each.
-std::vector<Part> parts_of(int tokens, bool split) {
+/// Whether one task per image and head leaves too many threads idle.
+bool splits(const AttentionDims& d) {
+  return 7 * std::int64_t(d.n) * d.heads < 5 * std::int64_t(omp_get_max_threads());
+}
+
+/// The parts of one image and head, in the order in which they must run: one for everything, or
+/// first kSplit queries each, then kSplit keys each.
+std::array<std::vector<Part>, 2> parts_of(int tokens, bool split) {
   constexpr int kSplit = 64;
-  if (!split) return {{0, tokens, 0, tokens, true, true}};
-  std::vector<Part> parts;
-  for (const bool dkv : {true, false})
-    for (int first = 0; first < tokens; first += kSplit) {
-      const int some = std::min(kSplit, tokens - first);
-      parts.push_back(dkv ? Part{first, some, 0, tokens, true, false}
-                          : Part{0, tokens, first, some, false, true});
-    }
+  if (!split) return {{{{0, tokens, 0, tokens, true, true}}, {}}};
+  std::array<std::vector<Part>, 2> parts;
+  for (int first = 0; first < tokens; first += kSplit) {
+    const int some = std::min(kSplit, tokens - first);
+    parts[0].push_back({0, tokens, first, some, false, true});
+    parts[1].push_back({first, some, 0, tokens, true, false});
+  }
   return parts;
 }
 
 template <class T>
-void backward(const AttentionDims& d, const T* qkv, const T* o, const float* lse, const T* dout,
-              T* dqkv, bool add, float* scratch) {
+void backward(const AttentionDims& d, const T* qkv, const float* lse, const T* dout, T* dqkv,
+              bool add, float* scratch) {
   const std::size_t floats = Scratch(nullptr, d, dtype_of<T>).carver.used;
   const std::int64_t heads = std::int64_t(d.n) * d.heads, threads = omp_get_max_threads();
-  const auto parts = parts_of(d.tokens, 7 * heads < 5 * threads);
+  const bool split = splits(d);
+  const auto phases = parts_of(d.tokens, split);
   const auto run = add ? run_part<T, true> : run_part<T, false>;
-  const std::int64_t tasks = heads * std::int64_t(parts.size());
+  float* const means = split ? scratch + floats * std::size_t(threads) : nullptr;
 #pragma omp parallel num_threads(int(threads))
   {
     const Scratch own(scratch + floats * std::size_t(omp_get_thread_num()), d, dtype_of<T>);
+    for (const auto& parts : phases) {
+      const std::int64_t tasks = heads * std::int64_t(parts.size());
 #pragma omp for schedule(static)
-    for (std::int64_t task = 0; task < tasks; ++task) {
-      const auto head = std::size_t(task) / parts.size(), part = std::size_t(task) % parts.size();
-      run(d,
-          {{d, qkv, head},
-           out_rows(d, o, head),
-           out_rows(d, dout, head),
-           lse + head * std::size_t(d.tokens),
-           {d, dqkv, head}},
-          parts[part], own);
+      for (std::int64_t task = 0; task < tasks; ++task) {
+        const auto head = std::size_t(task) / parts.size(), part = std::size_t(task) % parts.size();
+        const std::size_t row = head * std::size_t(d.tokens);
+        run(d,
+            {{d, qkv, head},
+             out_rows(d, dout, head),
+             lse + row,
+             split ? means + row : nullptr,
+             {d, dqkv, head}},
+            parts[part], own);
+      }
     }
   }
 }
@@ -175,14 +208,17 @@ void backward(const AttentionDims& d, const T* qkv, const T* o, const float* lse
 
 template <>
 std::size_t attention_backward_scratch_bytes(CpuStream, const AttentionDims& d, DType type) {
-  return Scratch(nullptr, d, type).carver.used * sizeof(float) * std::size_t(omp_get_max_threads());
+  const std::size_t own = Scratch(nullptr, d, type).carver.used;
+  const std::size_t rows = std::size_t(d.n) * std::size_t(d.heads) * std::size_t(d.tokens);
+  const std::size_t means = splits(d) ? rows : 0;
+  return (own * std::size_t(omp_get_max_threads()) + means) * sizeof(float);
 }
 
 template <>
-void attention_backward(CpuStream, const AttentionDims& d, ConstAct qkv, ConstAct o,
-                        const float* lse, ConstAct dout, Grad dqkv, void* scratch) {
+void attention_backward(CpuStream, const AttentionDims& d, ConstAct qkv, ConstAct, const float* lse,
+                        ConstAct dout, Grad dqkv, void* scratch) {
   dispatch(qkv.dtype, [&]<class T>(T) {
-    backward(d, qkv.as<T>(), o.as<T>(), lse, dout.as<T>(), dqkv.as<T>(), dqkv.adds(),
+    backward(d, qkv.as<T>(), lse, dout.as<T>(), dqkv.as<T>(), dqkv.adds(),
              static_cast<float*>(scratch));
   });
 }

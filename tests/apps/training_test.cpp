@@ -81,14 +81,17 @@ TEST_F(Train, ResumedRunEqualsTheUninterruptedOneByteForByte) {
 
 TEST_F(Train, KilledAtAnyMomentItComesToTheSameEnd) {
   const std::vector<std::string> each = {"--set", "train.checkpoint_every=1", "--resume"};
+  const auto start = std::chrono::steady_clock::now();
   ASSERT_EQ(train("whole", 30, each).code, 0);
+  // Twelve kills spread over about the time of one run, however fast the machine is.
+  const auto span = (std::chrono::steady_clock::now() - start) / 6;
   std::set<std::string> resumed_at;
   std::mt19937 random(1);
   for (int i = 0; i < 12; ++i) {
     Process run(arguments("parts", 30, each));
     // Somewhere after the run has begun: in a step, in a checkpoint or between the two.
     run.wait_until([&] { return run.err().find("resum") != std::string::npos; });
-    std::this_thread::sleep_for(std::chrono::microseconds(random() % 100000));
+    std::this_thread::sleep_for(span * double(random() % 1000) / 1000);
     run.signal(SIGKILL);
     const Outcome got = run.wait();
     const auto at = got.err.find("resumed at step ");
