@@ -2,13 +2,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <sys/resource.h>
 
 #include "apps/commands/commands.h"
 #include "apps/config/find.h"
 #include "apps/device.h"
 #include "apps/json_writer.h"
-#include "engine/permutation.h"
+#include "apps/training.h"
 #include "model/trainer.h"
 
 namespace haze::apps {
@@ -54,11 +53,7 @@ double quantile(std::vector<double> v, double q) {
   return v[std::min(v.size() - 1, std::size_t(q * double(v.size())))];
 }
 
-double peak_mib() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return double(usage.ru_maxrss) / 1024;
-}
+double mib(std::size_t bytes) { return double(bytes) / (1 << 20); }
 
 }  // namespace
 
@@ -83,8 +78,8 @@ int run_bench(const BenchOptions& options, Program program) {
     w.field("batch", config.train.batch_size).field("threads", thread_count());
     w.key("milliseconds").begin_array();
     for (const double ms : m.milliseconds) w.value(ms);
-    w.end_array().field("arena_mib", double(m.arena_bytes) / (1 << 20));
-    w.field("peak_mib", peak_mib());
+    w.end_array().field("arena_mib", mib(m.arena_bytes));
+    w.field("peak_mib", mib(peak_memory_bytes()));
     std::puts(w.end_object().text().c_str());
     return 0;
   }
@@ -95,8 +90,8 @@ int run_bench(const BenchOptions& options, Program program) {
   std::printf("| %s | %s | %d | %d | %.2f | %.2f-%.2f | %.0f | %.0f | %.0f | %zu |\n",
               options.config.c_str(), precision, config.train.batch_size, thread_count(), median,
               quantile(m.milliseconds, 0.2), quantile(m.milliseconds, 0.8),
-              1000 * config.train.batch_size / median, double(m.arena_bytes) / (1 << 20),
-              peak_mib(), m.milliseconds.size());
+              1000 * config.train.batch_size / median, mib(m.arena_bytes), mib(peak_memory_bytes()),
+              m.milliseconds.size());
   return 0;
 }
 
