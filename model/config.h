@@ -52,11 +52,14 @@ struct DiffusionConfig {
   bool noise_at_t0 = false;  // labml adds noise in the last step too
 };
 
+enum class LrDecay : std::uint8_t { none, cosine };
+
 struct TrainConfig {
   int batch_size = 64;
   int steps = 1000;
   double learning_rate = 2e-4;
   int warmup_steps = 0;
+  LrDecay lr_decay = LrDecay::none;
   double grad_clip = 0;  // largest global norm of the gradient; 0: no clipping
   int accumulate = 1;    // micro-batches per step; batch_size is the whole batch
   double ema_decay = 0;  // 0: no EMA

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <numeric>
 
 #include "engine/adam.h"
@@ -33,8 +34,11 @@ Trainer::Trainer(engine::Context& context, Network& network, const Schedule& sch
 }
 
 double Trainer::learning_rate(std::uint32_t step) const {
-  if (int(step) >= train_.warmup_steps) return train_.learning_rate;
-  return train_.learning_rate * (double(step) + 1) / train_.warmup_steps;
+  const double done = double(step) - train_.warmup_steps;
+  if (done < 0) return train_.learning_rate * (double(step) + 1) / train_.warmup_steps;
+  if (train_.lr_decay == LrDecay::none) return train_.learning_rate;
+  const double part = std::min(done / std::max(train_.steps - train_.warmup_steps, 1), 1.0);
+  return train_.learning_rate * (1 + std::cos(std::numbers::pi * part)) / 2;
 }
 
 /// Loss of the whole batch and, in the parameters, its gradient, part by part. Every draw is a

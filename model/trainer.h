@@ -47,7 +47,8 @@ class Trainer {
   /// Loss and gradients of a given batch, without an update (parameters().gradients holds them).
   float loss_and_gradients(const GivenBatch& batch);
 
-  /// Learning rate of a step: linear warm-up over warmup_steps, then constant.
+  /// Learning rate of a step: linear warm-up over warmup_steps, then constant or half a cosine
+  /// that reaches 0 at train.steps (Loshchilov and Hutter 2017, arXiv:1608.03983, one period).
   double learning_rate(std::uint32_t step) const;
 
  private:

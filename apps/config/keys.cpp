@@ -14,6 +14,7 @@ constexpr std::array<Words, 2> kTypes = {"labml_unet", "ddpm_unet"};
 constexpr std::array<Words, 3> kSchedules = {"linear", "cosine", "sigmoid"};
 constexpr std::array<Words, 2> kVariances = {"beta", "beta_tilde"};
 constexpr std::array<Words, 2> kRanges = {"minus_one_one", "zero_one"};
+constexpr std::array<Words, 2> kDecays = {"none", "cosine"};
 constexpr std::array<Words, 2> kPrecisions = {"f32", "bf16"};
 
 /// The enumerations are bytes, so that a byte pointer may read and write them.
@@ -84,6 +85,8 @@ const Key kKeys[] = {
     {"train.learning_rate", HAZE_FIELD(&c.train.learning_rate), 0, 1e6, "of Adam"},
     {"train.warmup_steps", HAZE_FIELD(&c.train.warmup_steps), 0, kMany,
      "steps over which the learning rate rises"},
+    {"train.lr_decay", HAZE_FIELD(choice(c.train.lr_decay, kDecays)), 0, 0,
+     "how it falls after them: cosine reaches 0 at train.steps"},
     {"train.grad_clip", HAZE_FIELD(&c.train.grad_clip), 0, 1e6,
      "largest norm of the gradient; 0: no limit"},
     {"train.ema_decay", HAZE_FIELD(&c.train.ema_decay), 0, 0.9999999,

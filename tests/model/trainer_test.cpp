@@ -2,6 +2,7 @@
 // takes the same memory every time.
 #include "model/trainer.h"
 
+#include <cmath>
 #include <numeric>
 
 #include "engine/random.h"
@@ -35,6 +36,21 @@ TEST(Trainer, LearningRateWarmsUp) {
   EXPECT_DOUBLE_EQ(trainer.learning_rate(0), 0.1);
   EXPECT_DOUBLE_EQ(trainer.learning_rate(3), 0.4);
   EXPECT_DOUBLE_EQ(trainer.learning_rate(1000), 0.4);
+}
+
+TEST(Trainer, LearningRateDecaysAsHalfACosine) {
+  engine::Context context{CpuStream{}};
+  const auto network = ready(tiny(Family::labml), context);
+  const TrainConfig config{
+      .steps = 12, .learning_rate = 0.4, .warmup_steps = 4, .lr_decay = LrDecay::cosine};
+  const Trainer trainer(context, *network, kDiffusion, config, 1);
+  EXPECT_DOUBLE_EQ(trainer.learning_rate(0), 0.1);
+  EXPECT_DOUBLE_EQ(trainer.learning_rate(4), 0.4);  // the cosine begins where the warm-up ends
+  EXPECT_NEAR(trainer.learning_rate(6), 0.2 * (1 + std::sqrt(0.5)), 1e-15);
+  EXPECT_NEAR(trainer.learning_rate(8), 0.2, 1e-15);
+  EXPECT_GT(trainer.learning_rate(11), 0);  // the last step still moves
+  EXPECT_NEAR(trainer.learning_rate(12), 0, 1e-15);
+  EXPECT_NEAR(trainer.learning_rate(1000), 0, 1e-15);  // a run that goes on: 0, never up again
 }
 
 TEST(Trainer, GradientOfAGivenBatchIsTheDerivativeOfItsLoss) {
