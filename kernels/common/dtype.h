@@ -9,6 +9,11 @@
 #include <cstdint>
 
 #include "kernels/common/check.h"
+#include "kernels/common/host_device.h"
+
+#if defined(__CUDACC__)
+#include <cuda_bf16.h>
+#endif
 
 namespace haze {
 
@@ -27,18 +32,22 @@ constexpr const char* name_of(DType t) {
 struct bf16 {
   std::uint16_t bits;
   bf16() = default;
-  explicit bf16(float f) : bits(round(f)) {}
-  bf16& operator=(float f) {
+  HAZE_HD explicit bf16(float f) : bits(round(f)) {}
+  HAZE_HD bf16& operator=(float f) {
     bits = round(f);
     return *this;
   }
-  operator float() const { return std::bit_cast<float>(std::uint32_t(bits) << 16); }
+  HAZE_HD operator float() const { return std::bit_cast<float>(std::uint32_t(bits) << 16); }
 
  private:
-  static std::uint16_t round(float f) {
+  HAZE_HD static std::uint16_t round(float f) {
+#if defined(__CUDA_ARCH__)  // one instruction
+    return __bfloat16_as_ushort(__float2bfloat16_rn(f));
+#else
     const auto u = std::bit_cast<std::uint32_t>(f);
     const std::uint32_t rounded = u + 0x7fffu + ((u >> 16) & 1u), quiet = u | 0x400000u;
     return std::uint16_t((f != f ? quiet : rounded) >> 16);
+#endif
   }
 };
 

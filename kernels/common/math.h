@@ -6,12 +6,14 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/common/host_device.h"
+
 namespace haze::kernels {
 
 /// e^x to 1 ulp for x in [-87, 88]. Below it the value at -87, above it at most infinity; NaN stays
 /// NaN, and +infinity gives NaN. Cody-Waite reduction by ln 2 and the degree-6 polynomial 1 + r + …
 /// of least relative error on [-ln2/2, ln2/2].
-inline float exp_f32(float x) {
+HAZE_HD inline float exp_f32(float x) {
   x = x < -87.0f ? -87.0f : x;
   const float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the low bits
   const float shifted = std::fma(x, 1.44269504f, magic);
@@ -25,19 +27,19 @@ inline float exp_f32(float x) {
   p = std::fma(p, r, 0.49999994f);
   p = std::fma(p, r, 1.0f);
   p = std::fma(p, r, 1.0f);
-  // 2^n, infinite from n = 128. The limit is set on integers: two limits on x itself become branches
-  // that GCC turns into a chain of masks.
+  // 2^n, infinite from n = 128. The limit is set on integers: two limits on x itself become
+  // branches that GCC turns into a chain of masks.
   const std::int32_t top = 0x4b400000 + 128, bits = std::bit_cast<std::int32_t>(shifted);
   const std::uint32_t scale = (std::uint32_t(bits < top ? bits : top) << 23) + 0x3f800000u;
   return p * std::bit_cast<float>(scale);
 }
 
 /// 1 / (1 + e^-x) to 3 ulp for x in [-87, 88], 0 below; NaN stays NaN, and -infinity gives NaN.
-inline float sigmoid_f32(float x) { return 1.0f / (1.0f + exp_f32(-x)); }
+HAZE_HD inline float sigmoid_f32(float x) { return 1.0f / (1.0f + exp_f32(-x)); }
 
 /// ln x for x in [2^-33, 1], to 2 ulp. Mantissa to [√½, √2), then the series of 2·artanh(s),
 /// s = (m-1)/(m+1).
-inline float log_unit_f32(float x) {
+HAZE_HD inline float log_unit_f32(float x) {
   const auto u = std::bit_cast<std::uint32_t>(x);
   const std::uint32_t e_biased = (u - 0x3f3504f3u) & 0xff800000u;  // exponent with m in [√½, √2)
   const float m = std::bit_cast<float>(u - e_biased);
@@ -53,7 +55,7 @@ inline float log_unit_f32(float x) {
 }
 
 /// sin and cos of 2πv for v in [0, 1], absolute error below 1e-7.
-inline void sincos_turn_f32(float v, float* sine, float* cosine) {
+HAZE_HD inline void sincos_turn_f32(float v, float* sine, float* cosine) {
   const float magic = 12582912.0f;
   const float shifted = std::fma(v, 4.0f, magic);  // nearest quarter turn
   const auto quarter = std::bit_cast<std::uint32_t>(shifted);

@@ -1,7 +1,6 @@
 // noise.h — normals that a kernel draws itself or is given, and the CPU backend's way to draw many:
 // the blocks of Philox are independent, so the loops below vectorise over them.
 #pragma once
-#include <algorithm>
 #include <cstddef>
 
 #include "kernels/common/philox.h"

@@ -23,7 +23,7 @@ struct Random4 {
   std::uint32_t v[4];
 };
 
-inline Random4 philox4x32_10(Random4 counter, std::uint32_t key0, std::uint32_t key1) {
+HAZE_HD inline Random4 philox4x32_10(Random4 counter, std::uint32_t key0, std::uint32_t key1) {
   std::uint32_t c0 = counter.v[0], c1 = counter.v[1], c2 = counter.v[2], c3 = counter.v[3];
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c0, p1 = std::uint64_t{0xCD9E8D57u} * c2;
@@ -41,18 +41,19 @@ inline Random4 philox4x32_10(Random4 counter, std::uint32_t key0, std::uint32_t 
 
 /// Four draws of 32 bits: elements 4*block .. 4*block+3 of `item` (an image's index in the global
 /// batch, or the id of a sampled image).
-inline Random4 random4(const RandomKey& key, std::uint32_t item, std::uint32_t block) {
+HAZE_HD inline Random4 random4(const RandomKey& key, std::uint32_t item, std::uint32_t block) {
   return philox4x32_10({{block, item, key.step, key.stream}}, std::uint32_t(key.seed),
                        std::uint32_t(key.seed >> 32));
 }
 
 /// Uniform in (0, 1].
-inline float uniform_f32(std::uint32_t bits) {
+HAZE_HD inline float uniform_f32(std::uint32_t bits) {
   return std::fma(float(bits), 0x1p-32f, 0x1p-33f);
 }
 
 /// Two standard normals from two draws of 32 bits: Box-Muller.
-inline void normal_pair(std::uint32_t radius_bits, std::uint32_t angle_bits, float* a, float* b) {
+HAZE_HD inline void normal_pair(std::uint32_t radius_bits, std::uint32_t angle_bits, float* a,
+                                float* b) {
   const float radius = std::sqrt(-2.0f * log_unit_f32(uniform_f32(radius_bits)));
   float s, c;
   sincos_turn_f32(uniform_f32(angle_bits), &s, &c);
@@ -61,14 +62,15 @@ inline void normal_pair(std::uint32_t radius_bits, std::uint32_t angle_bits, flo
 }
 
 /// Standard normals of elements 4*block .. 4*block+3 of `item`.
-inline void normal4(const RandomKey& key, std::uint32_t item, std::uint32_t block, float out[4]) {
+HAZE_HD inline void normal4(const RandomKey& key, std::uint32_t item, std::uint32_t block,
+                            float out[4]) {
   const Random4 r = random4(key, item, block);
   normal_pair(r.v[0], r.v[1], &out[0], &out[1]);
   normal_pair(r.v[2], r.v[3], &out[2], &out[3]);
 }
 
 /// Uniform integer in [0, n): the high half of bits·n.
-inline std::uint32_t below(std::uint32_t bits, std::uint32_t n) {
+HAZE_HD inline std::uint32_t below(std::uint32_t bits, std::uint32_t n) {
   return std::uint32_t((std::uint64_t(bits) * n) >> 32);
 }
 

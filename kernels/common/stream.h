@@ -8,6 +8,16 @@ namespace haze {
 /// Work runs at once on the calling thread, in OpenMP threads and oneDNN.
 struct CpuStream {};
 
+/// Work runs in order on a CUDA stream (a cudaStream_t; null is the default stream): on a GPU, or
+/// in the host emulator, as the build chose.
+struct CudaStream {
+  void* handle = nullptr;
+};
+
+#if defined(HAZE_CUDA)
+using Stream = std::variant<CpuStream, CudaStream>;
+#else
 using Stream = std::variant<CpuStream>;
+#endif
 
 }  // namespace haze

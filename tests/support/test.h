@@ -1,17 +1,17 @@
 // test.h — what every test needs: comparison that a NaN cannot pass, drawn inputs, the backends to
 // run on, and the finite-difference proof. See docs/adding-an-op.md for the three proofs of an op.
 #pragma once
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 #include <random>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "kernels/common/device.h"
 #include "kernels/common/dtype.h"
 #include "kernels/common/stream.h"
 
@@ -56,7 +56,14 @@ inline std::vector<double> normal(std::size_t n, unsigned seed, double mean = 0,
 inline double rounding(DType type) { return type == DType::bf16 ? 0x1p-9 : 0x1p-25; }
 
 /// Every backend that this build has and this machine can run.
-inline std::vector<Stream> streams() { return {CpuStream{}}; }
+inline std::vector<Stream> streams() {
+#if defined(HAZE_CUDA)
+  static const CudaStream cuda = kernels::open_cuda(0);
+  return {CpuStream{}, cuda};
+#else
+  return {CpuStream{}};
+#endif
+}
 
 inline std::vector<double> join(const std::vector<double>& a, const auto&... rest) {
   std::vector<double> all = a;

@@ -1,0 +1,56 @@
+# The CUDA kernels (.cu files), three ways (docs/simt.md):
+#   off    not built
+#   simt   compiled by the host compiler and run by the emulator in kernels/simt. Two libraries: the
+#          kernels as they are, and for the tracing programs the same files with every load and
+#          store instrumented by -fsanitize=thread, whose run time is kernels/simt/trace.
+#   nvcc   compiled for GPUs
+# Both libraries are objects, so that a program chooses its kernels by linking one of them.
+
+file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS kernels/*.cu)
+
+if(HAZE_CUDA STREQUAL "simt")
+  file(GLOB emulator CONFIGURE_DEPENDS kernels/simt/emulator/*.cpp)
+  file(GLOB tracer CONFIGURE_DEPENDS kernels/simt/trace/*.cpp)
+  target_sources(haze_kernels PRIVATE ${emulator})
+  target_link_libraries(haze_kernels PUBLIC ${CMAKE_DL_LIBS})
+  set_source_files_properties(${cuda_sources} PROPERTIES LANGUAGE CXX)
+
+  function(haze_cuda_library name)
+    add_library(${name} OBJECT ${cuda_sources})
+    target_link_libraries(${name} PRIVATE haze_flags)
+    target_compile_options(${name} PRIVATE "SHELL:-x c++" -Wno-unknown-pragmas ${ARGN})
+  endfunction()
+  haze_cuda_library(haze_cuda)
+  # No SRA: a float4 is copied as one access of 16 bytes, as on the device.
+  haze_cuda_library(haze_cuda_traced -O2 -g1 -fno-tree-sra -fno-tree-vectorize -fsanitize=thread
+                    --param=tsan-instrument-func-entry-exit=0)
+  set_target_properties(haze_cuda_traced PROPERTIES EXCLUDE_FROM_ALL TRUE)
+  if(tracer)
+    add_library(haze_trace OBJECT EXCLUDE_FROM_ALL ${tracer})
+    target_link_libraries(haze_trace PRIVATE haze_flags)
+  endif()
+elseif(HAZE_CUDA STREQUAL "nvcc")
+  add_library(haze_cuda OBJECT ${cuda_sources})
+  target_link_libraries(haze_cuda PRIVATE haze_flags)
+  # bit_cast and its like are constexpr functions of the host; the report is checked by
+  # tests/check_ptxas.py.
+  target_compile_options(haze_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr -lineinfo
+                         -Xptxas=-v -Werror=all-warnings -Xcompiler=-Wall>)
+elseif(NOT HAZE_CUDA STREQUAL "off")
+  message(FATAL_ERROR "HAZE_CUDA=${HAZE_CUDA}; it is off, simt or nvcc")
+endif()
+
+# Gives a program the CUDA backend that the build has.
+function(haze_add_cuda target)
+  if(NOT HAZE_CUDA STREQUAL "off")
+    target_link_libraries(${target} PRIVATE haze_cuda)
+  endif()
+  if(HAZE_CUDA STREQUAL "nvcc")
+    target_link_libraries(${target} PRIVATE CUDA::cudart_static)
+  endif()
+endfunction()
+
+# Gives it the traced kernels instead (simt only).
+function(haze_add_traced_cuda target)
+  target_link_libraries(${target} PRIVATE haze_cuda_traced haze_trace)
+endfunction()

@@ -1,0 +1,44 @@
+// memory.cu — CUDA backend: device memory, and copies in stream order.
+#include "kernels/common/cuda.h"
+#include "kernels/common/memory.h"
+
+namespace haze::kernels {
+
+template <>
+void* allocate(CudaStream, std::size_t bytes) {
+  void* p = nullptr;
+  const cudaError_t error = cudaMalloc(&p, bytes);
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // it is reported here
+    std::size_t free = 0, total = 0;
+    cudaMemGetInfo(&free, &total);
+    throw RunError(cat("out of GPU memory: asked for ", bytes >> 20, " MiB, ", free >> 20, " of ",
+                       total >> 20,
+                       " MiB are free; lower train.batch_size, or raise train.accumulate"));
+  }
+  HAZE_CUDA_CHECK(error);
+  return p;
+}
+template <>
+void release(CudaStream, void* p) noexcept {
+  cudaFree(p);  // destructors call this: an error here has shown elsewhere already
+}
+template <>
+void zero(CudaStream s, void* p, std::size_t bytes) {
+  HAZE_CUDA_CHECK(cudaMemsetAsync(p, 0, bytes, handle_of(s)));
+}
+template <>
+void copy_in(CudaStream s, void* device, const void* host, std::size_t bytes) {
+  HAZE_CUDA_CHECK(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, handle_of(s)));
+}
+template <>
+void copy_out(CudaStream s, void* host, const void* device, std::size_t bytes) {
+  HAZE_CUDA_CHECK(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, handle_of(s)));
+  HAZE_CUDA_CHECK(cudaStreamSynchronize(handle_of(s)));
+}
+template <>
+void copy(CudaStream s, void* to, const void* from, std::size_t bytes) {
+  HAZE_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, handle_of(s)));
+}
+
+}  // namespace haze::kernels

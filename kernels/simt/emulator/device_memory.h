@@ -1,0 +1,28 @@
+// device_memory.h — the emulated device's memory. For the emulator's own files and the tests.
+#pragma once
+#include <cstddef>
+
+namespace haze::simt {
+
+/// What the emulated device has; tests lower it to run out of memory.
+std::size_t& device_capacity();
+std::size_t device_bytes_in_use();
+
+/// 256-byte aligned, filled with NaN bits; null when the device is full.
+void* device_allocate(std::size_t bytes);
+/// False if p is not an allocation.
+bool device_free(void* p);
+/// Throws Error unless [p, p + bytes) lies in one allocation.
+void check_device_range(const void* p, std::size_t bytes, const char* what);
+bool is_device(const void* p);
+
+/// While one lives, the memory may be touched: kernels and copies hold it.
+class DeviceMemoryOpen {
+ public:
+  DeviceMemoryOpen();
+  ~DeviceMemoryOpen();
+  DeviceMemoryOpen(const DeviceMemoryOpen&) = delete;
+  DeviceMemoryOpen& operator=(const DeviceMemoryOpen&) = delete;
+};
+
+}  // namespace haze::simt

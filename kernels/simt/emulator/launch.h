@@ -1,0 +1,24 @@
+// launch.h — HAZE_LAUNCH under the emulator.
+#pragma once
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "kernels/common/stream.h"
+#include "kernels/simt/emulator/emulator.h"
+
+namespace haze::simt {
+
+/// Runs the launch in its stream's turn: at once, or when somebody synchronises
+/// (Schedule::deferred).
+void enqueue_launch(void* stream, Launch launch);
+
+template <class... P, class... A>
+void launch(const char* name, void (*kernel)(P...), CudaStream stream, dim3 grid, dim3 block,
+            std::size_t dynamic_shared, A&&... arguments) {
+  std::tuple<std::remove_cv_t<std::remove_reference_t<P>>...> values(static_cast<P>(arguments)...);
+  enqueue_launch(stream.handle, {name, grid, block, dynamic_shared,
+                                 [kernel, values] { std::apply(kernel, values); }});
+}
+
+}  // namespace haze::simt

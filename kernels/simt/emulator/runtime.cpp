@@ -1,0 +1,143 @@
+// runtime.cpp — device, memory and copies of the emulated run time. Streams: streams.cpp.
+#include "kernels/simt/emulator/runtime.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <vector>
+
+#include "kernels/simt/emulator/device_memory.h"
+#include "kernels/simt/emulator/emulator.h"
+#include "kernels/simt/emulator/observer.h"
+#include "kernels/simt/emulator/stream_queue.h"
+
+using namespace haze::simt;
+
+namespace {
+
+std::map<const char*, std::size_t>& pinned() {
+  static auto* const all = new std::map<const char*, std::size_t>;
+  return *all;
+}
+bool is_pinned(const void* p) {
+  auto next = pinned().upper_bound(static_cast<const char*>(p));
+  if (next == pinned().begin()) return false;
+  --next;
+  return static_cast<const char*>(p) < next->first + next->second;
+}
+
+void host_wrote(void* p, std::size_t bytes) {
+  if (observer()) observer()->host_wrote(p, bytes);
+}
+
+}  // namespace
+
+const char* cudaGetErrorName(cudaError_t e) {
+  switch (e) {
+    case cudaSuccess:
+      return "cudaSuccess";
+    case cudaErrorInvalidValue:
+      return "cudaErrorInvalidValue";
+    case cudaErrorMemoryAllocation:
+      return "cudaErrorMemoryAllocation";
+    case cudaErrorInsufficientDriver:
+      return "cudaErrorInsufficientDriver";
+    case cudaErrorNoDevice:
+      return "cudaErrorNoDevice";
+    case cudaErrorInvalidDevice:
+      return "cudaErrorInvalidDevice";
+    case cudaErrorInvalidResourceHandle:
+      return "cudaErrorInvalidResourceHandle";
+    case cudaErrorStreamCaptureUnsupported:
+      return "cudaErrorStreamCaptureUnsupported";
+  }
+  return "unknown error";
+}
+const char* cudaGetErrorString(cudaError_t e) { return cudaGetErrorName(e); }
+cudaError_t cudaGetLastError() { return cudaSuccess; }  // what goes wrong in a kernel is thrown
+
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = 13000;
+  return cudaSuccess;
+}
+cudaError_t cudaRuntimeGetVersion(int* version) {
+  *version = 13000;
+  return cudaSuccess;
+}
+cudaError_t cudaGetDeviceCount(int* count) {
+  *count = 1;
+  return cudaSuccess;
+}
+cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; }
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
+  if (device != 0) return cudaErrorInvalidDevice;
+  *p = {};
+  std::snprintf(p->name, sizeof p->name, "host SIMT emulator");
+  p->totalGlobalMem = device_capacity();
+  p->sharedMemPerBlockOptin = config().limits.shared;
+  p->major = 8;
+  p->multiProcessorCount = 4;  // small, so that persistent kernels take several turns
+  p->l2CacheSize = 1 << 20;
+  return cudaSuccess;
+}
+cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
+  *total = device_capacity();
+  *free = device_capacity() - device_bytes_in_use();
+  return cudaSuccess;
+}
+
+cudaError_t cudaMalloc(void** p, std::size_t bytes) {
+  if (capturing()) return cudaErrorStreamCaptureUnsupported;
+  *p = device_allocate(bytes);
+  return *p ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+cudaError_t cudaFree(void* p) {  // waits for the device, as CUDA's does
+  if (!p) return cudaSuccess;
+  if (const cudaError_t e = cudaDeviceSynchronize(); e != cudaSuccess) return e;
+  return device_free(p) ? cudaSuccess : cudaErrorInvalidValue;
+}
+cudaError_t cudaMallocHost(void** p, std::size_t bytes) {
+  *p = std::malloc(bytes);
+  if (!*p) return cudaErrorMemoryAllocation;
+  pinned().emplace(static_cast<char*>(*p), bytes);
+  return cudaSuccess;
+}
+cudaError_t cudaFreeHost(void* p) {
+  if (p && pinned().erase(static_cast<char*>(p)) == 0) return cudaErrorInvalidValue;
+  std::free(p);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t stream) {
+  check_device_range(to, bytes, "cudaMemsetAsync");
+  return enqueue(stream, [=] {
+    const DeviceMemoryOpen open;
+    std::memset(to, value, bytes);
+    host_wrote(to, bytes);
+  });
+}
+
+cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream) {
+  if (bytes == 0) return cudaSuccess;
+  const bool to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
+  const bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
+  if (kind == cudaMemcpyDefault || to_device != is_device(to) || from_device != is_device(from))
+    return cudaErrorInvalidValue;
+  if (to_device) check_device_range(to, bytes, "cudaMemcpyAsync to");
+  if (from_device) check_device_range(from, bytes, "cudaMemcpyAsync from");
+  const auto copy = [=](const void* source) {
+    const DeviceMemoryOpen open;
+    std::memcpy(to, source, bytes);
+    if (to_device) host_wrote(to, bytes);
+  };
+  if (kind == cudaMemcpyHostToDevice && !is_pinned(from)) {  // staged before the call returns
+    const char* first = static_cast<const char*>(from);
+    return enqueue(
+        stream, [copy, staged = std::vector<char>(first, first + bytes)] { copy(staged.data()); });
+  }
+  if (const cudaError_t e = enqueue(stream, [=] { copy(from); }); e != cudaSuccess) return e;
+  // To pageable host memory: blocks until it is done.
+  return from_device && !to_device && !is_pinned(to) ? cudaStreamSynchronize(stream) : cudaSuccess;
+}

@@ -1,0 +1,13 @@
+// stream_queue.h — how the emulated run time puts work on a stream.
+#pragma once
+#include <functional>
+
+#include "kernels/simt/emulator/runtime.h"
+
+namespace haze::simt {
+
+cudaError_t enqueue(cudaStream_t stream, std::function<void()> work);
+/// Some stream's work is being captured: nothing may synchronise or allocate.
+bool capturing();
+
+}  // namespace haze::simt
