@@ -1,5 +1,8 @@
 // device.h — from --device and --threads to where work runs.
 #pragma once
+#include <string>
+#include <vector>
+
 #include "apps/options.h"
 #include "kernels/common/stream.h"
 
@@ -8,6 +11,11 @@ namespace haze::apps {
 /// Throws DeviceError for a device that this build or machine lacks, InputError for no device at
 /// all. Sets the number of CPU threads.
 Stream open_device(const CommonOptions& options);
+
+/// The stream's device in words: the CPU and its threads, or the GPU, its memory and the driver.
+std::string device_description(const Stream& stream);
+/// The same for every device of this machine, a line each; what is wrong with cuda where it is.
+std::vector<std::string> devices();
 
 /// "AMD EPYC 7B13, 2 threads, avx512"; what the system says.
 std::string cpu_description();

@@ -96,6 +96,7 @@ void RunFolder::write_record(std::optional<int> exit_code, std::uint64_t step) c
   for (const std::string& argument : record_.arguments) w.value(argument);
   w.end_array().field("version", version()).field("commit", commit());
   w.field("host", host_name()).field("cpu", cpu_description()).field("threads", thread_count());
+  w.field("device", record_.device);
   w.field("seed", record_.seed).key("resumed_from");
   if (record_.resumed_from)
     w.value(*record_.resumed_from);

@@ -29,6 +29,7 @@ std::string move_away(const std::string& folder);
 /// Who started a run, for run.json.
 struct RunRecord {
   std::vector<std::string> arguments;
+  std::string device;  // device_description of where it computes
   std::uint64_t seed = 0;
   std::optional<std::uint64_t> resumed_from;
 };

@@ -54,9 +54,10 @@ std::string with_commas(std::size_t n) {
 std::string as_text(const InfoOptions& options) {
   std::string text =
       cat("haze       ", version(), " (", commit(), "), ", HAZE_BUILD_TYPE, " build\n",
-          "compiler   ", "g++ " __VERSION__, ", C++", __cplusplus / 100 % 100, "\n",
-          "devices    cpu: ", cpu_description(), ", ", thread_count(), " threads\n",
-          "           cuda: not in this build\nlibraries ");
+          "compiler   ", "g++ " __VERSION__, ", C++", __cplusplus / 100 % 100, "\n", "devices   ");
+  for (const std::string& device : devices())
+    text += cat(text.ends_with('\n') ? "          " : "", " ", device, "\n");
+  text += "libraries ";
   for (const auto& [name, number] : libraries()) text += cat(" ", name, " ", number);
   text += "\nconfigs   ";
   for (const auto& name : shipped_configs()) text += " " + name;
@@ -80,11 +81,14 @@ std::string as_json(const InfoOptions& options) {
   JsonWriter w;
   w.begin_object().field("version", version()).field("commit", commit());
   w.field("build", HAZE_BUILD_TYPE).field("compiler", "g++ " __VERSION__);
-  w.key("devices").begin_array().begin_object().field("name", "cpu");
-  w.field("description", cpu_description())
-      .field("threads", thread_count())
-      .end_object()
-      .end_array();
+  w.field("cpu", cpu_description()).field("threads", thread_count());
+  w.key("devices").begin_array();
+  for (const std::string& device : devices()) {
+    const std::size_t colon = device.find(": ");
+    w.begin_object().field("name", device.substr(0, colon));
+    w.field("description", device.substr(colon + 2)).end_object();
+  }
+  w.end_array();
   w.key("libraries").begin_object();
   for (const auto& [name, number] : libraries()) w.field(name, number);
   w.end_object().key("configs").begin_array();

@@ -56,15 +56,15 @@ std::string text(double gib) {
   return buffer;
 }
 
-std::string describe(const RunConfig& config, const model::Network& network, const Dataset& data) {
+std::string describe(const RunConfig& config, const model::Network& network, const Dataset& data,
+                     const Stream& stream) {
   const double parameters = double(network.parameters().elements());
   const int copies = 4 + (config.train.ema_decay > 0);  // weights, gradients, m, v, EMA
   return cat("network ", network.parameters().elements(), " parameters, ",
              text(parameters * 4 * copies / (1 << 30)), " with gradients and optimiser; data ",
              data.spec, ", ", data.count, " images of ", data.height, "x", data.width, "x",
              data.channels, "; ", config.train.steps, " steps of ", config.train.batch_size,
-             " images; seed ", config.seed, "; ", cpu_description(), ", ", thread_count(),
-             " threads");
+             " images; seed ", config.seed, "; ", device_description(stream));
 }
 
 /// A resumed run is the same run: only how long it is and what it reports may change.
@@ -148,7 +148,7 @@ int run_train(const TrainOptions& options, Program program) {
   const std::string path = choose_folder(options, config, console);
   const Dataset dataset = open_data(config, console);
   if (options.dry_run) {
-    console.info(describe(config, *network, dataset) + "; folder " + path);
+    console.info(describe(config, *network, dataset, stream) + "; folder " + path);
     std::fputs(to_json(config).c_str(), stdout);
     return 0;
   }
@@ -164,13 +164,13 @@ int run_train(const TrainOptions& options, Program program) {
   parameters.allocate(stream, config.seed, true, config.train.ema_decay > 0, config.activations());
   if (from) restore_state(*from, parameters);
 
-  RunRecord record{program.arguments, config.seed, {}};
+  RunRecord record{program.arguments, device_description(stream), config.seed, {}};
   if (from) record.resumed_from = first;
   const std::size_t dropped = folder.start(first, to_json(config), record);
   console.open_log(folder.file("log.txt"));
   if (options.out.empty()) link_latest(path);
   console.info(cat("haze ", version(), "; run folder ", path));
-  console.info(describe(config, *network, dataset));
+  console.info(describe(config, *network, dataset, stream));
   if (from) {
     for (const std::string& message : from->messages) console.warning(message);
     console.info(cat("resumed at step ", first, " (rows after it dropped: ", dropped, ")"));

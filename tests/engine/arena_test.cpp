@@ -1,6 +1,7 @@
 // arena_test.cpp — addresses repeat, memory is reused, and nothing is asked of the system once the
 // first step has shown the size.
 #include "engine/arena.h"
+
 #include "tests/support/test.h"
 
 namespace haze::engine {
@@ -17,7 +18,7 @@ std::vector<void*> one_step(Arena& arena) {
 }
 
 TEST(Arena, RepeatsAddressesAndStopsAsking) {
-  Arena arena{CpuStream{}};
+  Arena arena{test::device()};
   one_step(arena);
   arena.consolidate();
   const auto second = one_step(arena);
@@ -31,7 +32,7 @@ TEST(Arena, RepeatsAddressesAndStopsAsking) {
 }
 
 TEST(Arena, MergesNeighboursInAnyOrderOfRelease) {
-  Arena arena{CpuStream{}};
+  Arena arena{test::device()};
   for (const auto& order : {std::array{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {0, 2, 1}}) {
     std::array<std::shared_ptr<void>, 3> part;
     for (auto& p : part) p = arena.allocate(5 << 20);
@@ -42,7 +43,7 @@ TEST(Arena, MergesNeighboursInAnyOrderOfRelease) {
 }
 
 TEST(Arena, LiveAndPeakCountRoundedSizes) {
-  Arena arena{CpuStream{}};
+  Arena arena{test::device()};
   auto a = arena.allocate(1);
   const auto b = arena.allocate(257);
   EXPECT_EQ(arena.live_bytes(), 256u + 512u);

@@ -29,7 +29,7 @@ Net make(std::uint64_t seed, DType activations = DType::f32, bool training = tru
   n.odd = n.all.add(
       {.name = "odd", .shape = {101, 103}, .init = Init::normal, .bound = 2, .is_weight = true});
   n.last = n.all.add({.name = "last", .shape = {1}, .init = Init::zeros});
-  n.all.allocate(CpuStream{}, seed, training, ema, activations);
+  n.all.allocate(test::device(), seed, training, ema, activations);
   return n;
 }
 std::vector<float> floats(const Tensor& t) { return {t.f32(), t.f32() + t.size()}; }
@@ -196,7 +196,7 @@ TEST(Parameters, RegistrationEndsWithAllocation) {
   Net n = make(1);
   EXPECT_THROW(n.all.add({.name = "late", .shape = {1}}), CheckError);
   Parameters nothing;
-  EXPECT_THROW(nothing.allocate(CpuStream{}, 1, true, true, DType::f32), CheckError);
+  EXPECT_THROW(nothing.allocate(test::device(), 1, true, true, DType::f32), CheckError);
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ Var square(Tape& tape, Var x, std::shared_ptr<int> kept = nullptr, std::size_t* 
 
 class TapeTest : public testing::Test {
  protected:
-  Context context{CpuStream{}};
+  Context context{test::device()};
   Tape tape{context};
 };
 
@@ -198,7 +198,7 @@ struct Network {
     };
     qkv = parameters.add_joint({weight("q"), weight("k"), weight("v")});
     bias = parameters.add({.name = "bias", .shape = {3}, .init = Init::ones});
-    parameters.allocate(CpuStream{}, 7, training, false, activations);
+    parameters.allocate(test::device(), 7, training, false, activations);
   }
   Numbers gradient(const Tape& tape, ParamId id) const {
     return test::values(tape, parameters.range_of(parameters.gradients, id));
@@ -279,7 +279,7 @@ TEST_F(TapeTest, WithoutTrainingAParameterNeedsNoGradient) {
 
 TEST(TapeBf16, WeightsAreConsumedInBf16AndTheirGradientsStayF32) {
   Network net(DType::bf16);
-  Context context{CpuStream{}, DType::bf16};
+  Context context{test::device(), DType::bf16};
   Tape tape(context);
   const Var w = tape.parameter(net.parameters, net.qkv[0]),
             b = tape.parameter(net.parameters, net.bias);

@@ -118,7 +118,7 @@ TEST(SamplerSteps, DdimWithoutNoiseStaysOnTheMarginals) {
 TEST(Sampler, ChainThroughTheIdentityIsTheProductOfItsSteps) {
   const DiffusionConfig d{.steps = 12, .beta_end = 0.3};
   const Schedule s = make_schedule(d);
-  engine::Context context{CpuStream{}};
+  engine::Context context{test::device()};
   Identity network;
   SampleOptions o;
   o.steps = 5;
@@ -150,7 +150,7 @@ TEST(Sampler, AnImageIsAFunctionOfSeedAndId) {
   const DiffusionConfig d{.steps = 6};
   const auto draw = [&](Network& network, int n, std::uint32_t first, int batch, double eta,
                         std::uint64_t seed = 3) {
-    engine::Context context{CpuStream{}};
+    engine::Context context{test::device()};
     SampleOptions o;
     o.kind = SamplerKind::ddim;
     o.eta = eta;
@@ -170,13 +170,13 @@ TEST(Sampler, AnImageIsAFunctionOfSeedAndId) {
   };
   Identity identity;
   expect_same(identity, 0);
-  engine::Context context{CpuStream{}};
+  engine::Context context{test::device()};
   const auto network = ready(tiny(Family::ddpm), context, 1, false);
   expect_same(*network, 1e-4);  // a product may sum in another order for another batch
 }
 
 TEST(Sampler, StopsWhenProgressSaysSo) {
-  engine::Context context{CpuStream{}};
+  engine::Context context{test::device()};
   Identity network;
   SampleOptions o;
   o.progress = [](int done, int) { return done < 3; };

@@ -29,7 +29,7 @@ struct Images {
 };
 
 TEST(Trainer, LearningRateWarmsUp) {
-  engine::Context context{CpuStream{}};
+  engine::Context context{test::device()};
   const auto network = ready(tiny(Family::labml), context);
   const Trainer trainer(context, *network, kDiffusion, {.learning_rate = 0.4, .warmup_steps = 4},
                         1);
@@ -39,7 +39,7 @@ TEST(Trainer, LearningRateWarmsUp) {
 }
 
 TEST(Trainer, LearningRateDecaysAsHalfACosine) {
-  engine::Context context{CpuStream{}};
+  engine::Context context{test::device()};
   const auto network = ready(tiny(Family::labml), context);
   const TrainConfig config{
       .steps = 12, .learning_rate = 0.4, .warmup_steps = 4, .lr_decay = LrDecay::cosine};
@@ -55,7 +55,7 @@ TEST(Trainer, LearningRateDecaysAsHalfACosine) {
 
 TEST(Trainer, GradientOfAGivenBatchIsTheDerivativeOfItsLoss) {
   for (const Family family : kFamilies) {
-    engine::Context context{CpuStream{}};
+    engine::Context context{test::device()};
     const auto network = ready(tiny(family), context);
     auto& p = network->parameters();
     Trainer trainer(context, *network, kDiffusion, {}, 1);
@@ -83,7 +83,7 @@ TEST(Trainer, AccumulatedPartsEqualTheWholeBatch) {
     const Given given(9, 4, 6, 3, 100, 3);
     const Images images(9, 4, 6, 3);
     const auto step = [&](int accumulate, bool from_images) {
-      engine::Context context{CpuStream{}};
+      engine::Context context{test::device()};
       UNetConfig config = tiny(family);
       config.dropout = 0.2f;
       const auto network = ready(config, context);
@@ -105,7 +105,7 @@ TEST(Trainer, AccumulatedPartsEqualTheWholeBatch) {
 }
 
 TEST(Trainer, RefusesMorePartsThanImages) {
-  engine::Context context{CpuStream{}};
+  engine::Context context{test::device()};
   const auto network = ready(tiny(Family::labml), context);
   Trainer trainer(context, *network, kDiffusion, {.accumulate = 3}, 1);
   const Images images(2, 4, 4, 3);
@@ -115,7 +115,7 @@ TEST(Trainer, RefusesMorePartsThanImages) {
 
 std::vector<float> weights_after(DType type, std::uint64_t seed, int steps, int from = 0,
                                  Network* go_on = nullptr) {
-  engine::Context context{CpuStream{}, type};
+  engine::Context context{test::device(), type};
   UNetConfig config = tiny(Family::ddpm);
   config.dropout = 0.1f;
   const auto own = go_on ? nullptr : ready(config, context, 1);
@@ -133,7 +133,7 @@ TEST(Trainer, SameSeedSameBitsAndStepsNeedNoHistory) {
     EXPECT_EQ(weights_after(type, 5, 4), once);
     EXPECT_NE(weights_after(type, 6, 4), once);
     // A new trainer that takes over the buffers at step 2 ends with the same bits.
-    engine::Context context{CpuStream{}, type};
+    engine::Context context{test::device(), type};
     UNetConfig config = tiny(Family::ddpm);
     config.dropout = 0.1f;
     const auto network = ready(config, context, 1);
@@ -143,7 +143,7 @@ TEST(Trainer, SameSeedSameBitsAndStepsNeedNoHistory) {
 }
 
 TEST(Trainer, ClipsDecaysAndAverages) {
-  engine::Context context{CpuStream{}};
+  engine::Context context{test::device()};
   const auto network = ready(tiny(Family::labml), context, 1, true, true);
   auto& p = network->parameters();
   const std::vector<float> before(p.weights.f32(), p.weights.f32() + p.flat_size());
@@ -168,7 +168,7 @@ TEST(Trainer, OverfitsEightImages) {
   for (const auto& [family, type] : {std::pair{Family::labml, DType::f32},
                                      {Family::ddpm, DType::f32},
                                      {Family::ddpm, DType::bf16}}) {
-    engine::Context context{CpuStream{}, type};
+    engine::Context context{test::device(), type};
     UNetConfig config = tiny(family);
     config.n_channels = 16;
     config.block_out_channels = {16, 32};
@@ -201,7 +201,7 @@ struct Observed : UNet {
 
 TEST(Trainer, MemoryRepeatsAndIsBounded) {
   for (const Family family : kFamilies) {
-    engine::Context context{CpuStream{}};
+    engine::Context context{test::device()};
     UNetConfig config = tiny(family);
     config.n_channels = 32;
     config.block_out_channels = {32, 64};

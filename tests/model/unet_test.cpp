@@ -138,7 +138,7 @@ TEST(UNet, RefusesWhatNoNetworkCanHave) {
 }
 
 TEST(UNet, InitialValuesArePyTorchsDefaults) {
-  engine::Context context{CpuStream{}};
+  engine::Context context{test::device()};
   const auto network = ready(tiny(Family::labml), context);
   const StateDict state = to_state_dict(network->parameters(), network->parameters().weights);
   // U(-b, b) with b = 1/sqrt(fan_in): nothing outside, and over n values the largest is above
@@ -163,7 +163,7 @@ struct Pass1 {
 };
 Pass1 run(const UNetConfig& config, DType type, bool fusion, const TrainingRandom* random = nullptr,
           int first = 0, int n = 3) {
-  engine::Context context{CpuStream{}, type};
+  engine::Context context{test::device(), type};
   context.fusion = fusion;
   const auto network = ready(config, context);
   engine::Tape tape(context);
@@ -250,7 +250,7 @@ TEST(UNet, EveryDropoutLayerHasAStreamOfItsOwn) {
 
 TEST(UNet, InferenceHoldsFewActivations) {
   for (const Family family : kFamilies) {
-    engine::Context training{CpuStream{}}, inference{CpuStream{}};
+    engine::Context training{test::device()}, inference{CpuStream{}};
     const auto network = ready(tiny(family), training);
     for (engine::Context* context : {&training, &inference}) {
       engine::Tape tape(*context, context == &training);

@@ -27,7 +27,7 @@ std::string table(const Verification& v) {
 
 /// Runs every record STEM.*.safetensors of a case; returns how many there were.
 int expect_verified(const RecordedCase& c, const std::string& stem) {
-  engine::Context context{CpuStream{}};
+  engine::Context context{test::device()};
   const StateDict weights = read_state(stem + ".weights.safetensors");
   int records = 0;
   for (const char* kind : {"forward", "grad", "sample", "train"}) {
@@ -95,7 +95,7 @@ TEST(Verify, OriginalsRecords) {
 
 /// The comparison that is not ok, or nothing.
 std::string denied(const RecordedCase& c, const StateDict& weights, const StateDict& record) {
-  engine::Context context{CpuStream{}};
+  engine::Context context{test::device()};
   const Verification v = verify(context, c.model, c.diffusion, weights, record);
   std::string names;
   for (const Comparison& one : v.comparisons)
@@ -135,7 +135,7 @@ TEST(Verify, RefusesRecordsThatDoNotFit) {
   const std::string stem = kFixtures + "ddpm_google";
   const RecordedCase c = test::read_case(stem + ".json");
   const StateDict weights = read_state(stem + ".weights.safetensors");
-  engine::Context context{CpuStream{}};
+  engine::Context context{test::device()};
   const auto refuses = [&](const char* kind, auto change, const std::string& text) {
     StateDict record = read_state(cat(stem, '.', kind, ".safetensors"));
     change(record);

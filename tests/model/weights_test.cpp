@@ -20,7 +20,7 @@ TEST(Weights, ElementsGoWherePyTorchKeepsThem) {
   const auto up =
       p.add({.name = "up", .shape = {2, 4, 4, 3}, .layout = engine::Layout::conv_transpose});
   const auto plain = p.add({.name = "plain", .shape = {3, 4}});
-  p.allocate(CpuStream{}, 1, false, false, DType::f32);
+  p.allocate(test::device(), 1, false, false, DType::f32);
   for (std::size_t i = 0; i < p.flat_size(); ++i) p.weights.f32()[i] = float(i);
   const StateDict state = to_state_dict(p, p.weights);
 
@@ -43,7 +43,7 @@ TEST(Weights, ElementsGoWherePyTorchKeepsThem) {
 
 TEST(Weights, RoundTripToTheBit) {
   for (const Family family : kFamilies) {
-    engine::Context context{CpuStream{}, DType::bf16};
+    engine::Context context{test::device(), DType::bf16};
     const auto from = ready(tiny(family), context, 1), to = ready(tiny(family), context, 2);
     const auto &a = from->parameters(), &b = to->parameters();
     ASSERT_NE(std::memcmp(a.weights.raw(), b.weights.raw(), a.weights.bytes()), 0);
@@ -55,7 +55,7 @@ TEST(Weights, RoundTripToTheBit) {
 }
 
 TEST(Weights, RefusalListsEverythingThatDoesNotFit) {
-  engine::Context context{CpuStream{}};
+  engine::Context context{test::device()};
   const auto network = ready(tiny(Family::labml), context);
   const StateDict good = weights_of(*network);
   StateDict bad = good;
@@ -78,7 +78,7 @@ TEST(Weights, RefusalListsEverythingThatDoesNotFit) {
 }
 
 TEST(Weights, AcceptsTheOldNamesOfDiffusersAttention) {
-  engine::Context context{CpuStream{}};
+  engine::Context context{test::device()};
   const auto network = ready(tiny(Family::ddpm), context, 1);
   const StateDict now = weights_of(*network);
   StateDict old;

@@ -3,6 +3,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <functional>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -54,6 +55,17 @@ inline std::vector<double> normal(std::size_t n, unsigned seed, double mean = 0,
 
 /// Half a unit in the last place of `type`, relative: what one rounding costs.
 inline double rounding(DType type) { return type == DType::bf16 ? 0x1p-9 : 0x1p-25; }
+
+/// Where tests that need one device run: the CPU, or with HAZE_DEVICE=cuda the CUDA backend. Each
+/// test program of the engine and above is run once with either.
+inline Stream device() {
+  const char* set = std::getenv("HAZE_DEVICE");
+#if defined(HAZE_CUDA)
+  if (set && std::string(set) == "cuda") return kernels::open_cuda(0);
+#endif
+  if (set && std::string(set) != "cpu") throw DeviceError(cat("HAZE_DEVICE=", set));
+  return CpuStream{};
+}
 
 /// Every backend that this build has and this machine can run.
 inline std::vector<Stream> streams() {
