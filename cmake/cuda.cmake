@@ -53,6 +53,19 @@ function(haze_add_cuda target)
   endif()
 endfunction()
 
+# Compiles a .cu file of a program as the build compiles kernels; under nvcc the program also gets the
+# emulator's core, which its host twins run in.
+function(haze_add_device_source target source)
+  if(HAZE_CUDA STREQUAL "simt")
+    set_source_files_properties(${source} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-xc++;-Wno-unknown-pragmas")
+  else()
+    file(GLOB emulator kernels/simt/emulator/*.cpp)
+    list(FILTER emulator EXCLUDE REGEX "/(runtime|streams|device_memory)\\.cpp$")
+    target_sources(${target} PRIVATE ${emulator})
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr>)
+  endif()
+endfunction()
+
 # Gives it the traced kernels instead (simt only).
 function(haze_add_traced_cuda target)
   target_link_libraries(${target} PRIVATE haze_cuda_traced haze_trace)

@@ -32,6 +32,7 @@ struct Context {
   Stream stream;
   DType activations;
   bool fusion = true;  // false: fused ops run their composition (--fusion off)
+  bool graphs = true;  // false: CUDA work is never captured as a graph (replay.h)
   Arena arena;
 };
 
