@@ -14,11 +14,11 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "the low half of a word comes first");
 
 /// The 16 bits of elements first .. of `item`, up to the next multiple of 128 after count.
-void draw_bits(const DropoutMask& mask, std::uint32_t item, int first, int count,
+void draw_bits(const RandomKey& key, std::uint32_t item, int first, int count,
                std::uint16_t bits[kTile]) {
   for (int done = 0; done < count; done += 128) {
     std::uint32_t words[64];
-    random_words(mask.key, item, std::uint32_t(first + done) / 8, words);
+    random_words(key, item, std::uint32_t(first + done) / 8, words);
     std::memcpy(bits + done, words, sizeof(words));
   }
 }
@@ -39,9 +39,10 @@ void apply(int count, const From* in, const std::uint16_t* bits, std::uint32_t t
 
 template <class From, class To>
 void dropout(const ItemDims& d, const DropoutMask& mask, const From* from, To* to, bool adds) {
+  const RandomKey key = resolved(mask.key);
   for_each_tile(d, [&](int item, int first, int count, std::int64_t) {
     std::uint16_t bits[kTile];
-    draw_bits(mask, mask.first_item + std::uint32_t(item), first, count, bits);
+    draw_bits(key, mask.first_item + std::uint32_t(item), first, count, bits);
     const std::size_t at = std::size_t(item) * d.elements + std::size_t(first);
     apply(count, from + at, bits, mask.threshold, mask.scale, to + at, adds);
   });

@@ -26,6 +26,12 @@ HAZE_DEVICE void store(T* p, const Vec<T, N>& v) {
   *reinterpret_cast<Vec<T, N>*>(p) = v;
 }
 
+/// This thread among all of a one-dimensional grid, and how many those are: for grid-stride loops.
+HAZE_DEVICE std::size_t thread_of_grid() {
+  return std::size_t(blockIdx.x) * blockDim.x + threadIdx.x;
+}
+HAZE_DEVICE std::size_t threads_of_grid() { return std::size_t(gridDim.x) * blockDim.x; }
+
 /// Sum over the warp's 32 lanes, in every lane; the same order on every run.
 HAZE_DEVICE float warp_sum(float v) {
   for (int lanes = 16; lanes > 0; lanes /= 2) v += __shfl_xor_sync(0xffffffffu, v, lanes);

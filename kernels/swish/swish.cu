@@ -11,9 +11,9 @@ constexpr int kThreads = 256;
 
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads) swish(std::size_t vectors, const T* x, T* y) {
-  const std::size_t stride = std::size_t(gridDim.x) * kThreads;
-  for (std::size_t i = std::size_t(blockIdx.x) * kThreads + threadIdx.x; i < vectors; i += stride) {
+  for (std::size_t i = thread_of_grid(); i < vectors; i += threads_of_grid()) {
     Vec<T, N> v = load<N>(x + i * N);
+#pragma unroll
     for (int k = 0; k < N; ++k) {
       const float f = v[k];
       v[k] = f * sigmoid_f32(f);
@@ -22,13 +22,14 @@ __global__ void __launch_bounds__(kThreads) swish(std::size_t vectors, const T* 
   }
 }
 
-template <bool adds, class T, int N>
+template <class T, int N>
 __global__ void __launch_bounds__(kThreads)
-    swish_gradient(std::size_t vectors, const T* dy, const T* x, T* dx) {
-  const std::size_t stride = std::size_t(gridDim.x) * kThreads;
-  for (std::size_t i = std::size_t(blockIdx.x) * kThreads + threadIdx.x; i < vectors; i += stride) {
+    swish_gradient(std::size_t vectors, const T* dy, const T* x, T* dx, bool adds) {
+  for (std::size_t i = thread_of_grid(); i < vectors; i += threads_of_grid()) {
     const Vec<T, N> u = load<N>(dy + i * N), v = load<N>(x + i * N);
-    Vec<T, N> out = adds ? load<N>(dx + i * N) : Vec<T, N>{};
+    Vec<T, N> out{};
+    if (adds) out = load<N>(dx + i * N);
+#pragma unroll
     for (int k = 0; k < N; ++k) {
       const float f = v[k], s = sigmoid_f32(f);
       const float d = float(u[k]) * s * (1 + f * (1 - s));
@@ -52,14 +53,13 @@ void swish_forward(CudaStream s, std::size_t n, ConstAct x, Act y) {
 
 template <>
 void swish_backward(CudaStream s, std::size_t n, ConstAct dy, ConstAct x, Grad dx) {
+  if (!dx) return;
   dispatch(x.dtype, [&]<class T>(T) {
     each_vector<T>(n, {dy.data, x.data, dx.data},
                    [&]<int N>(std::size_t first, std::size_t vectors) {
-                     const auto run = [&](auto* kernel) {
-                       HAZE_LAUNCH(kernel, s, blocks_for(vectors, kThreads), kThreads, 0, vectors,
-                                   dy.as<T>() + first, x.as<T>() + first, dx.as<T>() + first);
-                     };
-                     dx.adds() ? run(swish_gradient<true, T, N>) : run(swish_gradient<false, T, N>);
+                     HAZE_LAUNCH((swish_gradient<T, N>), s, blocks_for(vectors, kThreads), kThreads,
+                                 0, vectors, dy.as<T>() + first, x.as<T>() + first,
+                                 dx.as<T>() + first, dx.adds());
                    });
   });
 }

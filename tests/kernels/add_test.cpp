@@ -26,7 +26,8 @@ std::size_t size(const AddChannelDims& d) { return std::size_t(d.n) * d.hw * d.c
 
 TEST(AddChannel, GradientMatchesFiniteDifferences) {
   for (const auto& [why, d] : kCases) {
-    const auto x = test::normal(size(d), 1), v = test::normal(d.n * d.c, 2), dy = test::normal(size(d), 3);
+    const auto x = test::normal(size(d), 1), v = test::normal(d.n * d.c, 2),
+               dy = test::normal(size(d), 3);
     std::vector<double> dv(v.size());
     ref::add_channel_backward(d, dy.data(), dv.data());
     const auto f = [&, d = d](const std::vector<double>& in) {
@@ -42,7 +43,8 @@ TEST(AddChannel, BackendsMatchReference) {
   for (const Stream stream : test::streams())
     for (const DType type : {DType::f32, DType::bf16})
       for (const auto& [why, d] : kCases) {
-        const auto x = test::normal(size(d), 1, 0, 1, type), v = test::normal(d.n * d.c, 2, 0, 1, type);
+        const auto x = test::normal(size(d), 1, 0, 1, type),
+                   v = test::normal(d.n * d.c, 2, 0, 1, type);
         const auto dy = test::normal(size(d), 3, 0, 1, type);
         std::vector<double> y(size(d)), dv(v.size());
         ref::add_channel_forward(d, x.data(), v.data(), y.data());
@@ -64,32 +66,37 @@ TEST(AddChannel, BackendsMatchReference) {
 }
 
 TEST(AddChannel, GradientsAddUpOverUsesAndOnlyWhereAskedFor) {
-  const AddChannelDims d = kCases[2].d;
-  const auto x = test::normal(size(d), 1), v = test::normal(d.n * d.c, 2), dy = test::normal(size(d), 3);
-  std::vector<double> dv(v.size());
-  ref::add_channel_backward(d, dy.data(), dv.data());
-  engine::Context context{CpuStream{}};
-  engine::Tape tape(context);
-  const auto a = leaf(tape, {d.n, d.hw, d.c}, x), b = leaf(tape, {d.n, d.c}, v);
-  const auto frozen = leaf(tape, {d.n, d.c}, v, false);
-  // x + v + v + frozen, and a second path to x: every trained input is used twice.
-  const auto y = engine::add_channel(tape, engine::add_channel(tape, a, b), b);
-  const auto z = engine::add(tape, engine::add_channel(tape, y, frozen), a);
-  tape.backward(z, test::to_tensor(tape, {d.n, d.hw, d.c}, dy));
-  test::expect_close(test::grad_of(tape, a), test::times(dy, 2), 1e-6, 1e-6, "x, used twice");
-  test::expect_close(test::grad_of(tape, b), test::times(dv, 2), 1e-5, 1e-5, "v, used twice");
-  EXPECT_FALSE(tape.grad(frozen));  // not asked for, so never allocated
+  for (const Stream stream : test::streams()) {
+    const AddChannelDims d = kCases[2].d;
+    const auto x = test::normal(size(d), 1), v = test::normal(d.n * d.c, 2),
+               dy = test::normal(size(d), 3);
+    std::vector<double> dv(v.size());
+    ref::add_channel_backward(d, dy.data(), dv.data());
+    engine::Context context{stream};
+    engine::Tape tape(context);
+    const auto a = leaf(tape, {d.n, d.hw, d.c}, x), b = leaf(tape, {d.n, d.c}, v);
+    const auto frozen = leaf(tape, {d.n, d.c}, v, false);
+    // x + v + v + frozen, and a second path to x: every trained input is used twice.
+    const auto y = engine::add_channel(tape, engine::add_channel(tape, a, b), b);
+    const auto z = engine::add(tape, engine::add_channel(tape, y, frozen), a);
+    tape.backward(z, test::to_tensor(tape, {d.n, d.hw, d.c}, dy));
+    test::expect_close(test::grad_of(tape, a), test::times(dy, 2), 1e-6, 1e-6, "x, used twice");
+    test::expect_close(test::grad_of(tape, b), test::times(dv, 2), 1e-5, 1e-5, "v, used twice");
+    EXPECT_FALSE(tape.grad(frozen));  // not asked for, so never allocated
+  }
 }
 
 TEST(Add, SharedGradientIsCopiedBeforeItIsWritten) {
-  // y = a + a·1 + b: dy is shared by a and b at first; a's second part must not leak into b.
-  engine::Context context{CpuStream{}};
-  engine::Tape tape(context);
-  const auto a = leaf(tape, {3}, {1, 2, 3}), b = leaf(tape, {3}, {4, 5, 6});
-  const auto y = engine::add(tape, a, engine::add(tape, a, b));
-  tape.backward(y, test::to_tensor(tape, {3}, {1, 10, 100}));
-  test::expect_close(test::grad_of(tape, a), std::vector<double>{2, 20, 200}, 0, 0, "a");
-  test::expect_close(test::grad_of(tape, b), std::vector<double>{1, 10, 100}, 0, 0, "b");
+  for (const Stream stream : test::streams()) {
+    // y = a + a·1 + b: dy is shared by a and b at first; a's second part must not leak into b.
+    engine::Context context{stream};
+    engine::Tape tape(context);
+    const auto a = leaf(tape, {3}, {1, 2, 3}), b = leaf(tape, {3}, {4, 5, 6});
+    const auto y = engine::add(tape, a, engine::add(tape, a, b));
+    tape.backward(y, test::to_tensor(tape, {3}, {1, 10, 100}));
+    test::expect_close(test::grad_of(tape, a), std::vector<double>{2, 20, 200}, 0, 0, "a");
+    test::expect_close(test::grad_of(tape, b), std::vector<double>{1, 10, 100}, 0, 0, "b");
+  }
 }
 
 TEST(Add, RefusesUnequalShapes) {

@@ -72,40 +72,44 @@ TEST(ConcatChannels, BackendsMatchReference) {
 }
 
 TEST(ConcatChannels, GradientsAddUpOverUsesAndOnlyWhereAskedFor) {
-  const Case& k = kCases[2];
-  for (const DType type : {DType::f32, DType::bf16}) {
-    const auto a = test::normal(k.size_a(), 1, 0, 1, type),
-               b = test::normal(k.size_b(), 2, 0, 1, type);
-    const auto dy = test::normal(k.size_a() + k.size_b(), 3, 0, 1, type);
-    const Gradients g = reference_gradients(k, dy);
-    engine::Context context{CpuStream{}, type};
-    engine::Tape tape(context);
-    const auto va = leaf(tape, k.shape(k.ca), a, true, type);
-    const auto vb = leaf(tape, k.shape(k.cb), b, true, type);
-    const auto frozen_a = leaf(tape, k.shape(k.ca), a, false, type);
-    const auto frozen_b = leaf(tape, k.shape(k.cb), b, false, type);
-    // (a|b) + (a|frozen) + (frozen|b): each trained input is used twice, each frozen one once.
-    const auto y = engine::add(tape, engine::concat_channels(tape, va, vb),
-                               engine::add(tape, engine::concat_channels(tape, va, frozen_b),
-                                           engine::concat_channels(tape, frozen_a, vb)));
-    tape.backward(y, test::to_tensor(tape, k.shape(k.ca + k.cb), dy, type));
-    // Doubling is exact in both types.
-    test::expect_close(test::grad_of(tape, va), test::times(g.da, 2), 0, 0, "a, used twice");
-    test::expect_close(test::grad_of(tape, vb), test::times(g.db, 2), 0, 0, "b, used twice");
-    EXPECT_FALSE(tape.grad(frozen_a));
-    EXPECT_FALSE(tape.grad(frozen_b));
+  for (const Stream stream : test::streams()) {
+    const Case& k = kCases[2];
+    for (const DType type : {DType::f32, DType::bf16}) {
+      const auto a = test::normal(k.size_a(), 1, 0, 1, type),
+                 b = test::normal(k.size_b(), 2, 0, 1, type);
+      const auto dy = test::normal(k.size_a() + k.size_b(), 3, 0, 1, type);
+      const Gradients g = reference_gradients(k, dy);
+      engine::Context context{stream, type};
+      engine::Tape tape(context);
+      const auto va = leaf(tape, k.shape(k.ca), a, true, type);
+      const auto vb = leaf(tape, k.shape(k.cb), b, true, type);
+      const auto frozen_a = leaf(tape, k.shape(k.ca), a, false, type);
+      const auto frozen_b = leaf(tape, k.shape(k.cb), b, false, type);
+      // (a|b) + (a|frozen) + (frozen|b): each trained input is used twice, each frozen one once.
+      const auto y = engine::add(tape, engine::concat_channels(tape, va, vb),
+                                 engine::add(tape, engine::concat_channels(tape, va, frozen_b),
+                                             engine::concat_channels(tape, frozen_a, vb)));
+      tape.backward(y, test::to_tensor(tape, k.shape(k.ca + k.cb), dy, type));
+      // Doubling is exact in both types.
+      test::expect_close(test::grad_of(tape, va), test::times(g.da, 2), 0, 0, "a, used twice");
+      test::expect_close(test::grad_of(tape, vb), test::times(g.db, 2), 0, 0, "b, used twice");
+      EXPECT_FALSE(tape.grad(frozen_a));
+      EXPECT_FALSE(tape.grad(frozen_b));
+    }
   }
 }
 
 TEST(ConcatChannels, AVariableBesideItselfCollectsBothHalves) {
-  engine::Context context{CpuStream{}};
-  engine::Tape tape(context);
-  const auto v = leaf(tape, {1, 1, 2, 2}, {1, 2, 3, 4});
-  const auto y = engine::concat_channels(tape, v, v);
-  test::expect_close(test::value_of(tape, y), std::vector<double>{1, 2, 1, 2, 3, 4, 3, 4}, 0, 0,
-                     "y");
-  tape.backward(y, test::to_tensor(tape, {1, 1, 2, 4}, {1, 2, 10, 20, 3, 4, 30, 40}));
-  test::expect_close(test::grad_of(tape, v), std::vector<double>{11, 22, 33, 44}, 0, 0, "dv");
+  for (const Stream stream : test::streams()) {
+    engine::Context context{stream};
+    engine::Tape tape(context);
+    const auto v = leaf(tape, {1, 1, 2, 2}, {1, 2, 3, 4});
+    const auto y = engine::concat_channels(tape, v, v);
+    test::expect_close(test::value_of(tape, y), std::vector<double>{1, 2, 1, 2, 3, 4, 3, 4}, 0, 0,
+                       "y");
+    tape.backward(y, test::to_tensor(tape, {1, 1, 2, 4}, {1, 2, 10, 20, 3, 4, 30, 40}));
+    test::expect_close(test::grad_of(tape, v), std::vector<double>{11, 22, 33, 44}, 0, 0, "dv");
+  }
 }
 
 TEST(ConcatChannels, RefusesUnequalImages) {

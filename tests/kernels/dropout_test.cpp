@@ -48,69 +48,91 @@ TEST(Dropout, BackendsMatchReference) {
 }
 
 TEST(Dropout, DropsAtTheRateAndKeepsTheMean) {
-  const int n = 8, elements = 1 << 16;
-  for (const float p : {0.001f, 0.1f, 0.5f}) {
-    engine::Context context{CpuStream{}};
-    engine::Tape tape(context);
-    const auto x = leaf(tape, {n, elements}, std::vector<double>(std::size_t(n) * elements, 1.0));
-    const auto y = test::value_of(tape, engine::dropout(tape, x, p, kKey, 0));
-    const double kept = 1 - std::round(p * 65536.0) / 65536;  // of 16 bits
-    double mean = 0;
-    for (const double v : y) {
-      ASSERT_TRUE(v == 0 || std::abs(v * kept - 1) < 1e-6) << v;
-      mean += v / double(y.size());
+  for (const Stream stream : test::streams()) {
+    const int n = 8, elements = 1 << 16;
+    for (const float p : {0.001f, 0.1f, 0.5f}) {
+      engine::Context context{stream};
+      engine::Tape tape(context);
+      const auto x = leaf(tape, {n, elements}, std::vector<double>(std::size_t(n) * elements, 1.0));
+      const auto y = test::value_of(tape, engine::dropout(tape, x, p, kKey, 0));
+      const double kept = 1 - std::round(p * 65536.0) / 65536;  // of 16 bits
+      double mean = 0;
+      for (const double v : y) {
+        ASSERT_TRUE(v == 0 || std::abs(v * kept - 1) < 1e-6) << v;
+        mean += v / double(y.size());
+      }
+      EXPECT_NEAR(mean, 1, 4.5 * std::sqrt((1 - kept) / kept / double(y.size()))) << p;
+      // Neighbours, which share a Philox word, are dropped independently.
+      double both = 0;
+      for (std::size_t i = 0; i + 1 < y.size(); i += 2) both += y[i] == 0 && y[i + 1] == 0;
+      const double pairs = double(y.size()) / 2, q = (1 - kept) * (1 - kept);
+      EXPECT_NEAR(both / pairs, q, 4.5 * std::sqrt(q / pairs)) << p;
     }
-    EXPECT_NEAR(mean, 1, 4.5 * std::sqrt((1 - kept) / kept / double(y.size()))) << p;
-    // Neighbours, which share a Philox word, are dropped independently.
-    double both = 0;
-    for (std::size_t i = 0; i + 1 < y.size(); i += 2) both += y[i] == 0 && y[i + 1] == 0;
-    const double pairs = double(y.size()) / 2, q = (1 - kept) * (1 - kept);
-    EXPECT_NEAR(both / pairs, q, 4.5 * std::sqrt(q / pairs)) << p;
   }
 }
 
 TEST(Dropout, MaskDependsOnKeyAndItemButNotOnTheSplit) {
-  const int elements = 301;
-  const auto run = [&](int n, RandomKey key, std::uint32_t first) {
-    engine::Context context{CpuStream{}};
+  for (const Stream stream : test::streams()) {
+    const int elements = 301;
+    const auto run = [&](int n, RandomKey key, std::uint32_t first) {
+      engine::Context context{stream};
+      engine::Tape tape(context);
+      const auto x = leaf(tape, {n, elements}, std::vector<double>(std::size_t(n) * elements, 1.0));
+      return test::value_of(tape, engine::dropout(tape, x, 0.5f, key, first));
+    };
+    const auto whole = run(5, kKey, 7);
+    EXPECT_EQ(whole, test::join(run(2, kKey, 7), run(3, kKey, 9)));
+    EXPECT_NE(whole, run(5, kKey, 8));
+    EXPECT_NE(whole, run(5, {3, 1003, 5}, 7));
+    EXPECT_NE(whole, run(5, {3, 1002, 6}, 7));
+  }
+}
+
+TEST(Dropout, TheStepMayLieInDeviceMemory) {
+  for (const Stream stream : test::streams()) {
+    engine::Context context{stream};
     engine::Tape tape(context);
-    const auto x = leaf(tape, {n, elements}, std::vector<double>(std::size_t(n) * elements, 1.0));
-    return test::value_of(tape, engine::dropout(tape, x, 0.5f, key, first));
-  };
-  const auto whole = run(5, kKey, 7);
-  EXPECT_EQ(whole, test::join(run(2, kKey, 7), run(3, kKey, 9)));
-  EXPECT_NE(whole, run(5, kKey, 8));
-  EXPECT_NE(whole, run(5, {3, 1003, 5}, 7));
-  EXPECT_NE(whole, run(5, {3, 1002, 6}, 7));
+    const auto step = test::to_tensor_i32(tape, {5});
+    RandomKey key{3, 1002, 77};  // 77 is ignored
+    key.step_at = reinterpret_cast<const std::uint32_t*>(step.i32());
+    const auto x = leaf(tape, {3, 301}, std::vector<double>(3 * 301, 1.0));
+    const auto here = engine::dropout(tape, x, 0.5f, kKey, 7);
+    EXPECT_EQ(test::value_of(tape, engine::dropout(tape, x, 0.5f, key, 7)),
+              test::value_of(tape, here));
+  }
 }
 
 TEST(Dropout, GradientsAddUpOverUsesAndOnlyWhereAskedFor) {
-  const ItemDims d{2, 77};
-  const auto x = test::normal(d.size(), 1), dy = test::normal(d.size(), 2);
-  std::vector<double> first(d.size()), second(d.size());
-  ref::dropout(d, DropoutMask(0.4f, kKey, 0), dy.data(), first.data());
-  ref::dropout(d, DropoutMask(0.4f, kKey, 9), dy.data(), second.data());
-  for (std::size_t i = 0; i < d.size(); ++i) first[i] += second[i];
-  engine::Context context{CpuStream{}};
-  engine::Tape tape(context);
-  const auto a = leaf(tape, {2, 77}, x), frozen = leaf(tape, {2, 77}, x, false);
-  const auto z = engine::add(tape, engine::dropout(tape, a, 0.4f, kKey, 0),
-                             engine::dropout(tape, a, 0.4f, kKey, 9));
-  tape.backward(engine::add(tape, z, engine::dropout(tape, frozen, 0.4f, kKey, 0)),
-                test::to_tensor(tape, {2, 77}, dy));
-  test::expect_close(test::grad_of(tape, a), first, 1e-6, 1e-6, "two masks");
-  EXPECT_FALSE(tape.grad(frozen));
+  for (const Stream stream : test::streams()) {
+    const ItemDims d{2, 77};
+    const auto x = test::normal(d.size(), 1), dy = test::normal(d.size(), 2);
+    std::vector<double> first(d.size()), second(d.size());
+    ref::dropout(d, DropoutMask(0.4f, kKey, 0), dy.data(), first.data());
+    ref::dropout(d, DropoutMask(0.4f, kKey, 9), dy.data(), second.data());
+    for (std::size_t i = 0; i < d.size(); ++i) first[i] += second[i];
+    engine::Context context{stream};
+    engine::Tape tape(context);
+    const auto a = leaf(tape, {2, 77}, x), frozen = leaf(tape, {2, 77}, x, false);
+    const auto z = engine::add(tape, engine::dropout(tape, a, 0.4f, kKey, 0),
+                               engine::dropout(tape, a, 0.4f, kKey, 9));
+    tape.backward(engine::add(tape, z, engine::dropout(tape, frozen, 0.4f, kKey, 0)),
+                  test::to_tensor(tape, {2, 77}, dy));
+    test::expect_close(test::grad_of(tape, a), first, 1e-6, 1e-6, "two masks");
+    EXPECT_FALSE(tape.grad(frozen));
+  }
 }
 
 TEST(Dropout, NoneReturnsItsInputNanStaysAndBadRatesAreRefused) {
-  engine::Context context{CpuStream{}};
-  engine::Tape tape(context);
-  const auto x = leaf(tape, {1, 64}, std::vector<double>(64, NAN));
-  EXPECT_EQ(engine::dropout(tape, x, 0, kKey, 0).id, x.id);
-  for (const double v : test::value_of(tape, engine::dropout(tape, x, 0.5f, kKey, 0)))
-    EXPECT_TRUE(std::isnan(v));
-  for (const float p : {-0.1f, 1.0f, NAN})
-    test::expect_check([&] { engine::dropout(tape, x, p, kKey, 0); }, "in [0,1)");
+  for (const Stream stream : test::streams()) {
+    engine::Context context{stream};
+    engine::Tape tape(context);
+    const auto x = leaf(tape, {1, 64}, std::vector<double>(64, NAN));
+    EXPECT_EQ(engine::dropout(tape, x, 0, kKey, 0).id, x.id);
+    for (const double v : test::value_of(tape, engine::dropout(tape, x, 0.5f, kKey, 0)))
+      EXPECT_TRUE(std::isnan(v));
+    for (const float p : {-0.1f, 1.0f, NAN})
+      test::expect_check([&] { engine::dropout(tape, x, p, kKey, 0); }, "in [0,1)");
+  }
 }
 
 }  // namespace

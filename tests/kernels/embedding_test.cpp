@@ -58,20 +58,38 @@ TEST(Embedding, BackendsMatchReference) {
 }
 
 TEST(Embedding, GradientsAddUpOverUsesAndOnlyWhereAskedFor) {
-  const auto& [why, d, index] = kCases[0];
-  const auto table = test::normal(d.rows * d.width, 1), dy = test::normal(d.n * d.width, 2);
-  std::vector<double> dtable(table.size());
-  ref::embedding_backward(d, dy.data(), index.data(), dtable.data());
-  engine::Context context{CpuStream{}};
-  engine::Tape tape(context);
-  const auto a = leaf(tape, {d.rows, d.width}, table),
-             frozen = leaf(tape, {d.rows, d.width}, table, false);
-  const auto at = test::to_tensor_i32(tape, index);
-  const auto y = engine::add(tape, engine::embedding(tape, a, at), engine::embedding(tape, a, at));
-  tape.backward(engine::add(tape, y, engine::embedding(tape, frozen, at)),
-                test::to_tensor(tape, {d.n, d.width}, dy));
-  test::expect_close(test::grad_of(tape, a), test::times(dtable, 2), 1e-6, 1e-6, why);
-  EXPECT_FALSE(tape.grad(frozen));
+  for (const Stream stream : test::streams()) {
+    const auto& [why, d, index] = kCases[0];
+    const auto table = test::normal(d.rows * d.width, 1), dy = test::normal(d.n * d.width, 2);
+    std::vector<double> dtable(table.size());
+    ref::embedding_backward(d, dy.data(), index.data(), dtable.data());
+    engine::Context context{stream};
+    engine::Tape tape(context);
+    const auto a = leaf(tape, {d.rows, d.width}, table),
+               frozen = leaf(tape, {d.rows, d.width}, table, false);
+    const auto at = test::to_tensor_i32(tape, index);
+    const auto y =
+        engine::add(tape, engine::embedding(tape, a, at), engine::embedding(tape, a, at));
+    tape.backward(engine::add(tape, y, engine::embedding(tape, frozen, at)),
+                  test::to_tensor(tape, {d.n, d.width}, dy));
+    test::expect_close(test::grad_of(tape, a), test::times(dtable, 2), 1e-6, 1e-6, why);
+    EXPECT_FALSE(tape.grad(frozen));
+  }
+}
+
+TEST(Embedding, AnIndexOutsideIsNanOnADevice) {
+  for (const Stream stream : test::streams()) {
+    if (std::holds_alternative<CpuStream>(stream)) continue;  // refuses it
+    engine::Context context{stream};
+    engine::Tape tape(context);
+    const auto table = leaf(tape, {3, 2}, {1, 2, 3, 4, 5, 6});
+    const auto y = engine::embedding(tape, table, test::to_tensor_i32(tape, {2, 3, -1, 0}));
+    const auto got = test::value_of(tape, y);
+    for (const int i : {0, 1, 6, 7}) EXPECT_TRUE(std::isfinite(got[std::size_t(i)])) << i;
+    for (const int i : {2, 3, 4, 5}) EXPECT_TRUE(std::isnan(got[std::size_t(i)])) << i;
+    tape.backward(y, test::to_tensor(tape, {4, 2}, {1, 2, 3, 4, 5, 6, 7, 8}));
+    EXPECT_EQ(test::grad_of(tape, table), (std::vector<double>{7, 8, 0, 0, 1, 2}));
+  }
 }
 
 TEST(Embedding, RefusesIndicesOutsideAndWrongShapes) {

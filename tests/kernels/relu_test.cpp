@@ -51,27 +51,32 @@ TEST(Relu, BackendsMatchReference) {
 }
 
 TEST(Relu, GradientAtZeroIsZeroAndNanStaysNan) {
-  engine::Context context{CpuStream{}};
-  engine::Tape tape(context);
-  const auto x = leaf(tape, {3}, {0, -0.0, 1e-30}), y = engine::relu(tape, x);
-  test::expect_close(test::value_of(tape, y), std::vector<double>{0, 0, 1e-30}, 1e-7, 0, "y");
-  tape.backward(y, test::to_tensor(tape, {3}, {5, 6, 7}));
-  test::expect_close(test::grad_of(tape, x), std::vector<double>{0, 0, 7}, 0, 0, "dx");
-  EXPECT_TRUE(std::isnan(test::value_of(tape, engine::relu(tape, leaf(tape, {1}, {NAN})))[0]));
+  for (const Stream stream : test::streams()) {
+    engine::Context context{stream};
+    engine::Tape tape(context);
+    const auto x = leaf(tape, {3}, {0, -0.0, 1e-30}), y = engine::relu(tape, x);
+    test::expect_close(test::value_of(tape, y), std::vector<double>{0, 0, 1e-30}, 1e-7, 0, "y");
+    tape.backward(y, test::to_tensor(tape, {3}, {5, 6, 7}));
+    test::expect_close(test::grad_of(tape, x), std::vector<double>{0, 0, 7}, 0, 0, "dx");
+    EXPECT_TRUE(std::isnan(test::value_of(tape, engine::relu(tape, leaf(tape, {1}, {NAN})))[0]));
+  }
 }
 
 TEST(Relu, GradientsAddUpOverUsesAndOnlyWhereAskedFor) {
-  for (const DType type : {DType::f32, DType::bf16}) {
-    const Data a(kSizes[2], type);
-    const engine::Shape shape{kSizes[2]};
-    engine::Context context(CpuStream{}, type);
-    engine::Tape tape(context);
-    const auto x = leaf(tape, shape, a.x, true, type), frozen = leaf(tape, shape, a.x, false, type);
-    const auto y = engine::add(tape, engine::relu(tape, x), engine::relu(tape, x));
-    const auto z = engine::add(tape, y, engine::relu(tape, frozen));
-    tape.backward(z, test::to_tensor(tape, shape, a.dy, type));
-    test::expect_close(test::grad_of(tape, x), test::times(a.dx, 2), 0, 0, "used twice");
-    EXPECT_FALSE(tape.grad(frozen));
+  for (const Stream stream : test::streams()) {
+    for (const DType type : {DType::f32, DType::bf16}) {
+      const Data a(kSizes[2], type);
+      const engine::Shape shape{kSizes[2]};
+      engine::Context context(stream, type);
+      engine::Tape tape(context);
+      const auto x = leaf(tape, shape, a.x, true, type),
+                 frozen = leaf(tape, shape, a.x, false, type);
+      const auto y = engine::add(tape, engine::relu(tape, x), engine::relu(tape, x));
+      const auto z = engine::add(tape, y, engine::relu(tape, frozen));
+      tape.backward(z, test::to_tensor(tape, shape, a.dy, type));
+      test::expect_close(test::grad_of(tape, x), test::times(a.dx, 2), 0, 0, "used twice");
+      EXPECT_FALSE(tape.grad(frozen));
+    }
   }
 }
 

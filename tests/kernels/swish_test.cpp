@@ -53,31 +53,36 @@ TEST(Swish, BackendsMatchReference) {
 }
 
 TEST(Swish, HoldsAtTheEnds) {
-  engine::Context context{CpuStream{}};
-  engine::Tape tape(context);
-  const auto x = leaf(tape, {4}, {-1e30, -100, 100, 1e30});
-  const auto y = engine::swish(tape, x);
-  test::expect_close(test::value_of(tape, y), std::vector<double>{0, 0, 100, 1e30}, 1e-6, 1e-30,
-                     "y");
-  tape.backward(y, test::to_tensor(tape, {4}, {1, 1, 1, 1}));
-  test::expect_close(test::grad_of(tape, x), std::vector<double>{0, 0, 1, 1}, 1e-6, 1e-30, "dx");
-  const auto nan = engine::swish(tape, leaf(tape, {1}, {NAN}));
-  EXPECT_TRUE(std::isnan(test::value_of(tape, nan)[0]));
+  for (const Stream stream : test::streams()) {
+    engine::Context context{stream};
+    engine::Tape tape(context);
+    const auto x = leaf(tape, {4}, {-1e30, -100, 100, 1e30});
+    const auto y = engine::swish(tape, x);
+    test::expect_close(test::value_of(tape, y), std::vector<double>{0, 0, 100, 1e30}, 1e-6, 1e-30,
+                       "y");
+    tape.backward(y, test::to_tensor(tape, {4}, {1, 1, 1, 1}));
+    test::expect_close(test::grad_of(tape, x), std::vector<double>{0, 0, 1, 1}, 1e-6, 1e-30, "dx");
+    const auto nan = engine::swish(tape, leaf(tape, {1}, {NAN}));
+    EXPECT_TRUE(std::isnan(test::value_of(tape, nan)[0]));
+  }
 }
 
 TEST(Swish, GradientsAddUpOverUsesAndOnlyWhereAskedFor) {
-  for (const DType type : {DType::f32, DType::bf16}) {
-    const Data a(kSizes[2], type);
-    const engine::Shape shape{kSizes[2]};
-    engine::Context context(CpuStream{}, type);
-    engine::Tape tape(context);
-    const auto x = leaf(tape, shape, a.x, true, type), frozen = leaf(tape, shape, a.x, false, type);
-    const auto y = engine::add(tape, engine::swish(tape, x), engine::swish(tape, x));
-    const auto z = engine::add(tape, y, engine::swish(tape, frozen));
-    tape.backward(z, test::to_tensor(tape, shape, a.dy, type));
-    const double u = 4 * test::rounding(type);  // two deliveries, each rounded
-    test::expect_close(test::grad_of(tape, x), test::times(a.dx, 2), u, u + 1e-5, "used twice");
-    EXPECT_FALSE(tape.grad(frozen));
+  for (const Stream stream : test::streams()) {
+    for (const DType type : {DType::f32, DType::bf16}) {
+      const Data a(kSizes[2], type);
+      const engine::Shape shape{kSizes[2]};
+      engine::Context context(stream, type);
+      engine::Tape tape(context);
+      const auto x = leaf(tape, shape, a.x, true, type),
+                 frozen = leaf(tape, shape, a.x, false, type);
+      const auto y = engine::add(tape, engine::swish(tape, x), engine::swish(tape, x));
+      const auto z = engine::add(tape, y, engine::swish(tape, frozen));
+      tape.backward(z, test::to_tensor(tape, shape, a.dy, type));
+      const double u = 4 * test::rounding(type);  // two deliveries, each rounded
+      test::expect_close(test::grad_of(tape, x), test::times(a.dx, 2), u, u + 1e-5, "used twice");
+      EXPECT_FALSE(tape.grad(frozen));
+    }
   }
 }
 

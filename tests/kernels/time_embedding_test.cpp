@@ -7,8 +7,9 @@ namespace haze {
 namespace {
 using engine::TimeEmbedding;
 
-std::vector<double> embed(DType type, const std::vector<int>& t, const TimeEmbedding& convention) {
-  engine::Context context(CpuStream{}, type);
+std::vector<double> embed(Stream stream, DType type, const std::vector<int>& t,
+                          const TimeEmbedding& convention) {
+  engine::Context context(stream, type);
   engine::Tape tape(context);
   const auto y = engine::time_embedding(tape, test::to_tensor_i32(tape, t), convention);
   EXPECT_EQ(tape.value(y).dtype, type);
@@ -19,20 +20,23 @@ std::vector<double> embed(DType type, const std::vector<int>& t, const TimeEmbed
 
 TEST(TimeEmbedding, MatchesTheFormulaInEveryConvention) {
   const std::vector<int> t{0, 1, 2, 17, 500, 999, 1000};
-  for (const DType type : {DType::f32, DType::bf16})
-    for (const int dim : {4, 32, 70, 256})
-      for (const bool cosine_first : {false, true})
-        for (const float shift : {0.0f, 1.0f})
-          for (const bool step_first : {false, true}) {
-            const kernels::TimeEmbeddingDims d{int(t.size()), dim, cosine_first, shift, step_first};
-            std::vector<double> want(t.size() * std::size_t(dim));
-            kernels::reference::time_embedding(d, t.data(), want.data());
-            const auto got = embed(type, t, {dim, cosine_first, shift, step_first});
-            // The angle a = t·exp(-e) has three roundings in e and two after: a·(3e + 2)·2^-24, at
-            // most 1000·2.3·2^-24 (at e = 1/3), and the result one rounding to the type.
-            test::expect_close(got, want, 2 * test::rounding(type), 1000 * 2.3 * 0x1p-24 + 0x1p-24,
-                               cat("dim ", dim, " shift ", shift, ' ', name_of(type)));
-          }
+  for (const Stream stream : test::streams())
+    for (const DType type : {DType::f32, DType::bf16})
+      for (const int dim : {4, 32, 70, 256})
+        for (const bool cosine_first : {false, true})
+          for (const float shift : {0.0f, 1.0f})
+            for (const bool step_first : {false, true}) {
+              const kernels::TimeEmbeddingDims d{int(t.size()), dim, cosine_first, shift,
+                                                 step_first};
+              std::vector<double> want(t.size() * std::size_t(dim));
+              kernels::reference::time_embedding(d, t.data(), want.data());
+              const auto got = embed(stream, type, t, {dim, cosine_first, shift, step_first});
+              // The angle a = t·exp(-e) has three roundings in e and two after: a·(3e + 2)·2^-24,
+              // at most 1000·2.3·2^-24 (at e = 1/3), and the result one rounding to the type.
+              test::expect_close(got, want, 2 * test::rounding(type),
+                                 1000 * 2.3 * 0x1p-24 + 0x1p-24,
+                                 cat("dim ", dim, " shift ", shift, ' ', name_of(type)));
+            }
 }
 
 // Row t = 999 of width 32, recorded with PyTorch 2 (f32): diffusers' get_timestep_embedding with
@@ -60,18 +64,26 @@ const std::vector<double> kLabml{
     0.983009696,   0.995014131};
 
 TEST(TimeEmbedding, RoundsWherePyTorchDoes) {
-  // Equal frequencies, so only the sine's own rounding is left: 1e-7. Google's and labml's rows
-  // differ by 1.5e-5, so this tells them apart.
-  test::expect_close(embed(DType::f32, {999}, {32, false, 1, false}), kGoogle, 0, 1.2e-7, "google");
-  test::expect_close(embed(DType::f32, {999}, {32, true, 0, false}), kDiffusersDefault, 0, 1.2e-7,
-                     "diffusers' class default");
-  test::expect_close(embed(DType::f32, {999}, {32, false, 1, true}), kLabml, 0, 1.2e-7, "labml");
+  for (const Stream stream : test::streams()) {
+    // Equal frequencies, so only the sine's own rounding is left: 1e-7. Google's and labml's rows
+    // differ by 1.5e-5, so this tells them apart.
+    test::expect_close(embed(stream, DType::f32, {999}, {32, false, 1, false}), kGoogle, 0, 1.2e-7,
+                       "google");
+    test::expect_close(embed(stream, DType::f32, {999}, {32, true, 0, false}), kDiffusersDefault, 0,
+                       1.2e-7, "diffusers' class default");
+    test::expect_close(embed(stream, DType::f32, {999}, {32, false, 1, true}), kLabml, 0, 1.2e-7,
+                       "labml");
+  }
 }
 
 TEST(TimeEmbedding, RefusesWhatHasNoFrequencies) {
-  test::expect_check([] { embed(DType::f32, {1}, {7}); }, "dim 7");
-  test::expect_check([] { embed(DType::f32, {1}, {0}); }, "dim 0");
-  test::expect_check([] { embed(DType::f32, {1}, {2, false, 1}); }, "dim/2 > freq_shift");
+  test::expect_check([] { embed(CpuStream{}, DType::f32, {1}, {7}); }, "dim 7");
+  test::expect_check([] { embed(CpuStream{}, DType::f32, {1}, {0}); }, "dim 0");
+  test::expect_check(
+      [] {
+        embed(CpuStream{}, DType::f32, {1}, {2, false, 1});
+      },
+      "dim/2 > freq_shift");
 }
 
 }  // namespace

@@ -61,37 +61,43 @@ TEST(Upsample2x, BackendsMatchReference) {
 }
 
 TEST(Upsample2x, GradientsAddUpOverUsesAndOnlyWhereAskedFor) {
-  for (const DType type : {DType::f32, DType::bf16}) {
-    const UpsampleDims d = kCases[2].d;
-    const auto x = test::normal(size(d), 1, 0, 1, type);
-    const auto dy = test::normal(4 * size(d), 2, 0, 1, type);
-    std::vector<double> dx(size(d));
-    ref::upsample2x_backward(d, dy.data(), dx.data());
-    engine::Context context{CpuStream{}, type};
-    engine::Tape tape(context);
-    const auto a = leaf(tape, in_shape(d), x, true, type);
-    const auto frozen = leaf(tape, in_shape(d), x, false, type);
-    const auto twice = engine::add(tape, engine::upsample2x(tape, a), engine::upsample2x(tape, a));
-    const auto y = engine::add(tape, twice, engine::upsample2x(tape, frozen));
-    tape.backward(y, test::to_tensor(tape, out_shape(d), dy, type));
-    // Two roundings of the first part, one of the sum.
-    const double u = 4 * test::rounding(type);
-    test::expect_close(test::grad_of(tape, a), test::times(dx, 2), u, 6 * 16 * 0x1p-25, "x, twice");
-    EXPECT_FALSE(tape.grad(frozen));
+  for (const Stream stream : test::streams()) {
+    for (const DType type : {DType::f32, DType::bf16}) {
+      const UpsampleDims d = kCases[2].d;
+      const auto x = test::normal(size(d), 1, 0, 1, type);
+      const auto dy = test::normal(4 * size(d), 2, 0, 1, type);
+      std::vector<double> dx(size(d));
+      ref::upsample2x_backward(d, dy.data(), dx.data());
+      engine::Context context{stream, type};
+      engine::Tape tape(context);
+      const auto a = leaf(tape, in_shape(d), x, true, type);
+      const auto frozen = leaf(tape, in_shape(d), x, false, type);
+      const auto twice =
+          engine::add(tape, engine::upsample2x(tape, a), engine::upsample2x(tape, a));
+      const auto y = engine::add(tape, twice, engine::upsample2x(tape, frozen));
+      tape.backward(y, test::to_tensor(tape, out_shape(d), dy, type));
+      // Two roundings of the first part, one of the sum.
+      const double u = 4 * test::rounding(type);
+      test::expect_close(test::grad_of(tape, a), test::times(dx, 2), u, 6 * 16 * 0x1p-25,
+                         "x, twice");
+      EXPECT_FALSE(tape.grad(frozen));
+    }
   }
 }
 
 TEST(Upsample2x, ANanReachesItsFourPixelsAndComesBack) {
-  engine::Context context{CpuStream{}};
-  engine::Tape tape(context);
-  const auto a = leaf(tape, {1, 1, 2, 1}, {NAN, 1});
-  const auto y = engine::upsample2x(tape, a);
-  const auto out = test::value_of(tape, y);
-  for (const int i : {0, 1, 4, 5}) EXPECT_TRUE(std::isnan(out[std::size_t(i)])) << i;
-  for (const int i : {2, 3, 6, 7}) EXPECT_EQ(out[std::size_t(i)], 1) << i;
-  tape.backward(y, test::to_tensor(tape, {1, 2, 4, 1}, {1, 1, 1, 1, 1, NAN, 1, 1}));
-  EXPECT_TRUE(std::isnan(test::grad_of(tape, a)[0]));
-  EXPECT_EQ(test::grad_of(tape, a)[1], 4);
+  for (const Stream stream : test::streams()) {
+    engine::Context context{stream};
+    engine::Tape tape(context);
+    const auto a = leaf(tape, {1, 1, 2, 1}, {NAN, 1});
+    const auto y = engine::upsample2x(tape, a);
+    const auto out = test::value_of(tape, y);
+    for (const int i : {0, 1, 4, 5}) EXPECT_TRUE(std::isnan(out[std::size_t(i)])) << i;
+    for (const int i : {2, 3, 6, 7}) EXPECT_EQ(out[std::size_t(i)], 1) << i;
+    tape.backward(y, test::to_tensor(tape, {1, 2, 4, 1}, {1, 1, 1, 1, 1, NAN, 1, 1}));
+    EXPECT_TRUE(std::isnan(test::grad_of(tape, a)[0]));
+    EXPECT_EQ(test::grad_of(tape, a)[1], 4);
+  }
 }
 
 TEST(Upsample2x, RefusesWhatIsNoImage) {

@@ -1,22 +1,14 @@
 // not_yet.cpp — CUDA kernels that are still to be written: they say so.
 #include "kernels/adam/adam.h"
-#include "kernels/add/add.h"
 #include "kernels/attention/attention.h"
-#include "kernels/concat/concat.h"
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/conv_transpose2d/conv_transpose2d.h"
-#include "kernels/dropout/dropout.h"
-#include "kernels/embedding/embedding.h"
 #include "kernels/group_norm/group_norm.h"
 #include "kernels/matmul/matmul.h"
 #include "kernels/mse/mse.h"
 #include "kernels/normal_fill/normal_fill.h"
 #include "kernels/q_sample/q_sample.h"
-#include "kernels/relu/relu.h"
 #include "kernels/sampler_step/sampler_step.h"
-#include "kernels/swish/swish.h"
-#include "kernels/time_embedding/time_embedding.h"
-#include "kernels/upsample/upsample.h"
 #include "kernels/common/stream.h"
 namespace haze::kernels {
 namespace {
@@ -24,16 +16,10 @@ namespace {
 }  // namespace
 template <> [[gnu::weak]] void global_norm(CudaStream, std::size_t, const float*, void*, float*) { not_yet("global_norm"); }
 template <> [[gnu::weak]] void adam_step(CudaStream, std::size_t, const AdamStep&, const AdamBuffers&, const float*) { not_yet("adam_step"); }
-template <> [[gnu::weak]] void add_forward(CudaStream, std::size_t, ConstAct, ConstAct, Act) { not_yet("add_forward"); }
-template <> [[gnu::weak]] void deliver(CudaStream, std::size_t, ConstAct, Grad) { not_yet("deliver"); }
-template <> [[gnu::weak]] void add_channel_forward(CudaStream, const AddChannelDims&, ConstAct, ConstAct, Act) { not_yet("add_channel_forward"); }
-template <> [[gnu::weak]] void add_channel_backward(CudaStream, const AddChannelDims&, ConstAct, Grad) { not_yet("add_channel_backward"); }
 template <> [[gnu::weak]] std::size_t attention_forward_scratch_bytes(CudaStream, const AttentionDims&, DType) { not_yet("attention_forward_scratch_bytes"); }
 template <> [[gnu::weak]] std::size_t attention_backward_scratch_bytes(CudaStream, const AttentionDims&, DType) { not_yet("attention_backward_scratch_bytes"); }
 template <> [[gnu::weak]] void attention_forward(CudaStream, const AttentionDims&, ConstAct, Act, float*, void*) { not_yet("attention_forward"); }
 template <> [[gnu::weak]] void attention_backward(CudaStream, const AttentionDims&, ConstAct, ConstAct, const float*, ConstAct, Grad, void*) { not_yet("attention_backward"); }
-template <> [[gnu::weak]] void concat_channels_forward(CudaStream, const ConcatDims&, ConstAct, ConstAct, Act) { not_yet("concat_channels_forward"); }
-template <> [[gnu::weak]] void concat_channels_backward(CudaStream, const ConcatDims&, ConstAct, Grad, Grad) { not_yet("concat_channels_backward"); }
 template <> [[gnu::weak]] void conv2d_forward(CudaStream, const Conv2dDims&, ConstAct, ConstAct, const Conv2dSummands&, Act, void*) { not_yet("conv2d_forward"); }
 template <> [[gnu::weak]] std::size_t conv2d_forward_scratch_bytes(CudaStream, const Conv2dDims&, DType, const Conv2dSummands&) { not_yet("conv2d_forward_scratch_bytes"); }
 template <> [[gnu::weak]] void conv2d_backward_data(CudaStream, const Conv2dDims&, ConstAct, ConstAct, Grad, void*) { not_yet("conv2d_backward_data"); }
@@ -46,10 +32,6 @@ template <> [[gnu::weak]] void conv_transpose2d_backward_data(CudaStream, const 
 template <> [[gnu::weak]] std::size_t conv_transpose2d_backward_data_scratch_bytes(CudaStream, const ConvTranspose2dDims&, const Grad&) { not_yet("conv_transpose2d_backward_data_scratch_bytes"); }
 template <> [[gnu::weak]] void conv_transpose2d_backward_weights(CudaStream, const ConvTranspose2dDims&, ConstAct, ConstAct, Grad, Grad, void*) { not_yet("conv_transpose2d_backward_weights"); }
 template <> [[gnu::weak]] std::size_t conv_transpose2d_backward_weights_scratch_bytes(CudaStream, const ConvTranspose2dDims&, DType, const Grad&, const Grad&) { not_yet("conv_transpose2d_backward_weights_scratch_bytes"); }
-template <> [[gnu::weak]] void dropout_forward(CudaStream, const ItemDims&, const DropoutMask&, ConstAct, Act) { not_yet("dropout_forward"); }
-template <> [[gnu::weak]] void dropout_backward(CudaStream, const ItemDims&, const DropoutMask&, ConstAct, Grad) { not_yet("dropout_backward"); }
-template <> [[gnu::weak]] void embedding_forward(CudaStream, const EmbeddingDims&, ConstAct, const std::int32_t*, Act) { not_yet("embedding_forward"); }
-template <> [[gnu::weak]] void embedding_backward(CudaStream, const EmbeddingDims&, ConstAct, const std::int32_t*, Grad) { not_yet("embedding_backward"); }
 template <> [[gnu::weak]] std::size_t group_norm_scratch_bytes(CudaStream, const GroupNormDims&) { not_yet("group_norm_scratch_bytes"); }
 template <> [[gnu::weak]] void group_norm_forward(CudaStream, const GroupNormDims&, ConstAct, const float*, const float*, Act, float*, float*, void*) { not_yet("group_norm_forward"); }
 template <> [[gnu::weak]] void group_norm_backward(CudaStream, const GroupNormDims&, ConstAct, ConstAct, const float*, const float*, const float*, const float*, Grad, Grad, Grad, void*) { not_yet("group_norm_backward"); }
@@ -63,12 +45,5 @@ template <> [[gnu::weak]] void mse(CudaStream, const ItemDims&, ConstAct, const 
 template <> [[gnu::weak]] void normal_fill(CudaStream, const ItemDims&, const RandomKey&, std::uint32_t, float*) { not_yet("normal_fill"); }
 template <> [[gnu::weak]] void q_sample(CudaStream, const ItemDims&, const float*, const std::int32_t*, const NoiseSchedule&, const Noise&, Act) { not_yet("q_sample"); }
 template <> [[gnu::weak]] void q_sample_images(CudaStream, const ImageDims&, const std::uint8_t*, const std::int32_t*, const NoiseSchedule&, const ImageDraws&, std::int32_t*, Act) { not_yet("q_sample_images"); }
-template <> [[gnu::weak]] void relu_forward(CudaStream, std::size_t, ConstAct, Act) { not_yet("relu_forward"); }
-template <> [[gnu::weak]] void relu_backward(CudaStream, std::size_t, ConstAct, ConstAct, Grad) { not_yet("relu_backward"); }
 template <> [[gnu::weak]] void sampler_step(CudaStream, const ItemDims&, const SamplerStep&, const float*, ConstAct, const Noise&, float*, Act) { not_yet("sampler_step"); }
-template <> [[gnu::weak]] void swish_forward(CudaStream, std::size_t, ConstAct, Act) { not_yet("swish_forward"); }
-template <> [[gnu::weak]] void swish_backward(CudaStream, std::size_t, ConstAct, ConstAct, Grad) { not_yet("swish_backward"); }
-template <> [[gnu::weak]] void time_embedding(CudaStream, const TimeEmbeddingDims&, const std::int32_t*, Act) { not_yet("time_embedding"); }
-template <> [[gnu::weak]] void upsample2x_forward(CudaStream, const UpsampleDims&, ConstAct, Act) { not_yet("upsample2x_forward"); }
-template <> [[gnu::weak]] void upsample2x_backward(CudaStream, const UpsampleDims&, ConstAct, Grad) { not_yet("upsample2x_backward"); }
 }  // namespace haze::kernels
