@@ -41,11 +41,16 @@ const CommandHelp kCommands[] = {
      "  haze info --config mnist\n",
      "What to paste into a report of a fault. With a configuration: the network's blocks, their\n"
      "shapes and the number of parameters."},
-    {Command::bench, "bench", "time one training step",
+    {Command::bench, "bench", "time a training step, a sampling step or every kernel",
      "  haze bench step --config mnist\n"
+     "  haze bench sample --config mnist --batch 16 --device cuda\n"
+     "  haze bench kernels -k conv3x3,group_norm --shape n=64,h=16,c=128,co=128\n"
+     "  haze bench kernels --explain group_norm_swish.forward --shape n=1,h=16,c=64,co=64\n"
      "  haze bench step --config mnist --precision bf16 --batch 64 --json\n",
-     "Times training steps of a configuration on images of noise and prints median, spread and\n"
-     "memory. scripts/bench-cpu holds the figure against oneDNN alone and against PyTorch."},
+     "Times steps of a configuration on images of noise, or kernels alone, and prints median, "
+     "spread\n"
+     "and memory, for kernels also the share of what the device reached at best in the same run.\n"
+     "scripts/bench-cpu holds the figure against oneDNN alone and against PyTorch."},
 };
 
 }  // namespace

@@ -77,6 +77,16 @@ class Flags {
       f(s);
     });
   }
+  /// A flag that may be given several times; with `separator` also several values at once.
+  void list(const std::string& flag, Strings& to, const std::string& what, const std::string& help,
+            char separator = 0) {
+    std::function<void(const Strings&)> add = [&to](const Strings& all) {
+      to.insert(to.end(), all.begin(), all.end());
+    };
+    CLI::Option* option = app_.add_option_function(flag, add, help)->type_name(what)->group(group_);
+    option->allow_extra_args(false);
+    if (separator) option->delimiter(separator);
+  }
   void yes(const std::string& flag, bool& to, const std::string& help, bool becomes = true) {
     app_.add_flag_callback(
             flag, [&to, becomes] { to = becomes; }, help)
@@ -257,13 +267,22 @@ void info_flags(Flags flags, Options& o) {
 void bench_flags(Flags flags, Options& o) {
   BenchOptions& b = o.bench;
   flags.group("What to time");
-  flags.text("WHAT", b.what, "", "step: one training step");
+  flags.text("WHAT", b.what, "",
+             "step: a training step; sample: a sampling step; kernels: every kernel alone");
   flags.text("--config", b.config, "FILE|NAME|-", "configuration of network and training");
   flags.settings(b.settings);
   flags.key("--batch", "N", "train.batch_size", b.settings, "images per step [configuration's]");
   flags.key("--precision", "f32|bf16", "train.precision", b.settings, "of activations [f32]");
   flags.number("--steps", b.steps, 1, 100000, "steps to time [20]");
   flags.number("--warmup", b.warmup, 0, 100000, "steps before them [4]");
+  flags.group("Kernels");
+  flags.list("-k,--kernel", b.kernels, "NAME[,NAME...]", "kernels, or how their names begin [all]",
+             ',');
+  flags.list("--shape", b.shapes, "n=N,h=H,c=C,co=C",
+             "images, height and width, channels in and out; may be repeated");
+  flags.text("--explain", b.explain, "NAME",
+             "trace this kernel in the emulator: traffic, bank conflicts, races");
+  flags.yes("--list", b.list, "names of the kernels");
   flags.group("Result");
   flags.yes("--json", b.json, "one JSON document on standard output, with every sample");
   compute_flags(flags, o.common, b.fusion);

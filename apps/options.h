@@ -64,6 +64,11 @@ struct BenchOptions {
   Settings settings;
   int steps = 20, warmup = 4;
   bool json = false, fusion = true;
+  // kernels
+  std::vector<std::string> kernels;  // names or their beginnings; empty: all
+  std::vector<std::string> shapes;   // "n=64,h=16,c=128,co=128"
+  std::string explain;               // a kernel to trace instead of timing it
+  bool list = false;
 };
 
 enum class Command : std::uint8_t {

@@ -20,8 +20,8 @@ void Replay::run(Context& context, const std::function<void()>& work) {
   if (eager_runs_++ < kEagerRuns) return work();
   graph_.capture(*stream, work);
   HAZE_CHECK(arena.system_allocations() == allocations_ && arena.live_bytes() == live_,
-             "captured work must leave the arena as it found it: ", arena.live_bytes(), " of ", live_,
-             " bytes live");
+             "captured work must leave the arena as it found it: ", arena.live_bytes(), " of ",
+             live_, " bytes live");
   graph_.launch(*stream);
 }
 

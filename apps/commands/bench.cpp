@@ -1,98 +1,20 @@
-// bench.cpp — `haze bench step`: how long one training step of a configuration takes.
-#include <algorithm>
-#include <chrono>
-#include <cstdio>
+// bench.cpp — `haze bench`: what is timed, and how samples become figures.
+#include "apps/commands/bench.h"
 
-#include "apps/commands/commands.h"
-#include "apps/config/find.h"
-#include "apps/device.h"
-#include "apps/json_writer.h"
-#include "apps/training.h"
-#include "model/trainer.h"
+#include <algorithm>
 
 namespace haze::apps {
-namespace {
 
-struct Measured {
-  std::vector<double> milliseconds;  // of every step after the warm-up, in order
-  std::size_t arena_bytes = 0;
-};
-
-/// Steps on images of noise: the time of a step does not depend on what is on them.
-Measured measure(const BenchOptions& options, const RunConfig& config, Stream stream) {
-  constexpr int kImages = 4096;
-  const int height = config.data.image_size[0], width = config.data.image_size[1];
-  const int channels = config.model.image_channels;
-  std::vector<std::uint8_t> images(std::size_t(kImages) * height * width * channels);
-  std::uint32_t state = 1;
-  for (auto& byte : images) byte = std::uint8_t((state = state * 1664525u + 1013904223u) >> 24);
-
-  const auto network = model::make_network(config.model);
-  model::check_image_size(config.model, height, width);
-  network->parameters().allocate(stream, config.seed, true, config.train.ema_decay > 0,
-                                 config.activations());
-  engine::Context context(stream, config.activations());
-  context.fusion = options.fusion;
-  model::Trainer trainer(context, *network, config.diffusion, config.train, config.seed);
-  std::vector<std::int32_t> index(std::size_t(config.train.batch_size));
-  Measured m;
-  for (int step = 0; step < options.warmup + options.steps; ++step) {
-    for (std::size_t b = 0; b < index.size(); ++b)
-      index[b] = std::int32_t((std::size_t(step) * index.size() + b) % kImages);
-    const auto start = std::chrono::steady_clock::now();
-    trainer.step(std::uint32_t(step), model::ImageBatch{images, index, height, width, channels});
-    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
-    if (step >= options.warmup) m.milliseconds.push_back(took.count());
-  }
-  m.arena_bytes = context.arena.peak_bytes();
-  return m;
+double bench_quantile(std::vector<double> samples, double q) {
+  std::ranges::sort(samples);
+  return samples[std::min(samples.size() - 1, std::size_t(q * double(samples.size())))];
 }
-
-double quantile(std::vector<double> v, double q) {
-  std::ranges::sort(v);
-  return v[std::min(v.size() - 1, std::size_t(q * double(v.size())))];
-}
-
-double mib(std::size_t bytes) { return double(bytes) / (1 << 20); }
-
-}  // namespace
 
 int run_bench(const BenchOptions& options, Program program) {
-  if (options.what != "step")
-    throw InputError(
-        cat("bench: ", options.what.empty() ? "nothing" : options.what, "; what to time is: step"));
-  if (options.config.empty())
-    throw InputError("--config: not given; try haze bench step --config mnist");
-  Settings settings = load_config(options.config);
-  for (const auto& [key, setting] : options.settings) settings[key] = setting;
-  const RunConfig config = resolve(settings);
-  if (config.data.image_size.empty())
-    throw InputError("data.image_size: not given; the size of the images to time a step with");
-  const Stream stream = open_device(program.common);
-  const Measured m = measure(options, config, stream);
-  const char* precision = config.precision == Precision::bf16 ? "bf16" : "f32";
-  if (options.json) {
-    JsonWriter w;
-    w.begin_object().field("schema", "haze-bench/1").field("what", "step");
-    w.field("config", options.config).field("precision", precision);
-    w.field("batch", config.train.batch_size).field("threads", thread_count());
-    w.key("milliseconds").begin_array();
-    for (const double ms : m.milliseconds) w.value(ms);
-    w.end_array().field("arena_mib", mib(m.arena_bytes));
-    w.field("peak_mib", mib(peak_memory_bytes()));
-    std::puts(w.end_object().text().c_str());
-    return 0;
-  }
-  const double median = quantile(m.milliseconds, 0.5);
-  std::printf(
-      "| step | precision | batch | threads | median ms | p20-p80 ms | images/s | arena MiB "
-      "| peak MiB | n |\n|---|---|---|---|---|---|---|---|---|---|\n");
-  std::printf("| %s | %s | %d | %d | %.2f | %.2f-%.2f | %.0f | %.0f | %.0f | %zu |\n",
-              options.config.c_str(), precision, config.train.batch_size, thread_count(), median,
-              quantile(m.milliseconds, 0.2), quantile(m.milliseconds, 0.8),
-              1000 * config.train.batch_size / median, mib(m.arena_bytes), mib(peak_memory_bytes()),
-              m.milliseconds.size());
-  return 0;
+  if (options.what == "kernels") return bench_kernels(options, program);
+  if (options.what == "step" || options.what == "sample") return bench_steps(options, program);
+  throw InputError(cat("bench: ", options.what.empty() ? "nothing" : options.what,
+                       "; what to time is step, sample or kernels"));
 }
 
 }  // namespace haze::apps

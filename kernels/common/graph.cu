@@ -1,6 +1,5 @@
-#include "kernels/common/graph.h"
-
 #include "kernels/common/cuda.h"
+#include "kernels/common/graph.h"
 
 namespace haze::kernels {
 
