@@ -32,7 +32,7 @@ def broken_rules(where, quote, target):
     if parts[0] not in MAY_INCLUDE[folder]:
         yield f"{folder}/ may not include {target}"
     if parts[0] == "kernels" and parts[1] != "common":
-        if parts[1] == "simt" and (where.suffix == ".cu" or "simt" in where.parts[:2]
+        if parts[1] == "simt" and (where.suffix in {".cu", ".cuh"} or "simt" in where.parts[:2]
                                    or str(where) == "kernels/common/cuda.h"):
             return  # what every CUDA kernel is written in
         if folder == "kernels" and parts[1] != where.parts[1]:

@@ -29,8 +29,8 @@ struct AttentionDims {
   int channels() const { return heads * head_dim; }
 };
 
-/// Bytes of scratch for one call with activations of `type`; independent of n. The CPU backend
-/// counts OpenMP's threads: ask right before the call.
+/// Bytes of scratch for one call with activations of `type`; at most one float per row of scores
+/// grows with n. The CPU backend counts OpenMP's threads: ask right before the call.
 template <class S>
 std::size_t attention_forward_scratch_bytes(S stream, const AttentionDims& d, DType type);
 template <class S>

@@ -23,6 +23,8 @@
 #else
 #include <cstdint>
 
+#include "kernels/simt/simt.h"
+
 namespace haze::ptx {
 
 HAZE_DEVICE std::uint32_t shared_address(const void* p) {

@@ -2,31 +2,12 @@
 // softmax makes risky (large scores, NaN) and that neither batch nor threads change a bit.
 #include <omp.h>
 
-#include "kernels/attention/reference.h"
-#include "tests/support/tape.h"
+#include "tests/kernels/attention_cases.h"
 
 namespace haze {
 namespace {
-using engine::QkvLayout;
-using kernels::AttentionDims;
-namespace ref = kernels::reference;
-using test::leaf;
-using Numbers = std::vector<double>;
+using namespace attention_cases;
 
-struct Case {
-  const char* why;
-  int n, tokens, heads, head_dim;
-  QkvLayout layout;
-  double spread = 1;  // standard deviation of q and k: scores have its square
-  AttentionDims dims() const {
-    return layout == QkvLayout::per_head ? AttentionDims::per_head(n, tokens, heads, head_dim)
-                                         : AttentionDims::global(n, tokens, heads, head_dim);
-  }
-  int channels() const { return heads * head_dim; }
-  std::size_t out_size() const { return std::size_t(n) * tokens * channels(); }
-  engine::Shape in_shape() const { return {n, tokens, 3 * channels()}; }
-  engine::Shape out_shape() const { return {n, tokens, channels()}; }
-};
 const Case kCases[] = {
     {"one wide head", 2, 16, 1, 64, QkvLayout::per_head},
     {"many small heads", 2, 49, 8, 8, QkvLayout::global},
@@ -35,91 +16,11 @@ const Case kCases[] = {
     {"heads of one number", 2, 7, 5, 1, QkvLayout::per_head},
     {"heads of three", 1, 130, 3, 3, QkvLayout::global},
     {"nothing divides a vector register", 1, 130, 2, 33, QkvLayout::per_head},
+    {"two row blocks, whole pieces of 16 bytes", 1, 70, 2, 40, QkvLayout::global},
+    {"three chunks of head_dim on CUDA", 1, 33, 1, 264, QkvLayout::per_head},
+    {"two chunks, rows that are not aligned", 1, 17, 2, 129, QkvLayout::global},
     {"scores beyond 80", 2, 33, 2, 16, QkvLayout::global, 5},
 };
-
-/// qkv with q and k of the case's spread and v of unit variance.
-Numbers draw_qkv(const Case& k, DType type) {
-  const AttentionDims d = k.dims();
-  Numbers x = test::normal(3 * k.out_size(), 1);
-  for (int n = 0; n < d.n; ++n)
-    for (int t = 0; t < d.tokens; ++t)
-      for (int h = 0; h < d.heads; ++h)
-        for (int c = 0; c < d.head_dim; ++c)
-          for (const int offset : {0, d.k_offset})
-            x[ref::qkv_index(d, n, t, h) + std::size_t(offset + c)] *= k.spread;
-  for (double& e : x) e = type == DType::bf16 ? float(bf16(float(e))) : float(e);
-  return x;
-}
-Numbers draw_dout(const Case& k, DType type) { return test::normal(k.out_size(), 2, 0, 1, type); }
-
-struct Result {
-  Numbers o, dqkv;
-};
-Result reference(const Case& k, const Numbers& x, const Numbers& dout) {
-  Result r{Numbers(k.out_size()), Numbers(x.size())};
-  Numbers lse(std::size_t(k.n) * k.heads * k.tokens);
-  ref::attention_forward(k.dims(), x.data(), r.o.data(), lse.data());
-  ref::attention_backward(k.dims(), x.data(), dout.data(), r.dqkv.data());
-  return r;
-}
-Result on_tape(const Case& k, const Numbers& x, const Numbers& dout, DType type, Stream stream) {
-  engine::Context context(stream, type);
-  engine::Tape tape(context);
-  const auto in = leaf(tape, k.in_shape(), x, true, type);
-  const auto out = engine::attention(tape, in, k.heads, k.layout);
-  EXPECT_EQ(tape.value(out).shape, k.out_shape()) << k.why;
-  Result r{test::value_of(tape, out), {}};
-  tape.backward(out, test::to_tensor(tape, k.out_shape(), dout, type));
-  r.dqkv = test::grad_of(tape, in);
-  return r;
-}
-
-/// Tolerances from the sizes of what is summed; u = 2^-24 is one f32 rounding.
-struct Tolerance {
-  double o, dqkv;
-};
-Tolerance tolerance(const Case& k, const Numbers& x, const Numbers& dout, const Numbers& o,
-                    DType type) {
-  const AttentionDims d = k.dims();
-  const double u = 0x1p-24, scale = 1 / std::sqrt(double(d.head_dim));
-  double q_norm = 0, k_norm = 0, v_norm = 0, y_norm = 0, o_norm = 0, qk = 0, v = 0, y = 0,
-         column = 0;
-  for (int n = 0; n < d.n; ++n)
-    for (int h = 0; h < d.heads; ++h) {
-      const auto p = ref::probabilities<double>(d, n, h, x.data(), nullptr);
-      for (int t = 0; t < d.tokens; ++t) {
-        const double* q = &x[ref::qkv_index(d, n, t, h)];
-        const double *dy = &dout[ref::out_index(d, n, t, h)], *out = &o[ref::out_index(d, n, t, h)];
-        double sum = 0, qq = 0, kk = 0, vv = 0, yy = 0, oo = 0;
-        for (int i = 0; i < d.tokens; ++i) sum += p[std::size_t(i) * d.tokens + t];
-        for (int c = 0; c < d.head_dim; ++c) {
-          const double kc = q[d.k_offset + c], vc = q[d.v_offset + c];
-          qq += q[c] * q[c], kk += kc * kc, vv += vc * vc, yy += dy[c] * dy[c],
-              oo += out[c] * out[c];
-          qk = std::max({qk, std::abs(q[c]), std::abs(kc)});
-          v = std::max(v, std::abs(vc)), y = std::max(y, std::abs(dy[c]));
-        }
-        q_norm = std::max(q_norm, std::sqrt(qq)), k_norm = std::max(k_norm, std::sqrt(kk));
-        v_norm = std::max(v_norm, std::sqrt(vv)), y_norm = std::max(y_norm, std::sqrt(yy));
-        o_norm = std::max(o_norm, std::sqrt(oo)), column = std::max(column, sum);
-      }
-    }
-  // A score is at most q_norm·k_norm·scale. Its sum, its scaling and the subtraction of lse err by
-  // a few u of that; exp turns an absolute error into a relative one and adds 4 u of its own.
-  const double p_error = u * (6 * q_norm * k_norm * scale + 8);
-  // A sum over tokens errs by the weights' error, twice for the softmax's numerator and
-  // denominator, and by its own roundings, which add up like a random walk.
-  const double sum_error = 2 * p_error + u * std::sqrt(double(d.tokens));
-  // |dS_ij| <= P_ij · scale · 2 y_norm v_norm; a row of P sums to 1, a column to at most `column`.
-  const double ds = 2 * scale * y_norm * v_norm;
-  double dqk = std::max(1.0, column) * qk * ds * (sum_error + 4 * u);
-  // dout·o is taken with o rounded to bf16: errors of 2^-8/sqrt(3) per element of random sign, 4
-  // standard deviations.
-  if (type == DType::bf16)
-    dqk += std::max(1.0, column) * qk * scale * 4 * 0x1p-8 / std::sqrt(3.) * y * o_norm;
-  return {v * sum_error, std::max(dqk, std::max(1.0, column) * y * sum_error)};
-}
 
 TEST(Attention, GradientMatchesFiniteDifferences) {
   for (const Case& k : kCases) {
@@ -141,7 +42,7 @@ TEST(Attention, BackendsMatchReference) {
       for (const Case& k : kCases) {
         const Numbers x = draw_qkv(k, type), dout = draw_dout(k, type);
         const Result want = reference(k, x, dout), got = on_tape(k, x, dout, type, stream);
-        const Tolerance t = tolerance(k, x, dout, want.o, type);
+        const Tolerance t = tolerance(k, x, dout, want.o, type, stream);
         const double u = 2 * test::rounding(type);  // one rounding of the result
         test::expect_close(got.o, want.o, u, t.o, cat(k.why, ", o ", name_of(type)));
         test::expect_close(got.dqkv, want.dqkv, u, t.dqkv, cat(k.why, ", dqkv ", name_of(type)));
@@ -152,73 +53,89 @@ TEST(Attention, LayoutsByHand) {
   // Two heads of one number, two tokens. Head 0: q = k = 0, so the mean of v. Head 1: q = (1, 0),
   // k = (0, 30): token 0 sees only token 1, token 1 both alike; with q and k exchanged it would
   // not.
-  const auto run = [](const Numbers& qkv, QkvLayout layout) {
-    engine::Context context{CpuStream{}};
+  const auto run = [](Stream stream, const Numbers& qkv, QkvLayout layout) {
+    engine::Context context(stream);
     engine::Tape tape(context);
     return test::value_of(tape, engine::attention(tape, leaf(tape, {1, 2, 6}, qkv), 2, layout));
   };
   const Numbers want{150, 7, 150, 6};
   const Numbers q_k_v_of_each_head{0, 0, 100, 1, 0, 5, 0, 0, 200, 0, 30, 7};
   const Numbers heads_of_q_then_k_then_v{0, 1, 0, 0, 100, 5, 0, 0, 0, 30, 200, 7};
-  test::expect_close(run(q_k_v_of_each_head, QkvLayout::per_head), want, 1e-6, 0, "per head");
-  test::expect_close(run(heads_of_q_then_k_then_v, QkvLayout::global), want, 1e-6, 0, "global");
-}
-
-/// The log-sum-exp [n,heads,tokens] that attention_forward leaves for backward.
-std::vector<float> log_sum_exp(const Case& k, const Numbers& x) {
-  const AttentionDims d = k.dims();
-  const std::vector<float> qkv(x.begin(), x.end());
-  std::vector<float> out(k.out_size()), lse(std::size_t(k.n) * k.heads * k.tokens);
-  const auto bytes = kernels::attention_forward_scratch_bytes(CpuStream{}, d, DType::f32);
-  const std::shared_ptr<void> scratch(kernels::allocate(CpuStream{}, bytes),
-                                      [](void* p) { kernels::release(CpuStream{}, p); });
-  kernels::attention_forward(CpuStream{}, d, {qkv.data()}, {out.data()}, lse.data(), scratch.get());
-  return lse;
+  for (const Stream stream : test::streams()) {
+    test::expect_close(run(stream, q_k_v_of_each_head, QkvLayout::per_head), want, 1e-6, 0,
+                       "per head");
+    test::expect_close(run(stream, heads_of_q_then_k_then_v, QkvLayout::global), want, 1e-6, 0,
+                       "global");
+  }
 }
 
 TEST(Attention, KeepsTheLogSumExp) {
-  for (const Case& k : kCases) {
-    const Numbers x = draw_qkv(k, DType::f32);
-    Numbers o(k.out_size()), want(std::size_t(k.n) * k.heads * k.tokens);
-    ref::attention_forward(k.dims(), x.data(), o.data(), want.data());
-    // Scores within ±150 err by a few of their roundings, the logarithm by 1e-7.
-    test::expect_close(log_sum_exp(k, x), want, 4 * 0x1p-24, k.spread * k.spread * 1e-5, k.why);
+  for (const Stream stream : test::streams()) {
+    const auto log_sum_exp = [&](const Case& k, const Numbers& x) {
+      const Numbers dout(k.out_size());
+      return std::visit([&](auto s) { return run_kernels(s, k, x, dout, DType::f32).lse; }, stream);
+    };
+    for (const Case& k : kCases) {
+      const Numbers x = draw_qkv(k, DType::f32);
+      Numbers o(k.out_size()), want(std::size_t(k.n) * k.heads * k.tokens);
+      ref::attention_forward(k.dims(), x.data(), o.data(), want.data());
+      // Scores within ±150 err by a few of their roundings, the logarithm by 1e-7.
+      test::expect_close(log_sum_exp(k, x), want, 4 * 0x1p-24, k.spread * k.spread * 1e-5, k.why);
+    }
+    Numbers x = draw_qkv(kCases[0], DType::f32);
+    const AttentionDims d = kCases[0].dims();  // one head
+    x[ref::qkv_index(d, 1, 3, 0) + std::size_t(d.k_offset)] = NAN;
+    const auto lse = log_sum_exp(kCases[0], x);
+    for (std::size_t i = 0; i < lse.size(); ++i) EXPECT_EQ(std::isnan(lse[i]), i >= 16) << i;
   }
-  Numbers x = draw_qkv(kCases[0], DType::f32);
-  const AttentionDims d = kCases[0].dims();  // one head
-  x[ref::qkv_index(d, 1, 3, 0) + std::size_t(d.k_offset)] = NAN;
-  const auto lse = log_sum_exp(kCases[0], x);
-  for (std::size_t i = 0; i < lse.size(); ++i) EXPECT_EQ(std::isnan(lse[i]), i >= 16) << i;
+}
+
+TEST(Attention, AddsToTheGradientThatIsThere) {
+  for (const Stream stream : test::streams())
+    for (const DType type : {DType::f32, DType::bf16})
+      for (const Case& k : {kCases[1], kCases[6], kCases[9]}) {
+        const Numbers x = draw_qkv(k, type), dout = draw_dout(k, type);
+        const Numbers before = test::normal(x.size(), 3, 0, 1, type);
+        const Result reference_result = reference(k, x, dout);
+        Numbers want = reference_result.dqkv;
+        for (std::size_t i = 0; i < want.size(); ++i) want[i] += before[i];
+        const auto got = std::visit(
+            [&](auto s) { return run_kernels(s, k, x, dout, type, before).dqkv; }, stream);
+        const Tolerance t = tolerance(k, x, dout, reference_result.o, type, stream);
+        test::expect_close(got, want, 2 * test::rounding(type), t.dqkv, cat(k.why, name_of(type)));
+      }
 }
 
 TEST(Attention, GradientsAddUpOverUsesAndOnlyWhereAskedFor) {
   const Case& k = kCases[1];
   const Numbers x = draw_qkv(k, DType::f32), dout = draw_dout(k, DType::f32);
   const Result want = reference(k, x, dout);
-  engine::Context context{CpuStream{}};
-  engine::Tape tape(context);
-  const auto in = leaf(tape, k.in_shape(), x), frozen = leaf(tape, k.in_shape(), x, false);
-  const auto once = engine::attention(tape, in, k.heads, k.layout);
-  const auto more = engine::add(tape, once, engine::attention(tape, in, k.heads, k.layout));
-  const auto y = engine::add(tape, more, engine::attention(tape, frozen, k.heads, k.layout));
-  tape.backward(y, test::to_tensor(tape, k.out_shape(), dout));
-  const double atol = 2 * tolerance(k, x, dout, want.o, DType::f32).dqkv;
-  test::expect_close(test::grad_of(tape, in), test::times(want.dqkv, 2), 0x1p-23, atol, "twice");
-  EXPECT_FALSE(tape.grad(frozen));
+  for (const Stream stream : test::streams()) {
+    engine::Context context(stream);
+    engine::Tape tape(context);
+    const auto in = leaf(tape, k.in_shape(), x), frozen = leaf(tape, k.in_shape(), x, false);
+    const auto once = engine::attention(tape, in, k.heads, k.layout);
+    const auto more = engine::add(tape, once, engine::attention(tape, in, k.heads, k.layout));
+    const auto y = engine::add(tape, more, engine::attention(tape, frozen, k.heads, k.layout));
+    tape.backward(y, test::to_tensor(tape, k.out_shape(), dout));
+    const double atol = 2 * tolerance(k, x, dout, want.o, DType::f32).dqkv;
+    test::expect_close(test::grad_of(tape, in), test::times(want.dqkv, 2), 0x1p-23, atol, "twice");
+    EXPECT_FALSE(tape.grad(frozen));
+  }
 }
 
 bool all_nan(const Numbers& v, std::size_t from, std::size_t n) {
   return std::all_of(&v[from], &v[from] + n, [](double e) { return std::isnan(e); });
 }
 
-TEST(Attention, ANanComesOutAsNan) {
+void expect_nan_spreads(Stream stream, DType type) {
   const Case k{"", 2, 40, 2, 5, QkvLayout::global};
   const AttentionDims d = k.dims();
-  const Numbers dout = draw_dout(k, DType::f32);
+  const Numbers dout = draw_dout(k, type);
   for (const int offset : {0, d.k_offset, d.v_offset}) {
-    Numbers x = draw_qkv(k, DType::f32);
+    Numbers x = draw_qkv(k, type);
     x[ref::qkv_index(d, 0, 37, 1) + std::size_t(offset + 3)] = NAN;
-    const Result r = on_tape(k, x, dout, DType::f32, CpuStream{});
+    const Result r = on_tape(k, x, dout, type, stream);
     for (int t = 0; t < k.tokens; ++t) {
       const std::size_t at = ref::out_index(d, 0, t, 1), other = ref::out_index(d, 1, t, 1);
       const bool reached = offset != 0 || t == 37;  // q reaches its own row, k and v every row
@@ -231,18 +148,25 @@ TEST(Attention, ANanComesOutAsNan) {
   }
   Numbers bad = dout;
   bad[ref::out_index(d, 0, 37, 1) + 3] = NAN;
-  const Result r = on_tape(k, draw_qkv(k, DType::f32), bad, DType::f32, CpuStream{});
+  const Result r = on_tape(k, draw_qkv(k, type), bad, type, stream);
   EXPECT_TRUE(std::isnan(r.dqkv[ref::qkv_index(d, 0, 2, 1) + std::size_t(d.v_offset) + 3]));
   EXPECT_TRUE(std::isnan(r.dqkv[ref::qkv_index(d, 0, 37, 1)]));
+}
+
+TEST(Attention, ANanComesOutAsNan) {
+  for (const Stream stream : test::streams())
+    for (const DType type : {DType::f32, DType::bf16}) expect_nan_spreads(stream, type);
 }
 
 TEST(Attention, InfiniteScoresAreNanNotZero) {
   Numbers x = test::normal(2 * 3 * 4, 1);
   x[0] = INFINITY;
   const Case k{"", 1, 2, 1, 4, QkvLayout::global};
-  const Result r = on_tape(k, x, test::normal(8, 2), DType::f32, CpuStream{});
-  EXPECT_TRUE(all_nan(r.o, 0, 4));
-  EXPECT_TRUE(std::isnan(r.dqkv[0]));
+  for (const Stream stream : test::streams()) {
+    const Result r = on_tape(k, x, test::normal(8, 2), DType::f32, stream);
+    EXPECT_TRUE(all_nan(r.o, 0, 4));
+    EXPECT_TRUE(std::isnan(r.dqkv[0]));
+  }
 }
 
 /// The numbers of image n out of `images`.
@@ -272,6 +196,21 @@ TEST(Attention, NeitherBatchNorThreadsChangeABit) {
     }
     omp_set_num_threads(threads);
   }
+}
+
+TEST(Attention, CudaGivesTheSameBitsAgainAndForEachImageAlone) {
+  const Case batch{"", 3, 70, 2, 33, QkvLayout::per_head}, one{"", 1, 70, 2, 33, batch.layout};
+  for (const Stream stream : test::streams())
+    for (const DType type : {DType::f32, DType::bf16}) {
+      if (std::holds_alternative<CpuStream>(stream)) continue;
+      const Numbers x = draw_qkv(batch, type), dout = draw_dout(batch, type);
+      const Result want = on_tape(batch, x, dout, type, stream);
+      const Result again = on_tape(batch, x, dout, type, stream);
+      EXPECT_TRUE(again.o == want.o && again.dqkv == want.dqkv) << name_of(type);
+      const Result r = on_tape(one, image(x, 2, 3), image(dout, 2, 3), type, stream);
+      EXPECT_TRUE(r.o == image(want.o, 2, 3)) << name_of(type);
+      EXPECT_TRUE(r.dqkv == image(want.dqkv, 2, 3)) << name_of(type);
+    }
 }
 
 TEST(Attention, SplitBackwardAddsUpToo) {

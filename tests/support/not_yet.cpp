@@ -1,6 +1,5 @@
 // not_yet.cpp — CUDA kernels that are still to be written: they say so.
 #include "kernels/adam/adam.h"
-#include "kernels/attention/attention.h"
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/conv_transpose2d/conv_transpose2d.h"
 #include "kernels/group_norm/group_norm.h"
@@ -16,10 +15,6 @@ namespace {
 }  // namespace
 template <> [[gnu::weak]] void global_norm(CudaStream, std::size_t, const float*, void*, float*) { not_yet("global_norm"); }
 template <> [[gnu::weak]] void adam_step(CudaStream, std::size_t, const AdamStep&, const AdamBuffers&, const float*) { not_yet("adam_step"); }
-template <> [[gnu::weak]] std::size_t attention_forward_scratch_bytes(CudaStream, const AttentionDims&, DType) { not_yet("attention_forward_scratch_bytes"); }
-template <> [[gnu::weak]] std::size_t attention_backward_scratch_bytes(CudaStream, const AttentionDims&, DType) { not_yet("attention_backward_scratch_bytes"); }
-template <> [[gnu::weak]] void attention_forward(CudaStream, const AttentionDims&, ConstAct, Act, float*, void*) { not_yet("attention_forward"); }
-template <> [[gnu::weak]] void attention_backward(CudaStream, const AttentionDims&, ConstAct, ConstAct, const float*, ConstAct, Grad, void*) { not_yet("attention_backward"); }
 template <> [[gnu::weak]] void conv2d_forward(CudaStream, const Conv2dDims&, ConstAct, ConstAct, const Conv2dSummands&, Act, void*) { not_yet("conv2d_forward"); }
 template <> [[gnu::weak]] std::size_t conv2d_forward_scratch_bytes(CudaStream, const Conv2dDims&, DType, const Conv2dSummands&) { not_yet("conv2d_forward_scratch_bytes"); }
 template <> [[gnu::weak]] void conv2d_backward_data(CudaStream, const Conv2dDims&, ConstAct, ConstAct, Grad, void*) { not_yet("conv2d_backward_data"); }

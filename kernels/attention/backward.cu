@@ -1,0 +1,197 @@
+// backward.cu — CUDA version, two kernels, both on the tiles of tiles.cuh and free of sums that
+// meet in memory:
+//   query_gradient  owns 64 queries, walks over the keys:  S = Q Kᵀ, dP = dO Vᵀ, dq = dS K
+//   key_gradients   owns 64 keys, walks over the queries:  Sᵀ = K Qᵀ, dPᵀ = V dOᵀ, dv = Pᵀ dO,
+//                                                          dk = dSᵀ Q
+// Seven products where five would do if dq were summed over blocks of keys in memory; but such sums
+// are either atomic, with an order that changes from run to run, or cost that traffic.
+//
+// The mean that softmax's gradient subtracts, Σ_j P_ij dP_ij, equals dO_i·o_i. query_gradient
+// starts from that number, with o as it was rounded, and keeps the sum of what its rows of
+// P(dP - guess) leave over; guess + rest / Σ P is the mean of the very P and dP that
+// key_gradients computes again. So each row of dS sums to zero as closely as f32 allows there, and
+// the gradient of a bias of k, which is zero, stays small (see backward.cpp).
+#include "kernels/attention/pipeline.cuh"
+
+namespace haze::kernels {
+namespace {
+using namespace attention;
+
+template <class T>
+struct Operands {
+  const T *qkv, *o;
+  const float* lse;
+  const T* dout;
+  T* dqkv;
+  bool add;
+  float* means;  // [n, heads, tokens]: query_gradient writes, key_gradients reads
+};
+
+/// guess[r] = Σ_c dout·o of the block's rows, a warp its own 16.
+template <class T>
+HAZE_DEVICE void guess_means(const Plan& plan, const Place& at, const Operands<T>& in,
+                             float (&guess)[kRows]) {
+  for (int r = warp_row(); r < warp_row() + 16; ++r) {
+    const std::size_t from = at.out + std::size_t(at.row + r) * std::size_t(plan.channels);
+    float sum = 0;
+    if (at.row + r < plan.d.tokens)
+      for (int c = lane_id(); c < plan.d.head_dim; c += 32)
+        sum += float(in.dout[from + c]) * float(in.o[from + c]);
+    sum = warp_sum(sum);
+    if (lane_id() == 0) guess[r] = sum;
+  }
+  __syncwarp();
+}
+
+template <class E, class T = typename E::Element>
+__global__ void __launch_bounds__(kThreads, 2)
+    query_gradient(Plan plan, float scale, Operands<T> in) {
+  HAZE_DYNAMIC_SHARED(T, shared);
+  HAZE_SHARED(float[kRows], guesses);
+  const AttentionDims& d = plan.d;
+  const Place at(plan, blockIdx.x);
+  const std::ptrdiff_t c3 = 3 * std::ptrdiff_t(plan.channels);
+  const auto matrix = [&](const T* p, std::ptrdiff_t stride) {
+    return Matrix<T>{p, stride, d.tokens, d.head_dim, plan.vectors};
+  };
+  const T* const q = in.qkv + at.qkv;
+  Pipeline<E, 2> pipe{shared,
+                      {matrix(q, c3), matrix(in.dout + at.out, plan.channels)},
+                      {matrix(q + d.k_offset, c3), matrix(q + d.v_offset, c3)},
+                      {},
+                      at.row,
+                      plan.chunks,
+                      at.chunk,
+                      0};
+  start_loading(pipe, Step{});
+  guess_means(plan, at, in, guesses);
+  const int rows = d.tokens - at.row;
+  float lse[E::kR], guess[E::kR], rest[E::kR] = {}, weight[E::kR] = {};
+#pragma unroll
+  for (int r = 0; r < E::kR; ++r) {
+    lse[r] = E::row(r) < rows ? in.lse[at.first + std::size_t(at.row + E::row(r))] : 0;
+    guess[r] = guesses[E::row(r)];
+  }
+  typename E::Scores s = {}, ds = {};
+  typename E::Sums dq = {};
+  for (Step step; step.block < pipe.blocks(); step = step.next(plan.chunks)) {
+    const auto tiles = next_tiles(pipe, step);
+    if (warp_row() >= rows) continue;
+    const int cols = pipe.cols(step), width = pipe.width(step);
+    E::multiply(s, tiles.left[0], tiles.right[0], width, cols);
+    E::multiply(ds, tiles.left[1], tiles.right[1], width, cols);
+    if (step.chunk + 1 < plan.chunks) continue;
+#pragma unroll
+    for (int r = 0; r < E::kR; ++r)
+#pragma unroll
+      for (int c = 0; c < E::kC; ++c) {
+        const float p = E::col(c) < cols ? E::exp(s(r, c) * scale - lse[r]) : 0.0f;
+        ds(r, c) = p * (ds(r, c) - guess[r]);
+        weight[r] += p;
+        rest[r] += ds(r, c);
+      }
+    E::accumulate(dq, ds, tiles.right[0], width, cols, pipe.scratch());
+    s = {}, ds = {};
+  }
+  if (warp_row() >= rows) return;
+#pragma unroll
+  for (int r = 0; r < E::kR; ++r) {
+    const float mean = guess[r] + E::row_sum(rest[r]) / E::row_sum(weight[r]);
+    if (at.chunk == 0 && E::row(r) < rows && E::col(0) == 0)
+      in.means[at.first + std::size_t(at.row + E::row(r))] = mean;
+  }
+  const int column = at.chunk * E::kD;
+  write_rows<E>(
+      dq, [&](int) { return scale; },
+      in.dqkv + at.qkv + std::size_t(at.row) * std::size_t(c3) + column, c3, rows,
+      d.head_dim - column, in.add, plan.vectors);
+}
+
+template <class E, class T = typename E::Element>
+__global__ void __launch_bounds__(kThreads, 2)
+    key_gradients(Plan plan, float scale, Operands<T> in) {
+  HAZE_DYNAMIC_SHARED(T, shared);
+  const AttentionDims& d = plan.d;
+  const Place at(plan, blockIdx.x);
+  const std::ptrdiff_t c3 = 3 * std::ptrdiff_t(plan.channels);
+  const auto matrix = [&](const T* p, std::ptrdiff_t stride) {
+    return Matrix<T>{p, stride, d.tokens, d.head_dim, plan.vectors};
+  };
+  const T* const q = in.qkv + at.qkv;
+  Pipeline<E, 2, true> pipe{shared,
+                            {matrix(q + d.k_offset, c3), matrix(q + d.v_offset, c3)},
+                            {matrix(q, c3), matrix(in.dout + at.out, plan.channels)},
+                            {in.lse + at.first, in.means + at.first},
+                            at.row,
+                            plan.chunks,
+                            at.chunk,
+                            0};
+  start_loading(pipe, Step{});
+  const int rows = d.tokens - at.row;
+  typename E::Scores p = {}, ds = {};
+  typename E::Sums dk = {}, dv = {};
+  for (Step step; step.block < pipe.blocks(); step = step.next(plan.chunks)) {
+    const auto tiles = next_tiles(pipe, step);
+    if (warp_row() >= rows) continue;
+    const int cols = pipe.cols(step), width = pipe.width(step);
+    E::multiply(p, tiles.left[0], tiles.right[0], width, cols);
+    E::multiply(ds, tiles.left[1], tiles.right[1], width, cols);
+    if (step.chunk + 1 < plan.chunks) continue;
+#pragma unroll
+    for (int c = 0; c < E::kC; ++c) {
+      const float lse = tiles.numbers[0][E::col(c)], mean = tiles.numbers[1][E::col(c)];
+#pragma unroll
+      for (int r = 0; r < E::kR; ++r) {
+        p(r, c) = E::col(c) < cols ? E::exp(p(r, c) * scale - lse) : 0.0f;
+        ds(r, c) = p(r, c) * (ds(r, c) - mean);
+      }
+    }
+    E::accumulate(dv, p, tiles.right[1], width, cols, pipe.scratch());
+    E::accumulate(dk, ds, tiles.right[0], width, cols, pipe.scratch());
+    p = {}, ds = {};
+  }
+  if (warp_row() >= rows) return;
+  const int column = at.chunk * E::kD;
+  T* const to = in.dqkv + at.qkv + std::size_t(at.row) * std::size_t(c3) + column;
+  const auto write = [&](typename E::Sums& sums, float factor, T* y) {
+    write_rows<E>(
+        sums, [&](int) { return factor; }, y, c3, rows, d.head_dim - column, in.add, plan.vectors);
+  };
+  write(dk, scale, to + d.k_offset);
+  write(dv, 1.0f, to + d.v_offset);
+}
+
+template <class E, class T = typename E::Element>
+void run(CudaStream s, const AttentionDims& d, const Operands<T>& in) {
+  const Plan plan = Plan::of<E>(d, {in.qkv, in.dout, in.dqkv});
+  const float scale = 1.0f / std::sqrt(float(d.head_dim));
+  const std::size_t shared = plan.shared_bytes<E>(2);
+  HAZE_LAUNCH((query_gradient<E>), s, plan.blocks(), kThreads, shared, plan, scale, in);
+  HAZE_LAUNCH((key_gradients<E>), s, plan.blocks(), kThreads, shared, plan, scale, in);
+}
+
+}  // namespace
+
+template <>
+std::size_t attention_backward_scratch_bytes(CudaStream, const AttentionDims& d, DType) {
+  return std::size_t(d.n) * std::size_t(d.heads) * std::size_t(d.tokens) * sizeof(float);
+}
+
+template <>
+void attention_backward(CudaStream s, const AttentionDims& d, ConstAct qkv, ConstAct o,
+                        const float* lse, ConstAct dout, Grad dqkv, void* scratch) {
+  const auto operands = [&]<class T>(T) {
+    return Operands<T>{qkv.as<T>(),
+                       o.as<T>(),
+                       lse,
+                       dout.as<T>(),
+                       dqkv.as<T>(),
+                       dqkv.adds(),
+                       static_cast<float*>(scratch)};
+  };
+  if (qkv.dtype == DType::f32) return run<Ffma<64, 32>>(s, d, operands(float()));
+  const auto run_bf16 = d.head_dim <= 64 ? run<TensorCores<64, 64>> : run<TensorCores<128, 32>>;
+  run_bf16(s, d, operands(bf16(0.f)));
+}
+
+}  // namespace haze::kernels

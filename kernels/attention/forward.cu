@@ -1,0 +1,112 @@
+// forward.cu — CUDA version: FlashAttention-2's scheme (Dao, 2023) on the tiles of tiles.cuh. A
+// block keeps 64 queries and walks over the keys; the largest score so far and the sum of weights
+// of each row stay in registers, and when a larger score appears, what was summed is scaled down.
+// Reads q once and k, v once per 64 queries, writes o and lse; nothing of size tokens².
+#include "kernels/attention/pipeline.cuh"
+
+namespace haze::kernels {
+namespace {
+using namespace attention;
+
+/// Scores become weights exp(scale·(s - largest)); zero for columns from `cols` on. `largest` moves
+/// up first, and sums, weights' total are scaled to it. A NaN loses every comparison, so it may
+/// miss the maximum, never the sum.
+template <class E>
+HAZE_DEVICE void softmax_step(typename E::Scores& s, typename E::Sums& sums,
+                              float (&largest)[E::kR], float (&total)[E::kR], float scale,
+                              int cols) {
+#pragma unroll
+  for (int r = 0; r < E::kR; ++r) {
+    float top = largest[r];
+#pragma unroll
+    for (int c = 0; c < E::kC; ++c)
+      if (E::col(c) < cols) top = s(r, c) > top ? s(r, c) : top;
+    top = E::row_max(top);
+    const float shrink = E::exp((largest[r] - top) * scale);
+    largest[r] = top;
+    float part = 0;
+#pragma unroll
+    for (int c = 0; c < E::kC; ++c) {
+      s(r, c) = E::col(c) < cols ? E::exp((s(r, c) - top) * scale) : 0.0f;
+      part += s(r, c);
+    }
+    total[r] = total[r] * shrink + part;
+#pragma unroll
+    for (int c = 0; c < E::kSums; ++c) sums(r, c) *= shrink;
+  }
+}
+
+template <class E, class T = typename E::Element>
+__global__ void __launch_bounds__(kThreads, 2)
+    attention_rows(Plan plan, float scale, const T* qkv, T* o, float* lse) {
+  HAZE_DYNAMIC_SHARED(T, shared);
+  const AttentionDims& d = plan.d;
+  const Place at(plan, blockIdx.x);
+  const std::ptrdiff_t stride = 3 * std::ptrdiff_t(plan.channels);
+  const auto matrix = [&](const T* p) {
+    return Matrix<T>{p, stride, d.tokens, d.head_dim, plan.vectors};
+  };
+  const T* const q = qkv + at.qkv;
+  Pipeline<E, 1> pipe{shared,
+                      {matrix(q)},
+                      {matrix(q + d.k_offset), matrix(q + d.v_offset)},
+                      {},
+                      at.row,
+                      plan.chunks,
+                      at.chunk,
+                      0};
+  start_loading(pipe, Step{});
+  const int rows = d.tokens - at.row;
+  float largest[E::kR], total[E::kR] = {};
+#pragma unroll
+  for (int r = 0; r < E::kR; ++r) largest[r] = -INFINITY;
+  typename E::Scores s = {};
+  typename E::Sums sums = {};
+  for (Step step; step.block < pipe.blocks(); step = step.next(plan.chunks)) {
+    const auto tiles = next_tiles(pipe, step);
+    if (warp_row() >= rows) continue;
+    const int cols = pipe.cols(step), width = pipe.width(step);
+    E::multiply(s, tiles.left[0], tiles.right[0], width, cols);
+    if (step.chunk + 1 < plan.chunks) continue;
+    softmax_step<E>(s, sums, largest, total, scale, cols);
+    E::accumulate(sums, s, tiles.right[1], width, cols, pipe.scratch());
+    s = {};
+  }
+  if (warp_row() >= rows) return;
+#pragma unroll
+  for (int r = 0; r < E::kR; ++r) {
+    total[r] = E::row_sum(total[r]);
+    if (at.chunk == 0 && E::row(r) < rows && E::col(0) == 0)
+      lse[at.first + std::size_t(at.row + E::row(r))] = largest[r] * scale + logf(total[r]);
+    total[r] = 1.0f / total[r];  // 1 <= total <= tokens, or NaN
+  }
+  const int column = at.chunk * E::kD;
+  write_rows<E>(
+      sums, [&](int r) { return total[r]; },
+      o + at.out + std::size_t(at.row) * plan.channels + column, plan.channels, rows,
+      d.head_dim - column, false, plan.vectors);
+}
+
+template <class E, class T = typename E::Element>
+void run(CudaStream s, const AttentionDims& d, const T* qkv, T* o, float* lse) {
+  const Plan plan = Plan::of<E>(d, {qkv, o});
+  HAZE_LAUNCH((attention_rows<E>), s, plan.blocks(), kThreads, plan.shared_bytes<E>(1), plan,
+              1.0f / std::sqrt(float(d.head_dim)), qkv, o, lse);
+}
+
+}  // namespace
+
+template <>
+std::size_t attention_forward_scratch_bytes(CudaStream, const AttentionDims&, DType) {
+  return 0;
+}
+
+template <>
+void attention_forward(CudaStream s, const AttentionDims& d, ConstAct qkv, Act o, float* lse,
+                       void*) {
+  if (qkv.dtype == DType::f32) return run<Ffma<64, 32>>(s, d, qkv.as<float>(), o.as<float>(), lse);
+  const auto run_bf16 = d.head_dim <= 64 ? run<TensorCores<64, 64>> : run<TensorCores<128, 64>>;
+  run_bf16(s, d, qkv.as<bf16>(), o.as<bf16>(), lse);
+}
+
+}  // namespace haze::kernels

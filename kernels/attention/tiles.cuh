@@ -1,0 +1,231 @@
+// tiles.cuh — CUDA backend: what attention's forward and backward are made of.
+//
+// A block of 4 warps owns 64 rows (queries, or keys for dk and dv), 16 per warp, and walks over the
+// other side in steps of kCols columns. A warp holds its 16 x kCols scores and its 16 x kD sums in
+// registers, so softmax along a row is arithmetic within a few lanes. Two engines multiply tiles:
+//   TensorCores  bf16; the scores' accumulators are, rounded, the left operand of the next product
+//   Ffma         f32; the weights pass from lane to lane through 10 KB of shared memory
+// Both have the same members, so each kernel is written once.
+//
+// A tile [rows, kD] lies in shared memory as pieces of 16 bytes; piece p of row r is at place
+// p ^ (r & 7) of its row. Eight neighbouring rows of one piece, and eight neighbouring pieces of
+// one row, are then in different banks: no product and no copy has a bank conflict.
+#pragma once
+#include "kernels/attention/attention.h"
+#include "kernels/common/math.h"
+#include "kernels/simt/ptx.h"
+#include "kernels/simt/vec.h"
+
+namespace haze::kernels::attention {
+
+constexpr int kThreads = 128, kRows = 64;
+
+HAZE_DEVICE int lane_id() { return int(threadIdx.x) % 32; }
+HAZE_DEVICE int warp_row() { return int(threadIdx.x) / 32 * 16; }  // first of the warp's rows
+
+/// The 16 bytes of row r that begin with column p·(16 / sizeof(T)).
+template <int kD, class T>
+HAZE_DEVICE T* piece(T* tile, int r, int p) {
+  return tile + r * kD + (p ^ (r & 7)) * int(16 / sizeof(T));
+}
+
+/// [rows, d] of one image and head in global memory. `vectors`: rows start at 16-byte boundaries
+/// and d is a whole number of pieces.
+template <class T>
+struct Matrix {
+  const T* data;
+  std::ptrdiff_t stride;
+  int rows, d;
+  bool vectors;
+};
+
+/// Starts to copy rows [row, row + kTileRows) and columns [col, col + kD) of m; what lies beyond m
+/// becomes zero, up to whole 16 columns (f32: 32), which is what the products read.
+template <int kTileRows, int kD, class T>
+HAZE_DEVICE void load_tile(T* tile, const Matrix<T>& m, int row, int col) {
+  constexpr int kPiece = int(16 / sizeof(T)), kPieces = kD / kPiece;
+  constexpr int kWhole = kPiece == 8 ? 2 : 8;  // pieces
+  const int pieces = (m.d - col + kWhole * kPiece - 1) / (kWhole * kPiece) * kWhole;
+#pragma unroll 4
+  for (int i = int(threadIdx.x); i < kTileRows * kPieces; i += kThreads) {
+    const int r = i / kPieces, p = i % kPieces, c = col + p * kPiece;
+    if (p >= pieces) continue;
+    T* const to = piece<kD>(tile, r, p);
+    const T* const from = m.data + std::ptrdiff_t(row + r) * m.stride + c;
+    if (m.vectors) {
+      const bool inside = row + r < m.rows && c < m.d;
+      ptx::cp_async16(to, inside ? from : m.data, inside ? 16 : 0);
+    } else {
+      Vec<T, kPiece> v;
+      for (int e = 0; e < kPiece; ++e)
+        v[e] = row + r < m.rows && c + e < m.d ? float(from[e]) : 0.0f;
+      store(to, v);
+    }
+  }
+}
+
+/// A lane's scores and sums: kR rows, and at each kC (or kSums) columns.
+template <int kR, int kC>
+struct PerRow {
+  float v[kR][kC];
+  HAZE_HD float& operator()(int r, int c) { return v[r][c]; }
+};
+
+/// Two weights, rounded, in one register.
+HAZE_DEVICE std::uint32_t pack(float low, float high) {
+#if defined(__CUDA_ARCH__)
+  const __nv_bfloat162 both = __floats2bfloat162_rn(low, high);
+  return *reinterpret_cast<const std::uint32_t*>(&both);
+#else
+  return std::uint32_t(bf16(low).bits) | std::uint32_t(bf16(high).bits) << 16;
+#endif
+}
+
+/// Accumulators of mma: tile n of 8 columns at v[n], rows g and g + 8, columns t and t + 1.
+template <int kTiles>
+struct MmaTiles {
+  float v[kTiles][4];
+  HAZE_HD float& operator()(int r, int c) { return v[c / 2][2 * r + c % 2]; }
+};
+
+template <int kD_, int kCols_>
+struct TensorCores {
+  using Element = bf16;
+  static constexpr int kD = kD_, kCols = kCols_;
+  static constexpr int kR = 2, kC = kCols / 4, kSums = kD / 4;  // per lane
+  static constexpr int kGroup = 2;    // neighbouring columns among the sums
+  static constexpr int kScratch = 0;  // bytes of shared memory
+  using Scores = MmaTiles<kCols / 8>;
+  using Sums = MmaTiles<kD / 8>;
+
+  /// Where a lane's score (r, c) is in the warp's tile; likewise its sum.
+  HAZE_DEVICE int row(int r) { return warp_row() + lane_id() / 4 + 8 * r; }
+  HAZE_DEVICE int col(int c) { return c / 2 * 8 + 2 * (lane_id() % 4) + c % 2; }
+  HAZE_DEVICE int sum_col(int c) { return col(c); }
+
+  /// Over the lanes that share a row.
+  HAZE_DEVICE float row_sum(float x) {
+    x += __shfl_xor_sync(0xffffffffu, x, 1);
+    return x + __shfl_xor_sync(0xffffffffu, x, 2);
+  }
+  HAZE_DEVICE float row_max(float x) {
+    for (int lanes = 1; lanes < 4; lanes *= 2) {
+      const float y = __shfl_xor_sync(0xffffffffu, x, lanes);
+      x = y > x ? y : x;
+    }
+    return x;
+  }
+  /// ex2.approx: 2 ulp and the rounding of x/ln 2, far below what bf16 resolves.
+  HAZE_DEVICE float exp(float x) { return __expf(x); }
+
+  /// s += A Bᵀ over `width` columns of the warp's rows of `a` and of the first `cols` rows of `b`.
+  HAZE_DEVICE void multiply(Scores& s, const bf16* a, const bf16* b, int width, int cols) {
+    const int i = lane_id() % 8, m = lane_id() / 8;
+    for (int k = 0; k < width; k += 16) {
+      std::uint32_t fa[4];
+      ptx::ldmatrix_x4(fa, piece<kD>(a, warp_row() + (m & 1) * 8 + i, k / 8 + m / 2));
+#pragma unroll
+      for (int n = 0; n < kCols; n += 16) {
+        if (n >= cols) continue;
+        std::uint32_t fb[4];
+        ptx::ldmatrix_x4(fb, piece<kD>(b, n + m / 2 * 8 + i, k / 8 + (m & 1)));
+        ptx::mma_m16n8k16_bf16(s.v[n / 8], fa, fb[0], fb[1]);
+        ptx::mma_m16n8k16_bf16(s.v[n / 8 + 1], fa, fb[2], fb[3]);
+      }
+    }
+  }
+  /// sums += W B over the first `cols` rows of b, for its first `width` columns. W is rounded.
+  HAZE_DEVICE void accumulate(Sums& sums, const Scores& w, const bf16* b, int width, int cols,
+                              float*) {
+    const int i = lane_id() % 8, m = lane_id() / 8;
+#pragma unroll
+    for (int k = 0; k < kCols; k += 16) {
+      if (k >= cols) continue;
+      const auto &low = w.v[k / 8], &high = w.v[k / 8 + 1];
+      const std::uint32_t fa[4] = {pack(low[0], low[1]), pack(low[2], low[3]),
+                                   pack(high[0], high[1]), pack(high[2], high[3])};
+#pragma unroll
+      for (int n = 0; n < kD; n += 16) {
+        if (n >= width) continue;
+        std::uint32_t fb[4];
+        ptx::ldmatrix_x4_trans(fb, piece<kD>(b, k + (m & 1) * 8 + i, n / 8 + m / 2));
+        ptx::mma_m16n8k16_bf16(sums.v[n / 8], fa, fb[0], fb[1]);
+        ptx::mma_m16n8k16_bf16(sums.v[n / 8 + 1], fa, fb[2], fb[3]);
+      }
+    }
+  }
+};
+
+/// Of a warp's rows lane l has l/8 + 4r; of the scores' columns l%8 + 8c; of the sums' columns the
+/// pieces l%8 + 8m.
+template <int kD_, int kCols_>
+struct Ffma {
+  using Element = float;
+  static constexpr int kD = kD_, kCols = kCols_;
+  static constexpr int kR = 4, kC = kCols / 8, kSums = kD / 8, kGroup = 4;
+  static constexpr int kPitch = kCols + 8;  // 4 rows x 8 lanes write different banks
+  static constexpr int kScratch = kRows * kPitch * int(sizeof(float));
+  using Scores = PerRow<kR, kC>;
+  using Sums = PerRow<kR, kSums>;
+
+  HAZE_DEVICE int row(int r) { return warp_row() + lane_id() / 8 + 4 * r; }
+  HAZE_DEVICE int col(int c) { return lane_id() % 8 + 8 * c; }
+  HAZE_DEVICE int sum_col(int c) { return 4 * (lane_id() % 8 + 8 * (c / 4)) + c % 4; }
+
+  HAZE_DEVICE float row_sum(float x) {
+    for (int lanes = 1; lanes < 8; lanes *= 2) x += __shfl_xor_sync(0xffffffffu, x, lanes);
+    return x;
+  }
+  HAZE_DEVICE float row_max(float x) {
+    for (int lanes = 1; lanes < 8; lanes *= 2) {
+      const float y = __shfl_xor_sync(0xffffffffu, x, lanes);
+      x = y > x ? y : x;
+    }
+    return x;
+  }
+  HAZE_DEVICE float exp(float x) { return exp_f32(x); }
+
+  HAZE_DEVICE void multiply(Scores& s, const float* a, const float* b, int width, int cols) {
+    for (int p = 0; p < (width + 3) / 4; ++p) {
+      Vec<float, 4> fa[kR];
+#pragma unroll
+      for (int r = 0; r < kR; ++r) fa[r] = load<4>(piece<kD>(a, row(r), p));
+#pragma unroll
+      for (int c = 0; c < kC; ++c) {
+        if (8 * c >= cols) continue;
+        const Vec<float, 4> fb = load<4>(piece<kD>(b, col(c), p));
+#pragma unroll
+        for (int r = 0; r < kR; ++r)
+#pragma unroll
+          for (int e = 0; e < 4; ++e) s.v[r][c] += fa[r][e] * fb[e];
+      }
+    }
+  }
+  HAZE_DEVICE void accumulate(Sums& sums, const Scores& w, const float* b, int width, int cols,
+                              float* scratch) {
+    __syncwarp();  // the warp has read its rows' weights of the last call
+#pragma unroll
+    for (int r = 0; r < kR; ++r)
+#pragma unroll
+      for (int c = 0; c < kC; ++c) scratch[row(r) * kPitch + col(c)] = w.v[r][c];
+    __syncwarp();
+    for (int j = 0; j < cols; j += 4) {
+      Vec<float, 4> fa[kR];
+#pragma unroll
+      for (int r = 0; r < kR; ++r) fa[r] = load<4>(scratch + row(r) * kPitch + j);
+#pragma unroll
+      for (int e = 0; e < 4; ++e)
+#pragma unroll
+        for (int m = 0; m < kSums / 4; ++m) {
+          if (32 * m >= width) continue;
+          const Vec<float, 4> fb = load<4>(piece<kD>(b, j + e, lane_id() % 8 + 8 * m));
+#pragma unroll
+          for (int r = 0; r < kR; ++r)
+#pragma unroll
+            for (int i = 0; i < 4; ++i) sums.v[r][4 * m + i] += fa[r][e] * fb[i];
+        }
+    }
+  }
+};
+
+}  // namespace haze::kernels::attention
