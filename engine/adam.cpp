@@ -52,15 +52,16 @@ Tensor adam_step(Context& context, Parameters& parameters, const AdamOptions& op
              "the parameters are not allocated for training");
   check(options);
   parameters.finish_gradients();
-  const Tensor norm = gradient_norm(context, parameters);
+  const std::size_t n = parameters.flat_size();
+  const Tensor norm{Shape{1}, DType::f32, context.arena.allocate(sizeof(float))};
+  const auto scratch = context.arena.allocate(kernels::global_norm_scratch_bytes(n));
   const kernels::AdamBuffers buffers{
       parameters.weights.f32(), parameters.gradients.f32(),
       parameters.adam_m.f32(),  parameters.adam_v.f32(),
       parameters.ema.f32(),     static_cast<bf16*>(parameters.weights_bf16.raw())};
   std::visit(
       [&](auto s) {
-        kernels::adam_step(s, parameters.flat_size(), coefficients(options, step), buffers,
-                           norm.f32());
+        kernels::adam_step(s, n, coefficients(options, step), buffers, scratch.get(), norm.f32());
       },
       context.stream);
   parameters.begin_gradients();

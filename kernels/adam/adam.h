@@ -1,5 +1,5 @@
-// adam.h — contract of the optimiser's two passes over a network's flat buffers: the global norm of
-// the gradient, and the update.
+// adam.h — contract of the optimiser on a network's flat buffers: the global norm of the gradient,
+// and the update clipped to it.
 #pragma once
 #include <cstddef>
 
@@ -7,8 +7,8 @@
 
 namespace haze::kernels {
 
-/// Sums of squares are taken over chunks of this many elements and added in order, whatever the
-/// number of threads or blocks.
+/// Sums of squares are taken over chunks of this many elements and added in an order that n alone
+/// fixes, whatever the number of threads or blocks.
 constexpr std::size_t kNormChunk = std::size_t{1} << 16;
 constexpr std::size_t global_norm_scratch_bytes(std::size_t n) {
   return (n + kNormChunk - 1) / kNormChunk * sizeof(double);
@@ -37,13 +37,20 @@ struct AdamBuffers {
   bf16* w_bf16;
 };
 
-/// One pass (Kingma & Ba 2014, arXiv 1412.6980; decay as in Loshchilov & Hutter 2017, 1711.05101):
-///   g' = g·min(1, clip / (norm[0] + 1e-6))
-///   m = beta1·m + (1-beta1)·g'      v = beta2·v + (1-beta2)·g'²
+/// One update (Kingma & Ba 2014, arXiv 1412.6980; decay as in Loshchilov & Hutter 2017,
+/// 1711.05101):
+///   norm[0] = global_norm of g             g' = g·min(1, clip / (norm[0] + 1e-6)) if clip > 0
+///   m = beta1·m + (1-beta1)·g'             v = beta2·v + (1-beta2)·g'²
 ///   w = w - (decay·w + step_size·m / (sqrt(v)·inv_sqrt_bias2 + eps))
-///   ema = ema + (1-decay)·(w - ema)      w_bf16 = w
-/// Overwrites w, m, v, ema, w_bf16. norm is read only if clip > 0. A NaN norm makes NaN weights.
+///   ema = ema + (1-decay)·(w - ema)        w_bf16 = w
+/// Overwrites w, m, v, ema, w_bf16, norm and scratch (global_norm_scratch_bytes). A NaN norm makes
+/// NaN weights if clip > 0. If `c_at` is set, the coefficients are read from there, where the
+/// kernel runs, and `c` is ignored: they change from replay to replay of a captured CUDA graph.
+///
+/// Norm and update are one call because the sum of the chunks needs every chunk: a backend of many
+/// blocks then lets the update's blocks add them, without another launch or a counter between them.
 template <class S>
-void adam_step(S stream, std::size_t n, const AdamStep& c, const AdamBuffers& b, const float* norm);
+void adam_step(S stream, std::size_t n, const AdamStep& c, const AdamBuffers& b, void* scratch,
+               float* norm, const AdamStep* c_at = nullptr);
 
 }  // namespace haze::kernels

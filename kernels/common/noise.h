@@ -1,5 +1,4 @@
-// noise.h — normals that a kernel draws itself or is given, and the CPU backend's way to draw many:
-// the blocks of Philox are independent, so the loops below vectorise over them.
+// noise.h — normals that a kernel draws itself or is given.
 #pragma once
 #include <cstddef>
 
@@ -20,5 +19,9 @@ struct Noise {
   RandomKey key;
   std::uint32_t first_item = 0;
 };
+
+HAZE_HD inline Noise resolved(const Noise& noise) {
+  return {noise.given, resolved(noise.key), noise.first_item};
+}
 
 }  // namespace haze::kernels

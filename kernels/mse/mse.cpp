@@ -7,6 +7,8 @@
 namespace haze::kernels {
 namespace {
 
+static_assert(kMseTile == kTile);
+
 template <class T>
 void mse(const ItemDims& d, const T* pred, const Noise& target, float factor, double* partial,
          T* dpred) {
@@ -28,17 +30,13 @@ void mse(const ItemDims& d, const T* pred, const Noise& target, float factor, do
 
 }  // namespace
 
-std::size_t mse_scratch_bytes(const ItemDims& d) {
-  return std::size_t(d.n) * tiles_per_item(d) * sizeof(double);
-}
-
 template <>
 void mse(CpuStream, const ItemDims& d, ConstAct pred, const Noise& target, float scale,
          void* scratch, float* loss, Act dpred) {
   double* partial = static_cast<double*>(scratch);
   const auto factor = float(2.0 * scale / double(d.size()));
   dispatch(pred.dtype, [&]<class T>(T) {
-    mse(d, pred.as<T>(), target, factor, partial, dpred ? dpred.as<T>() : nullptr);
+    mse(d, pred.as<T>(), resolved(target), factor, partial, dpred ? dpred.as<T>() : nullptr);
   });
   double sum = 0;
   for (std::size_t i = 0; i < mse_scratch_bytes(d) / sizeof(double); ++i) sum += partial[i];

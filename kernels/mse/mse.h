@@ -6,11 +6,16 @@
 
 namespace haze::kernels {
 
-std::size_t mse_scratch_bytes(const ItemDims& d);
+/// An item is cut into tiles of this many elements; each tile's sum of squares is one double.
+constexpr int kMseTile = 256;
+inline std::size_t mse_scratch_bytes(const ItemDims& d) {
+  return std::size_t(d.n) * std::size_t((d.elements + kMseTile - 1) / kMseTile) * sizeof(double);
+}
 
-/// loss[0] = mean of (pred - target)² over [n,elements], summed in double over fixed tiles whose
-/// sums are added in order. Unless dpred is null: dpred = scale·2/(n·elements)·(pred - target), of
-/// pred's type. Overwrites loss, dpred (no alias of pred) and scratch.
+/// loss[0] = mean of (pred - target)² over [n,elements], summed in double, in tiles and then over
+/// them, in an order that n and elements alone fix. Unless dpred is null: dpred =
+/// scale·2/(n·elements)·(pred - target), of pred's type. Overwrites loss, dpred (no alias of pred)
+/// and scratch.
 template <class S>
 void mse(S stream, const ItemDims& d, ConstAct pred, const Noise& target, float scale,
          void* scratch, float* loss, Act dpred);

@@ -7,8 +7,9 @@
 namespace haze::kernels {
 
 template <>
-void normal_fill(CpuStream, const ItemDims& d, const RandomKey& key, std::uint32_t first_item,
+void normal_fill(CpuStream, const ItemDims& d, const RandomKey& given, std::uint32_t first_item,
                  float* x) {
+  const RandomKey key = resolved(given);
   for_each_tile(d, [&](int item, int first, int count, std::int64_t) {
     float z[kTile];
     draw_normals(key, first_item + std::uint32_t(item), first, count, z);

@@ -84,13 +84,16 @@ template <>
 void q_sample(CpuStream, const ItemDims& d, const float* x0, const std::int32_t* t,
               const NoiseSchedule& schedule, const Noise& eps, Act x_t) {
   check_below(d.n, t, schedule.steps, "t");
-  dispatch(x_t.dtype, [&]<class T>(T) { noise_values(d, x0, t, schedule, eps, x_t.as<T>()); });
+  dispatch(x_t.dtype,
+           [&]<class T>(T) { noise_values(d, x0, t, schedule, resolved(eps), x_t.as<T>()); });
 }
 
 template <>
 void q_sample_images(CpuStream, const ImageDims& d, const std::uint8_t* images,
                      const std::int32_t* index, const NoiseSchedule& schedule,
-                     const ImageDraws& draws, std::int32_t* t, Act x_t) {
+                     const ImageDraws& given, std::int32_t* t, Act x_t) {
+  ImageDraws draws = given;
+  for (RandomKey* key : {&draws.timestep, &draws.noise, &draws.flip}) *key = resolved(*key);
   check_below(d.n, index, d.images, "index");
   dispatch(x_t.dtype,
            [&]<class T>(T) { noise_images(d, images, index, schedule, draws, t, x_t.as<T>()); });

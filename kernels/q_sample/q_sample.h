@@ -15,7 +15,7 @@ struct NoiseSchedule {
 
 /// x_t[n,i] = sqrt_alpha_bar[t[n]]·x0[n,i] + sqrt_one_minus_alpha_bar[t[n]]·eps[n,i]; x0
 /// [n,elements] f32, t [n]. Overwrites x_t [n,elements]. t outside [0,steps): CheckError on the
-/// CPU.
+/// CPU, NaN on a device.
 template <class S>
 void q_sample(S stream, const ItemDims& d, const float* x0, const std::int32_t* t,
               const NoiseSchedule& schedule, const Noise& eps, Act x_t);
@@ -36,7 +36,8 @@ struct ImageDraws {
 };
 
 /// x_t of images index[n] of [images,h,w,c] u8, in one pass. Overwrites t [n] (the drawn times) and
-/// x_t [n,h,w,c]. An index outside [0,images): CheckError on the CPU.
+/// x_t [n,h,w,c]. An index outside [0,images): CheckError on the CPU, NaN on a
+/// device.
 template <class S>
 void q_sample_images(S stream, const ImageDims& d, const std::uint8_t* images,
                      const std::int32_t* index, const NoiseSchedule& schedule,

@@ -38,9 +38,9 @@ void step(const ItemDims& d, const SamplerStep& c, const float* x, const T* eps,
 
 template <>
 void sampler_step(CpuStream, const ItemDims& d, const SamplerStep& c, const float* x, ConstAct eps,
-                  const Noise& z, float* x_prev, Act x_act) {
+                  const Noise& z, float* x_prev, Act x_act, const SamplerStep* c_at) {
   dispatch(eps.dtype, [&]<class T>(T) {
-    step(d, c, x, eps.as<T>(), z, x_prev, x_act ? x_act.as<T>() : nullptr);
+    step(d, c_at ? *c_at : c, x, eps.as<T>(), resolved(z), x_prev, x_act ? x_act.as<T>() : nullptr);
   });
 }
 

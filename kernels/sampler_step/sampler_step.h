@@ -19,9 +19,10 @@ struct SamplerStep {
 /// x_prev[i] = c.x0·x0[i] + c.xt·x[i] + c.eps·eps[i] + c.sigma·z[i]. x and x_prev [n,elements] f32,
 /// eps of the type of activations. Overwrites x_prev, which may be x, and, unless null, x_act (no
 /// alias of the others): x_prev in the type of activations. z is neither drawn nor read if sigma is
-/// 0. NaN stays NaN.
+/// 0. NaN stays NaN. If `c_at` is set, the coefficients are read from there, where the kernel runs,
+/// and `c` is ignored: they change from replay to replay of a captured CUDA graph.
 template <class S>
 void sampler_step(S stream, const ItemDims& d, const SamplerStep& c, const float* x, ConstAct eps,
-                  const Noise& z, float* x_prev, Act x_act);
+                  const Noise& z, float* x_prev, Act x_act, const SamplerStep* c_at = nullptr);
 
 }  // namespace haze::kernels

@@ -15,129 +15,144 @@ using engine::AdamOptions;
 using engine::Parameters;
 using engine::Tensor;
 
-std::vector<double> host(const Tensor& t) {
-  engine::Context context{CpuStream{}};
+std::vector<double> host(engine::Context& context, const Tensor& t) {
   return test::values(engine::Tape(context), t);
 }
-void set(const Tensor& t, const std::vector<double>& v) {
+void set(engine::Context& context, const Tensor& t, const std::vector<double>& v) {
   ASSERT_EQ(t.size(), v.size());
-  std::copy(v.begin(), v.end(), t.f32());
+  const std::vector<float> values(v.begin(), v.end());
+  engine::Tape(context).run(
+      [&](auto s) { kernels::copy_in(s, t.raw(), values.data(), t.bytes()); });
 }
 
 /// Three parameters that nothing divides: padding lies between them.
-void allocate(Parameters& p, DType type = DType::f32, bool training = true, bool ema = true) {
+void allocate(Parameters& p, Stream stream, DType type = DType::f32, bool training = true,
+              bool ema = true) {
   p.add(
       {.name = "a", .shape = {37, 3}, .init = engine::Init::normal, .bound = 1, .is_weight = true});
   p.add({.name = "b", .shape = {5}, .init = engine::Init::ones});
   p.add({.name = "c", .shape = {2, 3, 3, 7}, .init = engine::Init::uniform, .bound = 0.1f});
-  p.allocate(CpuStream{}, 42, training, ema, type);
+  p.allocate(stream, 42, training, ema, type);
 }
 
 /// Leaves gradients as backward() would: written ranges, padding zero.
-std::vector<double> write_gradients(Parameters& p, unsigned seed, double size) {
+std::vector<double> write_gradients(engine::Context& context, Parameters& p, unsigned seed,
+                                    double size) {
   for (std::uint32_t i = 0; i < p.count(); ++i) {
     const Tensor range = p.range_of(p.gradients, {i});
-    set(range, test::normal(range.size(), seed + i, 0, size));
+    set(context, range, test::normal(range.size(), seed + i, 0, size));
     p.mark_written({i});
   }
-  return host(p.gradients);
+  return host(context, p.gradients);
 }
 
-void follow_pytorch(const AdamOptions& o, const char* why) {
+void follow_pytorch(Stream stream, const AdamOptions& o, const char* why) {
   Parameters p;
-  allocate(p);
-  engine::Context context{CpuStream{}};
+  engine::Context context{stream};
+  allocate(p, stream);
   ref::AdamW<double> torch{o.learning_rate, o.beta1, o.beta2, o.eps, o.weight_decay};
-  auto w = host(p.weights), ema = w;
+  auto w = host(context, p.weights), ema = w;
   for (std::uint32_t step = 0; step < 20; ++step) {
-    auto g = write_gradients(p, 100 + 10 * step, step % 3 ? 0.3 : 1e-3);
+    auto g = write_gradients(context, p, 100 + 10 * step, step % 3 ? 0.3 : 1e-3);
     const Tensor norm = engine::adam_step(context, p, o, step);
     const double want_norm =
         ref::AdamW<double>::clip_grad_norm(g, o.grad_clip > 0 ? o.grad_clip : 1e30);
     torch.update(w, g);
     for (std::size_t i = 0; i < w.size(); ++i)
       ema[i] = o.ema_decay * ema[i] + (1 - o.ema_decay) * w[i];
-    test::expect_close(host(norm), std::vector{want_norm}, 1e-7, 0, why);
+    test::expect_close(host(context, norm), std::vector{want_norm}, 1e-7, 0, why);
   }
   // Per step about six roundings of an update of size lr and one of w: 20·(6·lr + |w|)·2^-24.
   const double lr = o.learning_rate;
-  test::expect_close(host(p.weights), w, 20 * 0x1p-24, 20 * 6 * 0x1p-24 * lr + 1e-9 * lr, why);
-  test::expect_close(host(p.ema), ema, 20 * 0x1p-24, 20 * 6 * 0x1p-24 * lr + 1e-9 * lr, why);
+  test::expect_close(host(context, p.weights), w, 20 * 0x1p-24, 20 * 6 * 0x1p-24 * lr + 1e-9 * lr,
+                     why);
+  test::expect_close(host(context, p.ema), ema, 20 * 0x1p-24, 20 * 6 * 0x1p-24 * lr + 1e-9 * lr,
+                     why);
   // A moment of size up to 1 rounds three times in each step.
-  test::expect_close(host(p.adam_m), torch.exp_avg, 60 * 0x1p-24, 60 * 0x1p-24 * 0.1, why);
-  test::expect_close(host(p.adam_v), torch.exp_avg_sq, 60 * 0x1p-24, 1e-20, why);
+  test::expect_close(host(context, p.adam_m), torch.exp_avg, 60 * 0x1p-24, 60 * 0x1p-24 * 0.1, why);
+  test::expect_close(host(context, p.adam_v), torch.exp_avg_sq, 60 * 0x1p-24, 1e-20, why);
 }
 
 TEST(Adam, FollowsPyTorchForTwentySteps) {
-  follow_pytorch({.learning_rate = 2e-4}, "defaults");
-  follow_pytorch({.learning_rate = 2e-4, .grad_clip = 1, .ema_decay = 0.9999}, "DDPM's settings");
-  follow_pytorch({.learning_rate = 0.1,
-                  .beta1 = 0.5,
-                  .beta2 = 0.9,
-                  .eps = 1e-3,
-                  .weight_decay = 0.3,
-                  .grad_clip = 1e3,
-                  .ema_decay = 0.5},
-                 "weight decay, a clip that does not bind");
+  for (const Stream stream : test::streams()) {
+    follow_pytorch(stream, {.learning_rate = 2e-4}, "defaults");
+    follow_pytorch(stream, {.learning_rate = 2e-4, .grad_clip = 1, .ema_decay = 0.9999},
+                   "DDPM's settings");
+    follow_pytorch(stream,
+                   {.learning_rate = 0.1,
+                    .beta1 = 0.5,
+                    .beta2 = 0.9,
+                    .eps = 1e-3,
+                    .weight_decay = 0.3,
+                    .grad_clip = 1e3,
+                    .ema_decay = 0.5},
+                   "weight decay, a clip that does not bind");
+  }
 }
 
 TEST(Adam, PaddingStaysZeroAndUnreachedParametersGetZeroGradient) {
-  Parameters p;
-  allocate(p, DType::bf16);
-  engine::Context context{CpuStream{}};
-  write_gradients(p, 1, 1);
-  engine::adam_step(context, p, {}, 0);
-  EXPECT_FALSE(p.gradient_written({0}));  // open for the next step
-  const auto before = host(p.range_of(p.weights, {1}));
-  set(p.range_of(p.gradients, {0}), test::normal(111, 3));
-  p.mark_written({0});
-  engine::adam_step(context, p, {.learning_rate = 0.01, .beta1 = 0}, 1);
-  // b was not reached: with beta1 = 0 its update is that of a zero gradient, none.
-  EXPECT_EQ(host(p.range_of(p.weights, {1})), before);
-  std::vector<bool> used(p.flat_size());
-  for (const auto& q : p.all())
-    std::fill_n(used.begin() + std::ptrdiff_t(q.offset), q.size(), true);
-  for (const Tensor& flat : {p.weights, p.adam_m, p.adam_v, p.ema, p.weights_bf16}) {
-    const auto values = host(flat);
-    for (std::size_t i = 0; i < values.size(); ++i) ASSERT_TRUE(used[i] || values[i] == 0) << i;
+  for (const Stream stream : test::streams()) {
+    Parameters p;
+    allocate(p, stream, DType::bf16);
+    engine::Context context{stream};
+    write_gradients(context, p, 1, 1);
+    engine::adam_step(context, p, {}, 0);
+    EXPECT_FALSE(p.gradient_written({0}));  // open for the next step
+    const auto before = host(context, p.range_of(p.weights, {1}));
+    set(context, p.range_of(p.gradients, {0}), test::normal(111, 3));
+    p.mark_written({0});
+    engine::adam_step(context, p, {.learning_rate = 0.01, .beta1 = 0}, 1);
+    // b was not reached: with beta1 = 0 its update is that of a zero gradient, none.
+    EXPECT_EQ(host(context, p.range_of(p.weights, {1})), before);
+    std::vector<bool> used(p.flat_size());
+    for (const auto& q : p.all())
+      std::fill_n(used.begin() + std::ptrdiff_t(q.offset), q.size(), true);
+    for (const Tensor& flat : {p.weights, p.adam_m, p.adam_v, p.ema, p.weights_bf16}) {
+      const auto values = host(context, flat);
+      for (std::size_t i = 0; i < values.size(); ++i) ASSERT_TRUE(used[i] || values[i] == 0) << i;
+    }
   }
 }
 
 TEST(Adam, KeepsTheBf16CopyAndEveryCombinationOfBuffersAgrees) {
-  std::vector<double> weights;
-  for (const bool ema : {false, true})
-    for (const DType type : {DType::f32, DType::bf16}) {
-      Parameters p;
-      allocate(p, type, true, ema);
-      engine::Context context{CpuStream{}, type};
-      write_gradients(p, 1, 1);
-      engine::adam_step(context, p, {.ema_decay = 0.9}, 0);
-      const auto w = host(p.weights);
-      if (weights.empty()) weights = w;
-      EXPECT_EQ(w, weights);
-      if (type != DType::bf16) continue;
-      const auto half = host(p.weights_bf16);
-      for (std::size_t i = 0; i < w.size(); ++i)
-        ASSERT_EQ(half[i], double(float(bf16(float(w[i]))))) << i;
-    }
+  for (const Stream stream : test::streams()) {
+    std::vector<double> weights;
+    for (const bool ema : {false, true})
+      for (const DType type : {DType::f32, DType::bf16}) {
+        Parameters p;
+        allocate(p, stream, type, true, ema);
+        engine::Context context{stream, type};
+        write_gradients(context, p, 1, 1);
+        engine::adam_step(context, p, {.ema_decay = 0.9}, 0);
+        const auto w = host(context, p.weights);
+        if (weights.empty()) weights = w;
+        EXPECT_EQ(w, weights);
+        if (type != DType::bf16) continue;
+        const auto half = host(context, p.weights_bf16);
+        for (std::size_t i = 0; i < w.size(); ++i)
+          ASSERT_EQ(half[i], double(float(bf16(float(w[i]))))) << i;
+      }
+  }
 }
 
 TEST(Adam, NanGradientIsNotHiddenByClipping) {
-  Parameters p;
-  allocate(p);
-  engine::Context context{CpuStream{}};
-  write_gradients(p, 1, 1);
-  p.gradients.f32()[0] = NAN;
-  const Tensor norm = engine::adam_step(context, p, {.grad_clip = 1}, 0);
-  EXPECT_TRUE(std::isnan(host(norm)[0]));
-  EXPECT_TRUE(std::isnan(host(p.weights)[1]));
+  for (const Stream stream : test::streams()) {
+    Parameters p;
+    allocate(p, stream);
+    engine::Context context{stream};
+    write_gradients(context, p, 1, 1);
+    set(context, p.range_of(p.gradients, {1}), {0, 0, NAN, 0, 0});
+    const Tensor norm = engine::adam_step(context, p, {.grad_clip = 1}, 0);
+    EXPECT_TRUE(std::isnan(host(context, norm)[0]));
+    EXPECT_TRUE(std::isnan(host(context, p.weights)[1]));
+  }
 }
 
 TEST(Adam, RefusesBadOptionsAndParametersWithoutGradients) {
   engine::Context context{CpuStream{}};
   Parameters trained, frozen;
-  allocate(trained);
-  allocate(frozen, DType::f32, false);
+  allocate(trained, CpuStream{});
+  allocate(frozen, CpuStream{}, DType::f32, false);
   test::expect_check([&] { engine::adam_step(context, frozen, {}, 0); },
                      "not allocated for training");
   test::expect_check([&] { engine::adam_step(context, trained, {.beta1 = 1}, 0); }, "beta1 1");
@@ -147,28 +162,74 @@ TEST(Adam, RefusesBadOptionsAndParametersWithoutGradients) {
                      "nan");
 }
 
+TEST(Adam, CoefficientsMayLieInDeviceMemory) {
+  const kernels::AdamStep c{.beta1 = 0.9f,
+                            .one_minus_beta1 = 0.1f,
+                            .beta2 = 0.99f,
+                            .one_minus_beta2 = 0.01f,
+                            .step_size = 0.1f,
+                            .inv_sqrt_bias2 = 10,
+                            .eps = 1e-8f,
+                            .decay = 0.01f,
+                            .clip = 3,
+                            .one_minus_decay = 0.2f};
+  kernels::AdamStep other = c;
+  other.step_size = other.beta1 = NAN;
+  const int n = 1037;  // no multiple of a vector
+  for (const Stream stream : test::streams()) {
+    engine::Context context{stream};
+    engine::Tape tape(context);
+    const auto run = [&](bool on_device) {
+      std::vector<Tensor> all;  // w, g, m, v, ema, norm
+      for (unsigned i = 0; i < 5; ++i)
+        all.push_back(test::to_tensor(tape, {n}, test::normal(n, i, 3, 0.1)));
+      all.push_back(tape.empty({1}, DType::f32));
+      const Tensor half = tape.empty({n}, DType::bf16);
+      const auto scratch = tape.scratch(kernels::global_norm_scratch_bytes(n));
+      const auto at = tape.scratch(sizeof(c));
+      const kernels::AdamBuffers b{all[0].f32(), all[1].f32(), all[2].f32(),
+                                   all[3].f32(), all[4].f32(), static_cast<bf16*>(half.raw())};
+      tape.run([&](auto s) {
+        kernels::copy_in(s, at.get(), &c, sizeof(c));
+        kernels::adam_step(s, n, on_device ? other : c, b, scratch.get(), all[5].f32(),
+                           on_device ? static_cast<kernels::AdamStep*>(at.get()) : nullptr);
+      });
+      std::vector<double> result = test::values(tape, half);
+      for (const Tensor& t : all) result = test::join(result, test::values(tape, t));
+      return result;
+    };
+    const auto by_value = run(false);
+    for (const double v : by_value) ASSERT_TRUE(std::isfinite(v));
+    EXPECT_EQ(run(true), by_value);
+  }
+}
+
 TEST(GlobalNorm, OverSeveralChunksWithAnOutlierAndWithoutOverflow) {
   const std::size_t n = 2 * kernels::kNormChunk + 77;
   auto g = test::normal(n, 3);
   g[0] = 1e19, g[n - 1] = -1e19;  // squares overflow f32
-  const std::vector<float> values(g.begin(), g.end());
   double want = 0;
-  for (const float v : values) want += double(v) * v;
-  std::vector<double> scratch(kernels::global_norm_scratch_bytes(n) / sizeof(double));
-  float norm = 0;
-  kernels::global_norm(CpuStream{}, n, values.data(), scratch.data(), &norm);
-  test::expect_close(std::vector{norm}, std::vector{std::sqrt(want)}, 1e-7, 0, "outlier");
-  const int threads = omp_get_max_threads();
-  for (const int several : {1, 2, 3}) {  // the same bits for any number of threads
-    float again = 0;
-    omp_set_num_threads(several);
-    kernels::global_norm(CpuStream{}, n, values.data(), scratch.data(), &again);
-    EXPECT_EQ(again, norm);
+  for (const double v : g) want += v * v;
+  for (const Stream stream : test::streams()) {
+    engine::Context context{stream};
+    engine::Tape tape(context);
+    const auto scratch = tape.scratch(kernels::global_norm_scratch_bytes(n));
+    const auto norm_of = [&](const std::vector<double>& values) {
+      const Tensor x = test::to_tensor(tape, {int(n)}, values), norm = tape.empty({1}, DType::f32);
+      tape.run([&](auto s) { kernels::global_norm(s, n, x.f32(), scratch.get(), norm.f32()); });
+      return test::values(tape, norm)[0];
+    };
+    const double norm = norm_of(g);
+    test::expect_close(std::vector{norm}, std::vector{std::sqrt(want)}, 1e-7, 0, "outlier");
+    const int threads = omp_get_max_threads();
+    for (const int several : {1, 2, 3}) {  // the same bits for any number of threads
+      omp_set_num_threads(several);
+      EXPECT_EQ(norm_of(g), norm);
+    }
+    omp_set_num_threads(threads);
+    test::expect_close(std::vector{norm_of(std::vector<double>(n, 1))},
+                       std::vector{std::sqrt(double(n))}, 1e-7, 0, "every chunk");
   }
-  omp_set_num_threads(threads);
-  std::vector<float> ones(n, 1.0f);
-  kernels::global_norm(CpuStream{}, n, ones.data(), scratch.data(), &norm);
-  test::expect_close(std::vector{norm}, std::vector{std::sqrt(double(n))}, 1e-7, 0, "every chunk");
 }
 
 }  // namespace

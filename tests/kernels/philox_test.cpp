@@ -2,6 +2,7 @@
 // seed, stream, step, item and element each lead to different, unrelated draws.
 #include "kernels/common/philox.h"
 
+#include <bit>
 #include <set>
 
 #include "engine/diffusion_ops.h"
@@ -60,8 +61,9 @@ TEST(Philox, UniformIsInOpenClosedUnitInterval) {
 }
 
 /// n normals of one key, one item after the other.
-std::vector<double> draws(const RandomKey& key, int items, int elements, std::uint32_t first = 0) {
-  engine::Context context{CpuStream{}};
+std::vector<double> draws(const RandomKey& key, int items, int elements, std::uint32_t first = 0,
+                          Stream stream = CpuStream{}) {
+  engine::Context context{stream};
   engine::Tape tape(context);
   return test::values(tape, engine::normal_noise(context, {items, elements}, key, first));
 }
@@ -130,21 +132,60 @@ TEST(Normals, AreUnrelatedAcrossStreamsStepsItemsAndElements) {
 }
 
 TEST(Normals, ManyAtOnceAreThoseOfOneBlockAtATime) {
-  for (const int elements : {1, 3, 64, 255, 256, 257, 784}) {
-    const int items = 3;
-    const std::uint32_t first = 11;
-    const RandomKey key{5, 6, 7};
-    const auto z = draws(key, items, elements, first);
-    const auto want = test::drawn_normals(key, first, items, elements);
-    // Fused multiply-adds may differ between the two loops: 2 ulp.
-    test::expect_close(z, want, 2.5e-7, 2.5e-7, cat(elements, " elements"));
+  for (const Stream stream : test::streams())
+    for (const int elements : {1, 3, 64, 255, 256, 257, 784}) {
+      const int items = 3;
+      const std::uint32_t first = 11;
+      const RandomKey key{5, 6, 7};
+      const auto z = draws(key, items, elements, first, stream);
+      const auto want = test::drawn_normals(key, first, items, elements);
+      // Fused multiply-adds may differ between the two loops: 2 ulp.
+      test::expect_close(z, want, 2.5e-7, 2.5e-7, cat(elements, " elements"));
+    }
+}
+
+/// Steps between two finite f32 along the line of all of them.
+std::int64_t ulps_between(double a, double b) {
+  const auto place = [](double v) {
+    const auto bits = std::bit_cast<std::int32_t>(float(v));
+    return std::int64_t(bits < 0 ? std::int32_t{INT32_MIN} - bits : bits);
+  };
+  return std::abs(place(a) - place(b));
+}
+
+TEST(Normals, EveryBackendDrawsTheSame) {
+  // Every rounding of a normal is that of one IEEE operation or of an fma that the text asks for. The
+  // products that a compiler may fuse into a sum are by powers of two, so exact: fused or not, the
+  // bits are the same, and they are compared by the contract's 2 ulp, which leaves room for a device
+  // whose quotient (in ln u) and square root are off by one each.
+  const RandomKey key{5, 6, 7};
+  for (const int elements : {1, 7, 256, 1001}) {
+    const auto want = draws(key, 3, elements, 11);
+    for (const Stream stream : test::streams()) {
+      const auto got = draws(key, 3, elements, 11, stream);
+      ASSERT_EQ(got.size(), want.size());
+      for (std::size_t i = 0; i < got.size(); ++i)
+        ASSERT_LE(ulps_between(got[i], want[i]), 2) << i << ": " << got[i] << ", " << want[i];
+    }
+  }
+}
+
+TEST(Normals, TheStepMayLieInDeviceMemory) {
+  for (const Stream stream : test::streams()) {
+    engine::Context context{stream};
+    engine::Tape tape(context);
+    const auto step = test::to_tensor_i32(tape, {7});
+    const RandomKey key{5, 6, 8, reinterpret_cast<const std::uint32_t*>(step.i32())};
+    EXPECT_EQ(test::values(tape, engine::normal_noise(context, {2, 37}, key, 3)),
+              draws({5, 6, 7}, 2, 37, 3, stream));
   }
 }
 
 TEST(Normals, DoNotDependOnHowABatchIsSplit) {
   const RandomKey key{5, 6, 7};
-  const auto whole = draws(key, 7, 301);
-  EXPECT_EQ(whole, test::join(draws(key, 3, 301), draws(key, 4, 301, 3)));
+  for (const Stream s : test::streams())
+    EXPECT_EQ(draws(key, 7, 301, 0, s),
+              test::join(draws(key, 3, 301, 0, s), draws(key, 4, 301, 3, s)));
 }
 
 }  // namespace

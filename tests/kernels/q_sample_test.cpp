@@ -80,7 +80,11 @@ engine::NoisedImages noised(engine::Context& context, const Batch& b, const Tabl
                                  to_device(context, {int(count)}, part), tables.on(context), o);
 }
 
-std::vector<std::int32_t> ints(const Tensor& t) { return {t.i32(), t.i32() + t.size()}; }
+std::vector<std::int32_t> ints(const engine::Tape& tape, const Tensor& t) {
+  std::vector<std::int32_t> v(t.size());
+  tape.run([&](auto s) { kernels::copy_out(s, v.data(), t.raw(), t.bytes()); });
+  return v;
+}
 
 TEST(QSampleImages, EqualsTheFormulaOnScaledMirroredImages) {
   const Tables tables;
@@ -109,7 +113,7 @@ TEST(QSampleImages, EqualsTheFormulaOnScaledMirroredImages) {
                 test::drawn_normals({77, engine::streams::kNoise, 3}, 1000, d.n, d.elements());
             ref::q_sample({d.n, d.elements()}, x0.data(), t.data(), tables.host(), eps.data(),
                           want.data());
-            EXPECT_EQ(ints(got.t), t);
+            EXPECT_EQ(ints(tape, got.t), t);
             test::expect_close(test::values(tape, got.x_t), want, relative(type), kAbsolute,
                                cat(b.h, 'x', b.w, 'x', b.c, ' ', name_of(type)));
             // The same eps again, as the loss will draw it: x_t from the scaled values.
@@ -122,34 +126,85 @@ TEST(QSampleImages, EqualsTheFormulaOnScaledMirroredImages) {
 }
 
 TEST(QSampleImages, DoesNotDependOnHowABatchIsSplit) {
-  const Tables tables;
-  const Batch b(5, 7, 3);
-  engine::Context context{CpuStream{}};
-  engine::Tape tape(context);
-  ImageNoising o{77, 3, 10, false, true};
-  const auto whole = noised(context, b, tables, o, 0, 9);
-  const auto head = noised(context, b, tables, o, 0, 4);
-  o.first_item += 4;
-  const auto tail = noised(context, b, tables, o, 4, 5);
-  EXPECT_EQ(test::values(tape, whole.x_t),
-            test::join(test::values(tape, head.x_t), test::values(tape, tail.x_t)));
-  auto t = ints(head.t);
-  const auto rest = ints(tail.t);
-  t.insert(t.end(), rest.begin(), rest.end());
-  EXPECT_EQ(ints(whole.t), t);
+  for (const Stream stream : test::streams()) {
+    const Tables tables;
+    const Batch b(5, 7, 3);
+    engine::Context context{stream};
+    engine::Tape tape(context);
+    ImageNoising o{77, 3, 10, false, true};
+    const auto whole = noised(context, b, tables, o, 0, 9);
+    const auto head = noised(context, b, tables, o, 0, 4);
+    o.first_item += 4;
+    const auto tail = noised(context, b, tables, o, 4, 5);
+    EXPECT_EQ(test::values(tape, whole.x_t),
+              test::join(test::values(tape, head.x_t), test::values(tape, tail.x_t)));
+    auto t = ints(tape, head.t);
+    const auto rest = ints(tape, tail.t);
+    t.insert(t.end(), rest.begin(), rest.end());
+    EXPECT_EQ(ints(tape, whole.t), t);
+  }
 }
 
 TEST(QSampleImages, TimesAndFlipsAreEvenlySpread) {
-  Batch b(1, 1, 1);
-  b.index.assign(20000, 0);
-  engine::Context context{CpuStream{}};
-  const auto got = noised(context, b, Tables(), {1, 2, 0, false, false}, 0, b.index.size());
-  std::vector<int> tenths(10);
-  for (const int t : ints(got.t)) {
-    ASSERT_TRUE(t >= 0 && t < kSteps) << t;
-    ++tenths[std::size_t(t / 100)];
+  for (const Stream stream : test::streams()) {
+    Batch b(1, 1, 1);
+    b.index.assign(20000, 0);
+    engine::Context context{stream};
+    engine::Tape tape(context);
+    const auto got = noised(context, b, Tables(), {1, 2, 0, false, false}, 0, b.index.size());
+    std::vector<int> tenths(10);
+    for (const int t : ints(tape, got.t)) {
+      ASSERT_TRUE(t >= 0 && t < kSteps) << t;
+      ++tenths[std::size_t(t / 100)];
+    }
+    for (const int n : tenths) EXPECT_NEAR(n, 2000, 4.5 * std::sqrt(2000 * 0.9));  // binomial
   }
-  for (const int n : tenths) EXPECT_NEAR(n, 2000, 4.5 * std::sqrt(2000 * 0.9));  // binomial
+}
+
+TEST(QSampleImages, TheStepMayLieInDeviceMemory) {
+  const Tables tables;
+  const Batch b(5, 7, 3);
+  for (const Stream stream : test::streams()) {
+    engine::Context context{stream};
+    engine::Tape tape(context);
+    const auto want = noised(context, b, tables, {77, 3, 10, false, true}, 0, 9);
+    const auto step = test::to_tensor_i32(tape, {3});
+    const auto key = [&](std::uint32_t s) {
+      return RandomKey{77, s, 99, reinterpret_cast<const std::uint32_t*>(step.i32())};
+    };
+    const kernels::ImageDraws draws{key(engine::streams::kTimestep), key(engine::streams::kNoise),
+                                    key(engine::streams::kFlip), 10, true};
+    const auto on = tables.on(context);
+    const auto bytes = to_device(context, {b.images, b.h, b.w, b.c}, std::span(b.bytes));
+    const auto index = to_device(context, {9}, std::span(b.index));
+    const Tensor t = tape.empty({9}, DType::i32), x_t = tape.empty(want.x_t.shape, DType::f32);
+    tape.run([&](auto s) {
+      kernels::q_sample_images(s, b.dims(), static_cast<const std::uint8_t*>(bytes.raw()),
+                               index.i32(),
+                               {on.sqrt_alpha_bar.f32(), on.sqrt_one_minus_alpha_bar.f32(), kSteps},
+                               draws, t.i32(), x_t.act());
+    });
+    EXPECT_EQ(ints(tape, t), ints(tape, want.t));
+    EXPECT_EQ(test::values(tape, x_t), test::values(tape, want.x_t));
+  }
+}
+
+TEST(QSample, ATimeOrAnImageOutsideIsNanOnADevice) {
+  const Tables tables;
+  for (const Stream stream : test::streams()) {
+    if (std::holds_alternative<CpuStream>(stream)) continue;  // refuses them
+    engine::Context context{stream};
+    engine::Tape tape(context);
+    const auto x0 = test::to_tensor(tape, {3, 5}, test::normal(15, 1));
+    const auto t = test::to_tensor_i32(tape, {999, 1000, -1});
+    const auto x_t =
+        test::values(tape, engine::q_sample(context, x0, t, tables.on(context), Noise{}));
+    for (std::size_t i = 0; i < 15; ++i) EXPECT_EQ(std::isnan(x_t[i]), i >= 5) << i;
+    Batch b(1, 1, 3);
+    b.index = {5, 6, -1};
+    const auto got = test::values(tape, noised(context, b, tables, {}, 0, 3).x_t);
+    for (std::size_t i = 0; i < 9; ++i) EXPECT_EQ(std::isnan(got[i]), i >= 3) << i;
+  }
 }
 
 TEST(QSample, RefusesWhatDoesNotFit) {

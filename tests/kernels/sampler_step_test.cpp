@@ -65,29 +65,57 @@ TEST(SamplerStep, EqualsTheFormulaWithNoiseDrawnOrGiven) {
 }
 
 TEST(SamplerStep, DoesNotDependOnHowABatchIsSplit) {
-  const int n = 5, elements = 301;
-  const auto x = test::normal(n * elements, 1), eps = test::normal(n * elements, 2);
-  const auto run = [&](int from, int count) {
-    engine::Context context{CpuStream{}};
-    engine::Tape tape(context);
-    const auto part = [&](const std::vector<double>& v) {
-      const std::vector<double> cut(v.begin() + from * elements,
-                                    v.begin() + (from + count) * elements);
-      return test::to_tensor(tape, {count, elements}, cut);
+  for (const Stream stream : test::streams()) {
+    const int n = 5, elements = 301;
+    const auto x = test::normal(n * elements, 1), eps = test::normal(n * elements, 2);
+    const auto run = [&](int from, int count) {
+      engine::Context context{stream};
+      engine::Tape tape(context);
+      const auto part = [&](const std::vector<double>& v) {
+        const std::vector<double> cut(v.begin() + from * elements,
+                                      v.begin() + (from + count) * elements);
+        return test::to_tensor(tape, {count, elements}, cut);
+      };
+      const Noise z{{}, {3, 4, 5}, 20 + std::uint32_t(from)};
+      return test::values(tape, engine::sampler_step(context, kClipped, part(x), part(eps), z));
     };
-    const Noise z{{}, {3, 4, 5}, 20 + std::uint32_t(from)};
-    return test::values(tape, engine::sampler_step(context, kClipped, part(x), part(eps), z));
-  };
-  EXPECT_EQ(run(0, 5), test::join(run(0, 2), run(2, 3)));
+    EXPECT_EQ(run(0, 5), test::join(run(0, 2), run(2, 3)));
+  }
 }
 
 TEST(SamplerStep, DoesNotHideNan) {
-  engine::Context context{CpuStream{}};
-  engine::Tape tape(context);
-  const auto x = test::to_tensor(tape, {1, 3}, {0, NAN, 0}),
-             e = test::to_tensor(tape, {1, 3}, {0, 0, NAN});
-  const auto y = test::values(tape, engine::sampler_step(context, kClipped, x, e, {}));
-  EXPECT_TRUE(std::isfinite(y[0]) && std::isnan(y[1]) && std::isnan(y[2]));
+  for (const Stream stream : test::streams()) {
+    engine::Context context{stream};
+    engine::Tape tape(context);
+    const auto x = test::to_tensor(tape, {1, 3}, {0, NAN, 0}),
+               e = test::to_tensor(tape, {1, 3}, {0, 0, NAN});
+    const auto y = test::values(tape, engine::sampler_step(context, kClipped, x, e, {}));
+    EXPECT_TRUE(std::isfinite(y[0]) && std::isnan(y[1]) && std::isnan(y[2]));
+  }
+}
+
+TEST(SamplerStep, CoefficientsAndStepMayLieInDeviceMemory) {
+  const int n = 2, elements = 37;
+  for (const Stream stream : test::streams()) {
+    engine::Context context{stream, DType::bf16};
+    engine::Tape tape(context);
+    const auto x = test::normal(n * elements, 1), eps = test::normal(n * elements, 2);
+    const Tensor now = test::to_tensor(tape, {n, elements}, x),
+                 want = test::to_tensor(tape, {n, elements}, x);
+    const Tensor e = test::to_tensor(tape, {n, elements}, eps, DType::bf16);
+    const Tensor next = tape.empty({n, elements}, DType::bf16);
+    const Tensor want_next = engine::sampler_step(context, kClipped, want, e, {{}, {3, 4, 5}, 20});
+    const auto step = test::to_tensor_i32(tape, {5});
+    const auto c = tape.scratch(sizeof(SamplerStep));
+    const RandomKey key{3, 4, 99, reinterpret_cast<const std::uint32_t*>(step.i32())};
+    tape.run([&](auto s) {
+      kernels::copy_in(s, c.get(), &kClipped, sizeof(SamplerStep));
+      kernels::sampler_step(s, {n, elements}, kPlain, now.f32(), e.in(), {nullptr, key, 20},
+                            now.f32(), next.act(), static_cast<const SamplerStep*>(c.get()));
+    });
+    EXPECT_EQ(test::values(tape, now), test::values(tape, want));
+    EXPECT_EQ(test::values(tape, next), test::values(tape, want_next));
+  }
 }
 
 TEST(SamplerStep, RefusesWhatDoesNotFit) {

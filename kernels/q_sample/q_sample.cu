@@ -1,0 +1,127 @@
+// q_sample.cu — CUDA version. A thread draws one block of Philox and makes its four elements of x_t
+// from it. From stored bytes the whole preparation of a batch is one launch: 1 byte read and 4
+// (f32) or 2 (bf16) written per element; the noise exists in registers only
+// (docs/kernels/diffusion.md).
+#include <algorithm>
+#include <limits>
+
+#include "kernels/q_sample/q_sample.h"
+#include "kernels/simt/noise.h"
+
+namespace haze::kernels {
+namespace {
+
+constexpr int kThreads = 256;
+
+/// sqrt(ᾱ_t) and sqrt(1-ᾱ_t); NaN for a time outside the schedule, which shows in x_t.
+struct Weights {
+  float signal, noise;
+};
+HAZE_DEVICE Weights weights_at(const NoiseSchedule& schedule, std::int32_t t) {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  if (unsigned(t) >= unsigned(schedule.steps)) return {kNan, kNan};
+  return {schedule.sqrt_alpha_bar[t], schedule.sqrt_one_minus_alpha_bar[t]};
+}
+
+template <class T, bool kWhole>
+__global__ void __launch_bounds__(kPieceThreads)
+    noise_values(ItemDims d, const float* x0, const std::int32_t* t, NoiseSchedule schedule,
+                 Noise given, T* x_t) {
+  const Noise noise = resolved(given);
+  const unsigned blocks = unsigned(d.elements + kNormals - 1) / kNormals;
+  for_each_piece(std::size_t(d.n), blocks, [&](std::size_t n, unsigned block) {
+    float eps[kNormals], v[kNormals];
+    normals_of<kWhole>(noise, d, n, block, eps);
+    const Weights w = weights_at(schedule, t[n]);
+    const int first = int(block) * kNormals, count = d.elements - first;
+    const std::size_t at = n * d.elements + first;
+    read<kNormals, kWhole>(x0 + at, count, v);
+#pragma unroll
+    for (int k = 0; k < kNormals; ++k) v[k] = w.signal * v[k] + w.noise * eps[k];
+    write<kNormals, kWhole>(x_t + at, count, v);
+  });
+}
+
+/// The stored bytes of elements first .. first + 3 of an image, or of its mirror image.
+template <bool kWhole>
+HAZE_DEVICE void read_bytes(const ImageDims& d, const std::uint8_t* image, bool mirrored, int first,
+                            int count, float (&v)[kNormals]) {
+  if (!mirrored) return read<kNormals, kWhole>(image + first, count, v);
+  const int pixel = first / d.c;
+  int c = first - pixel * d.c, x = pixel % d.w;
+#pragma unroll
+  for (int k = 0; k < kNormals; ++k) {
+    v[k] = k < count ? float(image[first + k + (d.w - 1 - 2 * x) * d.c]) : 0.0f;
+    if (++c < d.c) continue;
+    c = 0;
+    if (++x == d.w) x = 0;
+  }
+}
+
+/// blockIdx.y: the image. Lanes 0 and 1 of the block draw its t and its flip while the others
+/// start on their noise.
+template <class T, bool kWhole>
+__global__ void __launch_bounds__(kThreads)
+    noise_images(ImageDims d, const std::uint8_t* images, const std::int32_t* index,
+                 NoiseSchedule schedule, ImageDraws draws, std::int32_t* t, T* x_t) {
+  HAZE_SHARED(std::uint32_t[2], drawn);
+  const RandomKey noise_key = resolved(draws.noise);
+  const int elements = d.h * d.w * d.c, first = int(thread_of_grid()) * kNormals;
+  // Both scales as (gain·byte - offset)/255: numerator exact, one rounding.
+  const float gain = draws.zero_to_one ? 1.0f : 2.0f, offset = draws.zero_to_one ? 0.0f : 255.0f;
+  for (int n = int(blockIdx.y); n < d.n; n += int(gridDim.y)) {
+    const std::uint32_t item = draws.first_item + std::uint32_t(n);
+    if (threadIdx.x < 2) {
+      RandomKey key = draws.timestep;
+      if (threadIdx.x == 1) key = draws.flip;
+      drawn[threadIdx.x] = random4(resolved(key), item, 0).v[0];
+    }
+    float eps[kNormals], v[kNormals];
+    normal4(noise_key, item, unsigned(first) / kNormals, eps);
+    __syncthreads();
+    const auto at = std::int32_t(below(drawn[0], std::uint32_t(schedule.steps)));
+    const bool mirrored = draws.mirrors && drawn[1] >> 31;
+    __syncthreads();  // everybody has read before the next image's draws are written
+    if (blockIdx.x == 0 && threadIdx.x == 0) t[n] = at;
+    if (first >= elements) continue;
+    const std::int32_t from = index[n];
+    const bool stored = unsigned(from) < unsigned(d.images);
+    const Weights w = weights_at(schedule, stored ? at : -1);
+    read_bytes<kWhole>(d, images + std::size_t(stored ? from : 0) * elements, mirrored, first,
+                       elements - first, v);
+#pragma unroll
+    for (int k = 0; k < kNormals; ++k)
+      v[k] = w.signal * ((gain * v[k] - offset) / 255.0f) + w.noise * eps[k];
+    write<kNormals, kWhole>(x_t + std::size_t(n) * elements + first, elements - first, v);
+  }
+}
+
+}  // namespace
+
+template <>
+void q_sample(CudaStream s, const ItemDims& d, const float* x0, const std::int32_t* t,
+              const NoiseSchedule& schedule, const Noise& eps, Act x_t) {
+  dispatch(x_t.dtype, [&]<class T>(T) {
+    whole_pieces<kNormals>(d.elements, {x0, eps.given, x_t.data}, [&]<bool kWhole>() {
+      HAZE_LAUNCH((noise_values<T, kWhole>), s,
+                  piece_blocks(std::size_t(d.n), std::size_t(normal_blocks(d.elements))),
+                  kPieceThreads, 0, d, x0, t, schedule, eps, x_t.as<T>());
+    });
+  });
+}
+
+template <>
+void q_sample_images(CudaStream s, const ImageDims& d, const std::uint8_t* images,
+                     const std::int32_t* index, const NoiseSchedule& schedule,
+                     const ImageDraws& draws, std::int32_t* t, Act x_t) {
+  const int pieces = normal_blocks(d.elements());
+  const dim3 grid(unsigned((pieces + kThreads - 1) / kThreads), unsigned(std::min(d.n, 65535)));
+  dispatch(x_t.dtype, [&]<class T>(T) {
+    whole_pieces<kNormals>(d.elements(), {images, x_t.data}, [&]<bool kWhole>() {
+      HAZE_LAUNCH((noise_images<T, kWhole>), s, grid, kThreads, 0, d, images, index, schedule,
+                  draws, t, x_t.as<T>());
+    });
+  });
+}
+
+}  // namespace haze::kernels
