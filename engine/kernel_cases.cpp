@@ -206,11 +206,10 @@ KernelCase adam(Context& context, const KernelShape& k) {
   std::visit(
       [&](auto s) {
         result.run = [=] {
-          kernels::global_norm(s, n, g.f32(), scratch.get(), norm.f32());
           kernels::adam_step(
               s, n, c,
               {w.f32(), g.f32(), m.f32(), v.f32(), ema.f32(), static_cast<bf16*>(half.raw())},
-              norm.f32());
+              scratch.get(), norm.f32());
         };
       },
       context.stream);
