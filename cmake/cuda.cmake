@@ -25,13 +25,12 @@ if(HAZE_CUDA STREQUAL "simt")
   endfunction()
   haze_cuda_library(haze_cuda)
   # No SRA: a float4 is copied as one access of 16 bytes, as on the device.
-  haze_cuda_library(haze_cuda_traced -O2 -g1 -fno-tree-sra -fno-tree-vectorize -fsanitize=thread
-                    --param=tsan-instrument-func-entry-exit=0)
+  set(traced -O2 -g1 -fno-tree-sra -fno-tree-vectorize -fsanitize=thread
+             --param=tsan-instrument-func-entry-exit=0)
+  haze_cuda_library(haze_cuda_traced ${traced})
   set_target_properties(haze_cuda_traced PROPERTIES EXCLUDE_FROM_ALL TRUE)
-  if(tracer)
-    add_library(haze_trace OBJECT EXCLUDE_FROM_ALL ${tracer})
-    target_link_libraries(haze_trace PRIVATE haze_flags)
-  endif()
+  add_library(haze_trace OBJECT EXCLUDE_FROM_ALL ${tracer})
+  target_link_libraries(haze_trace PRIVATE haze_flags)
 elseif(HAZE_CUDA STREQUAL "nvcc")
   add_library(haze_cuda OBJECT ${cuda_sources})
   target_link_libraries(haze_cuda PRIVATE haze_flags)
@@ -66,7 +65,9 @@ function(haze_add_device_source target source)
   endif()
 endfunction()
 
-# Gives it the traced kernels instead (simt only).
+# Gives it the traced kernels instead (simt only). Kernels in the program's own files are traced
+# too. Not in builds with other sanitizers: they exclude each other.
 function(haze_add_traced_cuda target)
   target_link_libraries(${target} PRIVATE haze_cuda_traced haze_trace)
+  target_compile_options(${target} PRIVATE ${traced})
 endfunction()

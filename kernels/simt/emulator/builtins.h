@@ -97,7 +97,9 @@ static inline void __syncwarp(unsigned mask = ~0u, Site s = Site::here()) {
       haze::simt::Ordering::memory);
 }
 static inline void __threadfence_block() {}  // the emulator is sequentially consistent
-static inline void __threadfence() {}
+static inline void __threadfence() {
+  if (haze::simt::observer()) haze::simt::observer()->fence();
+}
 
 // ---- shuffles and votes
 // -----------------------------------------------------------------------------

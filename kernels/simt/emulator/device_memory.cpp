@@ -134,6 +134,14 @@ bool device_free(void* p) {
 
 bool is_device(const void* p) { return region_of(p) != nullptr; }
 
+bool device_allocation(const void* p, const void*& first, std::size_t& bytes) {
+  const auto* r = region_of(p);
+  if (!r) return false;
+  first = r->first;
+  bytes = r->second.bytes;
+  return true;
+}
+
 void check_device_range(const void* p, std::size_t bytes, const char* what) {
   const auto* r = region_of(p);
   if (!r || static_cast<const char*>(p) + bytes > r->first + r->second.bytes)

@@ -15,6 +15,8 @@ bool device_free(void* p);
 /// Throws Error unless [p, p + bytes) lies in one allocation.
 void check_device_range(const void* p, std::size_t bytes, const char* what);
 bool is_device(const void* p);
+/// The allocation that contains p; false if there is none.
+bool device_allocation(const void* p, const void*& first, std::size_t& bytes);
 
 /// While one lives, the memory may be touched: kernels and copies hold it.
 class DeviceMemoryOpen {

@@ -13,7 +13,7 @@ class Observer {
  public:
   virtual ~Observer() = default;
   virtual void launch_begin(const Launch& launch) = 0;
-  virtual void launch_end() = 0;
+  virtual void launch_end() = 0;  // also after a failure, without block_end
   /// [arena, arena + capacity) is the block's shared memory.
   virtual void block_begin(int threads, const char* arena, std::size_t capacity) = 0;
   virtual void block_end() = 0;
@@ -22,9 +22,9 @@ class Observer {
   virtual void access(const void* p, unsigned bytes, Access kind, const void* pc) = 0;
   /// The n threads have met: what each did before happens before what each does after.
   virtual void synchronise(const std::uint16_t* threads, int n) = 0;
-  /// What the agent did so far happens before what follows an acquire of the same object.
-  virtual void release(const void* object) = 0;
-  virtual void acquire(const void* object) = 0;
+  /// The running thread's __threadfence: what it did and knows may be released by an atomic, which
+  /// hands it to those who change the same counter later.
+  virtual void fence() = 0;
   /// A new agent that starts with what the running thread has done. Returns its number.
   virtual int fork_agent() = 0;
   /// The running agent's accesses are made by `agent` until called with 0: the thread itself.

@@ -139,6 +139,7 @@ void end_badly(const std::string& text) {
   }
   clean_stacks();
   close_shared_memory();
+  if (observer()) observer()->launch_end();
   running = nullptr;
   current = nullptr;
   throw Error(text);

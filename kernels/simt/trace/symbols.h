@@ -1,0 +1,14 @@
+// symbols.h — addresses of code as lines of source.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+namespace haze::simt {
+
+/// "swish.cu:14", or "attention.cu:80 (block_sum, vec.h:44)" where a helper was inlined: the
+/// innermost line that is a kernel's own, then the innermost line. For return addresses; one run of
+/// addr2line for all that are new.
+std::map<const void*, std::string> lines_of(const std::vector<const void*>& addresses);
+
+}  // namespace haze::simt
