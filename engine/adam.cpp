@@ -7,9 +7,20 @@
 namespace haze::engine {
 namespace {
 
-kernels::AdamStep coefficients(const AdamOptions& o, std::uint32_t step) {
+void check(const AdamOptions& o) {
+  HAZE_CHECK(std::isfinite(o.learning_rate), "learning_rate ", o.learning_rate);
+  HAZE_CHECK(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1, "beta1 ", o.beta1,
+             ", beta2 ", o.beta2, "; both in [0,1)");
+  HAZE_CHECK(float(o.eps) > 0, "eps ", o.eps, "; a weight without gradient would divide by it");
+  HAZE_CHECK(o.ema_decay >= 0 && o.ema_decay <= 1, "ema_decay ", o.ema_decay);
+}
+
+}  // namespace
+
+AdamStep adam_coefficients(const AdamOptions& o, std::uint32_t step) {
+  check(o);
   const double k = double(step) + 1;
-  kernels::AdamStep c;
+  AdamStep c;
   c.beta1 = float(o.beta1);
   c.one_minus_beta1 = float(1 - o.beta1);
   c.beta2 = float(o.beta2);
@@ -22,16 +33,6 @@ kernels::AdamStep coefficients(const AdamOptions& o, std::uint32_t step) {
   c.one_minus_decay = float(1 - o.ema_decay);
   return c;
 }
-
-void check(const AdamOptions& o) {
-  HAZE_CHECK(std::isfinite(o.learning_rate), "learning_rate ", o.learning_rate);
-  HAZE_CHECK(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1, "beta1 ", o.beta1,
-             ", beta2 ", o.beta2, "; both in [0,1)");
-  HAZE_CHECK(float(o.eps) > 0, "eps ", o.eps, "; a weight without gradient would divide by it");
-  HAZE_CHECK(o.ema_decay >= 0 && o.ema_decay <= 1, "ema_decay ", o.ema_decay);
-}
-
-}  // namespace
 
 Tensor gradient_norm(Context& context, const Parameters& parameters) {
   HAZE_CHECK(parameters.gradients, "the parameters are not allocated for training");
@@ -46,14 +47,14 @@ Tensor gradient_norm(Context& context, const Parameters& parameters) {
   return norm;
 }
 
-Tensor adam_step(Context& context, Parameters& parameters, const AdamOptions& options,
-                 std::uint32_t step) {
+namespace {
+
+void run_adam(Context& context, Parameters& parameters, const AdamStep& step,
+              const AdamStep* on_device, const Tensor& norm) {
   HAZE_CHECK(parameters.gradients && parameters.adam_m && parameters.adam_v,
              "the parameters are not allocated for training");
-  check(options);
   parameters.finish_gradients();
   const std::size_t n = parameters.flat_size();
-  const Tensor norm{Shape{1}, DType::f32, context.arena.allocate(sizeof(float))};
   const auto scratch = context.arena.allocate(kernels::global_norm_scratch_bytes(n));
   const kernels::AdamBuffers buffers{
       parameters.weights.f32(), parameters.gradients.f32(),
@@ -61,11 +62,25 @@ Tensor adam_step(Context& context, Parameters& parameters, const AdamOptions& op
       parameters.ema.f32(),     static_cast<bf16*>(parameters.weights_bf16.raw())};
   std::visit(
       [&](auto s) {
-        kernels::adam_step(s, n, coefficients(options, step), buffers, scratch.get(), norm.f32());
+        kernels::adam_step(s, n, step, buffers, scratch.get(), norm.f32(), on_device);
       },
       context.stream);
   parameters.begin_gradients();
+}
+
+}  // namespace
+
+Tensor adam_step(Context& context, Parameters& parameters, const AdamOptions& options,
+                 std::uint32_t step) {
+  const AdamStep coefficients = adam_coefficients(options, step);
+  const Tensor norm{Shape{1}, DType::f32, context.arena.allocate(sizeof(float))};
+  run_adam(context, parameters, coefficients, nullptr, norm);
   return norm;
+}
+
+void adam_step(Context& context, Parameters& parameters, const AdamStep* on_device,
+               const Tensor& norm) {
+  run_adam(context, parameters, {}, on_device, norm);
 }
 
 }  // namespace haze::engine

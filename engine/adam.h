@@ -5,6 +5,7 @@
 
 #include "engine/parameters.h"
 #include "engine/tape.h"
+#include "kernels/adam/adam.h"
 
 namespace haze::engine {
 
@@ -25,6 +26,15 @@ struct AdamOptions {
 /// Throws CheckError for options out of range or parameters not allocated for training.
 Tensor adam_step(Context& context, Parameters& parameters, const AdamOptions& options,
                  std::uint32_t step);
+
+/// What changes from step to step, as the kernel takes it.
+using kernels::AdamStep;
+/// Throws CheckError for options out of range.
+AdamStep adam_coefficients(const AdamOptions& options, std::uint32_t step);
+/// The same update with coefficients that lie in device memory when the kernel runs, so that it can
+/// be replayed (replay.h). Overwrites norm [1] f32.
+void adam_step(Context& context, Parameters& parameters, const AdamStep* on_device,
+               const Tensor& norm);
 
 /// The same norm without an update. Call finish_gradients() first.
 Tensor gradient_norm(Context& context, const Parameters& parameters);

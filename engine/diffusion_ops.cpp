@@ -2,6 +2,7 @@
 
 #include "engine/random.h"
 #include "kernels/add/add.h"
+#include "kernels/common/device.h"
 #include "kernels/normal_fill/normal_fill.h"
 #include "kernels/q_sample/q_sample.h"
 
@@ -14,20 +15,60 @@ Tensor empty(Context& context, Shape shape, DType type) {
   return t;
 }
 
+}  // namespace
+
+Tensor lasting(Context& context, Shape shape, DType type) {
+  Tensor t{shape, type, nullptr};
+  t.storage = std::visit(
+      [&](auto s) -> std::shared_ptr<void> {
+        return {kernels::allocate(s, t.bytes()), [s](void* p) { kernels::release(s, p); }};
+      },
+      context.stream);
+  return t;
+}
+
+void copy(Context& context, const Tensor& to, const Tensor& from) {
+  HAZE_CHECK(to.bytes() == from.bytes() && to.dtype == from.dtype, from.shape.str(), " to ",
+             to.shape.str());
+  std::visit([&](auto s) { kernels::copy(s, to.raw(), from.raw(), to.bytes()); }, context.stream);
+}
+
+Tensor resident(Context& context, Shape shape, std::span<const std::uint8_t> values) {
+  HAZE_CHECK(shape.size() == values.size(), shape.str(), " holds ", shape.size(), " values, got ",
+             values.size());
+  if (std::holds_alternative<CpuStream>(context.stream)) {
+    void* here = const_cast<std::uint8_t*>(values.data());  // kernels only read it
+    return {shape, DType::u8, std::shared_ptr<void>(std::shared_ptr<void>(), here)};
+  }
+  const Tensor t = lasting(context, shape, DType::u8);
+  overwrite(context, t, std::as_bytes(values));
+  return t;
+}
+
+std::size_t free_device_bytes([[maybe_unused]] const Context& context) {
+#if defined(HAZE_CUDA)
+  if (std::holds_alternative<CudaStream>(context.stream))
+    return kernels::cuda_device_info().free_bytes;
+#endif
+  return SIZE_MAX;
+}
+
+void overwrite(Context& context, const Tensor& to, std::span<const std::byte> values) {
+  HAZE_CHECK(to.bytes() == values.size(), to.shape.str(), " holds ", to.bytes(), " bytes, got ",
+             values.size());
+  std::visit([&](auto s) { kernels::copy_in(s, to.raw(), values.data(), values.size()); },
+             context.stream);
+}
+
+namespace {
+
 template <class T>
 Tensor upload(Context& context, Shape shape, std::span<const T> values, Lifetime lifetime) {
   HAZE_CHECK(shape.size() == values.size(), shape.str(), " holds ", shape.size(), " values, got ",
              values.size());
-  Tensor t{shape, dtype_of<T>, nullptr};
-  std::visit(
-      [&](auto s) {
-        if (lifetime == Lifetime::step)
-          t.storage = context.arena.allocate(t.bytes());
-        else
-          t.storage = {kernels::allocate(s, t.bytes()), [s](void* p) { kernels::release(s, p); }};
-        kernels::copy_in(s, t.raw(), values.data(), t.bytes());
-      },
-      context.stream);
+  const Tensor t = lifetime == Lifetime::step ? empty(context, shape, dtype_of<T>)
+                                              : lasting(context, shape, dtype_of<T>);
+  overwrite(context, t, std::as_bytes(values));
   return t;
 }
 
@@ -79,7 +120,7 @@ Tensor q_sample(Context& context, const Tensor& x0, const Tensor& t, const Noise
 }
 
 Noise training_noise(const ImageNoising& o) {
-  return {{}, {o.seed, streams::kNoise, o.step}, o.first_item};
+  return {{}, {o.seed, streams::kNoise, o.step, o.step_at}, o.first_item};
 }
 
 NoisedImages q_sample_images(Context& context, const Tensor& images, const Tensor& index,
@@ -88,9 +129,9 @@ NoisedImages q_sample_images(Context& context, const Tensor& images, const Tenso
   HAZE_CHECK(all.rank() == 4 && images.dtype == DType::u8 && index.shape.rank() == 1, "images are ",
              all.str(), ' ', name_of(images.dtype), ", index is ", index.shape.str());
   const kernels::ImageDims d{index.shape[0], all[1], all[2], all[3], all[0]};
-  const kernels::ImageDraws draws{{o.seed, streams::kTimestep, o.step},
-                                  {o.seed, streams::kNoise, o.step},
-                                  {o.seed, streams::kFlip, o.step},
+  const kernels::ImageDraws draws{{o.seed, streams::kTimestep, o.step, o.step_at},
+                                  {o.seed, streams::kNoise, o.step, o.step_at},
+                                  {o.seed, streams::kFlip, o.step, o.step_at},
                                   o.first_item,
                                   o.flip,
                                   o.zero_to_one};
@@ -105,8 +146,10 @@ NoisedImages q_sample_images(Context& context, const Tensor& images, const Tenso
   return out;
 }
 
-Tensor sampler_step(Context& context, const SamplerStep& step, const Tensor& x, const Tensor& eps,
-                    const Noise& z) {
+namespace {
+
+Tensor run_sampler_step(Context& context, const SamplerStep& step, const SamplerStep* on_device,
+                        const Tensor& x, const Tensor& eps, const Noise& z) {
   const auto d = items(x.shape);
   HAZE_CHECK(eps.shape == x.shape && eps.dtype == context.activations, "x is ", x.shape.str(),
              ", eps is ", eps.shape.str(), ' ', name_of(eps.dtype));
@@ -115,10 +158,22 @@ Tensor sampler_step(Context& context, const SamplerStep& step, const Tensor& x, 
   std::visit(
       [&](auto s) {
         kernels::sampler_step(s, d, step, x.f32(), eps.in(), kernel_noise(z, x.shape), x.f32(),
-                              same ? kernels::Act{} : next.act());
+                              same ? kernels::Act{} : next.act(), on_device);
       },
       context.stream);
   return next;
+}
+
+}  // namespace
+
+Tensor sampler_step(Context& context, const SamplerStep& step, const Tensor& x, const Tensor& eps,
+                    const Noise& z) {
+  return run_sampler_step(context, step, nullptr, x, eps, z);
+}
+
+Tensor sampler_step(Context& context, const SamplerStep* on_device, const Tensor& x,
+                    const Tensor& eps, const Noise& z) {
+  return run_sampler_step(context, {}, on_device, x, eps, z);
 }
 
 Tensor normal_noise(Context& context, Shape shape, RandomKey key, std::uint32_t first_item) {

@@ -33,6 +33,18 @@ Tensor to_device(Context& context, Shape shape, std::span<const std::int32_t> va
 Tensor to_device(Context& context, Shape shape, std::span<const std::uint8_t> values,
                  Lifetime lifetime = Lifetime::step);
 
+/// Uninitialised memory of its own, outside the arena.
+Tensor lasting(Context& context, Shape shape, DType type);
+/// Overwrites `to` with host values, in stream order. What `values` holds may change afterwards.
+void overwrite(Context& context, const Tensor& to, std::span<const std::byte> values);
+
+/// Overwrites `to` with `from`, of equal size and type.
+void copy(Context& context, const Tensor& to, const Tensor& from);
+/// Host bytes as a lasting tensor: on the CPU the values themselves, which must stay.
+Tensor resident(Context& context, Shape shape, std::span<const std::uint8_t> values);
+/// Bytes that allocations may still take; on the CPU, where nothing need be copied, all there are.
+std::size_t free_device_bytes(const Context& context);
+
 /// x_t = sqrt(alpha_bar_t)·x0 + sqrt(1 - alpha_bar_t)·eps (Ho et al. 2020, eq. 4) from x0 [N,...]
 /// f32 and t [N] i32, in the type of the activations.
 Tensor q_sample(Context& context, const Tensor& x0, const Tensor& t, const NoiseTables& tables,
@@ -41,10 +53,11 @@ Tensor q_sample(Context& context, const Tensor& x0, const Tensor& t, const Noise
 /// How a training batch is made of stored images.
 struct ImageNoising {
   std::uint64_t seed = 0;
-  std::uint32_t step = 0;        // training step
-  std::uint32_t first_item = 0;  // index of the first image in the global batch
-  bool zero_to_one = false;      // scale bytes to [0,1] instead of [-1,1]
-  bool flip = false;             // mirror each image left to right with probability 1/2
+  std::uint32_t step = 0;                  // training step
+  std::uint32_t first_item = 0;            // index of the first image in the global batch
+  bool zero_to_one = false;                // scale bytes to [0,1] instead of [-1,1]
+  bool flip = false;                       // mirror each image left to right with probability 1/2
+  const std::uint32_t* step_at = nullptr;  // if set, the step lies there on the device (RandomKey)
 };
 struct NoisedImages {
   Tensor x_t;  // [N,H,W,C], activations
@@ -65,6 +78,10 @@ using kernels::SamplerStep;
 /// in an f32 run.
 Tensor sampler_step(Context& context, const SamplerStep& step, const Tensor& x, const Tensor& eps,
                     const Noise& z);
+/// The same with coefficients that lie in device memory when the kernel runs, so that it can be
+/// replayed (replay.h).
+Tensor sampler_step(Context& context, const SamplerStep* on_device, const Tensor& x,
+                    const Tensor& eps, const Noise& z);
 
 /// Standard normals of (key, first_item + n), f32: x_T of sampled images with stream kPrior.
 Tensor normal_noise(Context& context, Shape shape, RandomKey key, std::uint32_t first_item);

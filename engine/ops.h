@@ -2,8 +2,8 @@
 //
 // An op checks, allocates, runs its kernel and records its gradient rule; each lives in
 // ops/<name>.cpp. Images are NHWC: [N,H,W,C]. Token sequences are [N,T,C]. Weights are f32 or, in a
-// bf16 run, bf16; biases and norm parameters are always f32. An empty Var means "none" where stated.
-// A wrong shape or value throws CheckError with the values in the text.
+// bf16 run, bf16; biases and norm parameters are always f32. An empty Var means "none" where
+// stated. A wrong shape or value throws CheckError with the values in the text.
 #pragma once
 #include <optional>
 
@@ -15,15 +15,20 @@ namespace haze::engine {
 // ---- convolution and matrix products -----------------------------------------------------------
 
 struct Conv2dOptions {
-  int stride = 1;                                      // 1 or 2
+  int stride = 1;                                                // 1 or 2
   int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;  // zeros
-  static Conv2dOptions same(int kernel) { const int p = kernel / 2; return {1, p, p, p, p}; }
-  static Conv2dOptions half_symmetric() { return {2, 1, 1, 1, 1}; }     // 3x3 stride 2 pad 1
-  static Conv2dOptions half_bottom_right() { return {2, 0, 0, 1, 1}; }  // 3x3 stride 2, pad (0,1,0,1)
+  static Conv2dOptions same(int kernel) {
+    const int p = kernel / 2;
+    return {1, p, p, p, p};
+  }
+  static Conv2dOptions half_symmetric() { return {2, 1, 1, 1, 1}; }  // 3x3 stride 2 pad 1
+  static Conv2dOptions half_bottom_right() {
+    return {2, 0, 0, 1, 1};
+  }  // 3x3 stride 2, pad (0,1,0,1)
 };
-/// x [N,H,W,Ci], w [Co,kH,kW,Ci], bias [Co] or none -> [N,Ho,Wo,Co]. Two more summands may be fused:
-/// per_channel [N,Co] (the time embedding) and residual [N,Ho,Wo,Co]; without context().fusion they
-/// run as add_channel and add.
+/// x [N,H,W,Ci], w [Co,kH,kW,Ci], bias [Co] or none -> [N,Ho,Wo,Co]. Two more summands may be
+/// fused: per_channel [N,Co] (the time embedding) and residual [N,Ho,Wo,Co]; without
+/// context().fusion they run as add_channel and add.
 Var conv2d(Tape& tape, Var x, Var w, Var bias, const Conv2dOptions& options, Var per_channel = {},
            Var residual = {});
 /// Transposed convolution 4x4, stride 2, pad 1: x [N,H,W,Ci], w [Co,4,4,Ci], bias [Co] or none
@@ -74,9 +79,9 @@ Var reshape(Tape& tape, Var x, Shape shape);
 /// The conventions of the sinusoidal embedding of t: formats differ in order and in the last
 /// frequency. half = dim/2 and freq_i = exp(-ln(10000)·i/(half - freq_shift)).
 struct TimeEmbedding {
-  int dim = 0;               // even
-  bool cosine_first = false; // diffusers' flip_sin_to_cos; else [sin, cos]
-  float freq_shift = 1;      // 1: labml, DDPM, google/ddpm-*; 0: diffusers' class default
+  int dim = 0;                // even
+  bool cosine_first = false;  // diffusers' flip_sin_to_cos; else [sin, cos]
+  float freq_shift = 1;       // 1: labml, DDPM, google/ddpm-*; 0: diffusers' class default
   // labml rounds ln(10000)/(half - freq_shift) to f32 before the product with i, diffusers divides
   // last. The results differ by up to 6e-5 at t = 1000.
   bool step_first = false;

@@ -105,8 +105,8 @@ Tensor Parameters::joint_range(const Tensor& flat, const std::vector<ParamId>& p
   const std::size_t row = t.size() / std::size_t(extents[0]);
   std::size_t end = parameters_[parts.front().index].offset;
   for (const ParamId id : parts) {
-    HAZE_CHECK(parameters_[id.index].offset == end, "not registered jointly: ",
-               parameters_[id.index].name);
+    HAZE_CHECK(parameters_[id.index].offset == end,
+               "not registered jointly: ", parameters_[id.index].name);
     end += parameters_[id.index].size();
   }
   extents[0] = int((end - parameters_[parts.front().index].offset) / row);

@@ -33,8 +33,8 @@ struct Parameter {
   Layout layout = Layout::same;
   Init init = Init::zeros;
   float bound = 0;
-  bool is_weight = false;     // consumed in the type of the activations (conv and linear weights)
-  std::size_t offset = 0;     // into the flat buffers, in elements
+  bool is_weight = false;  // consumed in the type of the activations (conv and linear weights)
+  std::size_t offset = 0;  // into the flat buffers, in elements
   std::size_t size() const { return shape.size(); }
 };
 

@@ -5,7 +5,8 @@ namespace haze::engine {
 Shape::Shape(std::initializer_list<int> extents) : Shape(std::vector<int>(extents)) {}
 
 Shape::Shape(const std::vector<int>& extents) {
-  HAZE_CHECK(extents.size() <= kMaxRank, "at most ", int(kMaxRank), " extents, got ", extents.size());
+  HAZE_CHECK(extents.size() <= kMaxRank, "at most ", int(kMaxRank), " extents, got ",
+             extents.size());
   for (const int e : extents) {
     HAZE_CHECK(e >= 0, "extent ", e);
     extents_[std::size_t(rank_++)] = e;

@@ -41,7 +41,7 @@ Var ResidualBlock::operator()(const Pass& pass, Var x, Var temb, bool consume) c
   Var a2 = then_release(tape, norm2.swish(pass, h), {h});
   if (pass.random && dropout > 0) {
     const TrainingRandom& r = *pass.random;
-    const RandomKey key{r.seed, engine::streams::kDropout + dropout_index, r.step};
+    const RandomKey key{r.seed, engine::streams::kDropout + dropout_index, r.step, r.step_at};
     a2 = then_release(tape, engine::dropout(tape, a2, dropout, key, r.first_item), {a2});
   }
   const Var y = then_release(tape, conv2(pass, a2, {}, straight), {a2});

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/random.h"
+#include "engine/replay.h"
 #include "kernels/common/memory.h"
 
 namespace haze::model {
@@ -45,26 +46,32 @@ Chain make_chain(const DiffusionConfig& diffusion, const SampleOptions& o) {
   return chain;
 }
 
-/// Images [first, first + n) of a call, in steps.
+/// Images [first, first + n) of a call, in steps. What changes from step to step lies at fixed
+/// addresses on the device, so that on CUDA a step is captured once and replayed.
 class Batch {
  public:
   Batch(engine::Context& context, const SampleOptions& options, int first, Shape shape, int total)
-      : context_(context), options_(options), first_(first), shape_(shape), total_(total) {
-    if (options.x_T.empty())
-      x_ = engine::normal_noise(context, shape, {options.seed, engine::streams::kPrior, 0}, item());
-    else
-      x_ = upload(options.x_T, 0);
+      : context_(context),
+        options_(options),
+        first_(first),
+        shape_(shape),
+        total_(total),
+        x_(engine::lasting(context, shape, DType::f32)),
+        t_(engine::lasting(context, {shape[0]}, DType::i32)),
+        values_(engine::lasting(context, {int(sizeof(Values))}, DType::u8)) {
+    const RandomKey key{options.seed, engine::streams::kPrior, 0};
+    engine::copy(context, x_,
+                 options.x_T.empty() ? engine::normal_noise(context, shape, key, item())
+                                     : upload(options.x_T, 0));
   }
 
   void step(Network& network, int t, const SamplerStep& c, std::size_t k) {
-    engine::Tape tape(context_, false);
     const std::vector<std::int32_t> times(std::size_t(shape_[0]), t);
-    const Tensor t_device = engine::to_device(context_, {shape_[0]}, std::span(times));
-    const Tensor in = engine::to_activations(context_, x_);
-    const engine::Var eps = network.forward(tape, tape.leaf(in), t_device, nullptr);
-    engine::Noise z{{}, {options_.seed, engine::streams::kSampler, std::uint32_t(k)}, item()};
-    if (c.sigma != 0 && !options_.z.empty()) z.given = upload(options_.z, k);
-    engine::sampler_step(context_, c, x_, tape.value(eps), z);
+    const Values values{c, std::uint32_t(k)};
+    engine::overwrite(context_, t_, std::as_bytes(std::span(times)));
+    engine::overwrite(context_, values_, std::as_bytes(std::span(&values, 1)));
+    if (options_.z.empty()) return replay_.run(context_, [&] { advance(network, {}); });
+    advance(network, c.sigma != 0 ? upload(options_.z, k) : Tensor{});
   }
 
   void read(float* to) const {
@@ -72,6 +79,19 @@ class Batch {
   }
 
  private:
+  struct Values {
+    SamplerStep c;
+    std::uint32_t k;
+  };
+
+  void advance(Network& network, const Tensor& given) {
+    engine::Tape tape(context_, false);
+    const Tensor in = engine::to_activations(context_, x_);
+    const engine::Var eps = network.forward(tape, tape.leaf(in), t_, nullptr);
+    const auto* at = static_cast<const Values*>(values_.raw());
+    const engine::Noise z{given, {options_.seed, engine::streams::kSampler, 0, &at->k}, item()};
+    engine::sampler_step(context_, &at->c, x_, tape.value(eps), z);
+  }
   std::uint32_t item() const { return options_.first_item + std::uint32_t(first_); }
   /// This batch's rows of the k-th [total,H,W,C] block of given noise.
   Tensor upload(const std::vector<float>& all, std::size_t k) const {
@@ -85,7 +105,8 @@ class Batch {
   int first_;
   Shape shape_;
   int total_;
-  Tensor x_;
+  Tensor x_, t_, values_;
+  engine::Replay replay_;
 };
 
 }  // namespace

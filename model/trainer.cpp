@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
-#include <numeric>
 
 #include "engine/adam.h"
 
@@ -20,7 +19,11 @@ struct Trainer::Noised {
 
 Trainer::Trainer(engine::Context& context, Network& network, const Schedule& schedule,
                  const TrainConfig& train, std::uint64_t seed)
-    : context_(context), network_(network), train_(train), seed_(seed) {
+    : context_(context),
+      network_(network),
+      train_(train),
+      seed_(seed),
+      memory_(context, std::max(train.accumulate, 1)) {
   HAZE_CHECK(train.accumulate >= 1, "accumulate ", train.accumulate);
   std::vector<float> signal, noise;
   for (const double ab : schedule.alpha_bar) {
@@ -41,80 +44,70 @@ double Trainer::learning_rate(std::uint32_t step) const {
   return train_.learning_rate * (1 + std::cos(std::numbers::pi * part)) / 2;
 }
 
-/// Loss of the whole batch and, in the parameters, its gradient, part by part. Every draw is a
-/// function of the image's index in the whole batch, so the parts change rounding only.
-float Trainer::gradients(std::uint32_t step, int batch, const Prepare& prepare) {
+/// The parts' losses in memory_ and, in the parameters, the gradient of the whole batch. Every draw
+/// is a function of the image's index in the whole batch, so the parts change rounding only.
+void Trainer::gradients(int batch, const TrainingRandom& random, const Prepare& prepare) {
   const int parts = train_.accumulate;
   if (batch < parts)
     throw InputError(cat("train.accumulate: ", parts, "; at most the batch size, ", batch));
   network_.parameters().begin_gradients();
-  std::vector<Tensor> losses;
   for (int k = 0, first = 0; k < parts; ++k) {
     const int n = batch / parts + (k < batch % parts);
     engine::Tape tape(context_);
     Noised part = prepare(first, n);
-    const TrainingRandom random{seed_, step, std::uint32_t(first)};
+    TrainingRandom of_part = random;
+    of_part.first_item = std::uint32_t(first);
     const engine::Var x = tape.leaf(std::move(part.x_t));
-    const engine::Var eps = network_.forward(tape, x, part.t, &random);
+    const engine::Var eps = network_.forward(tape, x, part.t, &of_part);
     const float share = float(n) / float(batch);
     const engine::Var loss = engine::mse_loss(tape, eps, part.target, share);
     tape.release(eps);
-    losses.push_back(tape.value(loss));
+    engine::copy(context_, memory_.loss(k), tape.value(loss));
     tape.backward(loss);
     first += n;
   }
-  // Read last: every part is already under way.
-  const engine::Tape reader(context_, false);
-  double mean = 0;
-  for (int k = 0; k < parts; ++k)
-    mean +=
-        double(reader.to_host(losses[std::size_t(k)])[0]) * (batch / parts + (k < batch % parts));
-  return float(mean / batch);
 }
 
-StepResult Trainer::update(std::uint32_t step, float loss) {
-  const double rate = learning_rate(step);
-  const engine::AdamOptions options{.learning_rate = rate,
+float Trainer::mean_loss(const std::vector<float>& results, int batch) const {
+  const int parts = train_.accumulate;
+  double sum = 0;
+  for (int k = 0; k < parts; ++k)
+    sum += double(results[std::size_t(k)]) * (batch / parts + (k < batch % parts));
+  return float(sum / batch);
+}
+
+engine::AdamStep Trainer::adam(std::uint32_t step) const {
+  return engine::adam_coefficients({.learning_rate = learning_rate(step),
                                     .beta1 = train_.adam_beta1,
                                     .beta2 = train_.adam_beta2,
                                     .eps = train_.adam_eps,
                                     .weight_decay = train_.weight_decay,
                                     .grad_clip = train_.grad_clip,
-                                    .ema_decay = train_.ema_decay};
-  float norm = 0;
-  {
-    const Tensor on_device = engine::adam_step(context_, network_.parameters(), options, step);
-    norm = engine::Tape(context_, false).to_host(on_device)[0];
-  }
-  context_.arena.consolidate();
-  return {loss, norm, rate};
+                                    .ema_decay = train_.ema_decay},
+                                   step);
+}
+
+Trainer::Prepare Trainer::images(const ImageBatch& batch) {
+  return [this, zero_to_one = batch.zero_to_one](int first, int n) -> Noised {
+    const engine::ImageNoising options{seed_,       0,           std::uint32_t(first),
+                                       zero_to_one, train_.flip, memory_.step()};
+    engine::NoisedImages noised = engine::q_sample_images(
+        context_, memory_.images(), memory_.index(first, n), tables_, options);
+    return {std::move(noised.x_t), std::move(noised.t), engine::training_noise(options)};
+  };
 }
 
 StepResult Trainer::step(std::uint32_t step, const ImageBatch& batch) {
-  const std::size_t image = Shape({batch.height, batch.width, batch.channels}).size();
-  const auto prepare = [&](int first, int n) -> Noised {
-    // Only the rows of this part go to the device: a data set may be larger than its memory.
-    std::vector<std::uint8_t> rows;
-    rows.reserve(std::size_t(n) * image);
-    for (const std::int32_t i : batch.index.subspan(std::size_t(first), std::size_t(n))) {
-      HAZE_CHECK(i >= 0 && std::size_t(i) < batch.images.size() / image, "image ", i, " of ",
-                 batch.images.size() / image);
-      const auto row = batch.images.subspan(std::size_t(i) * image, image);
-      rows.insert(rows.end(), row.begin(), row.end());
-    }
-    std::vector<std::int32_t> order(std::size_t(n), 0);
-    std::iota(order.begin(), order.end(), 0);
-    const Tensor images =
-        engine::to_device(context_, {n, batch.height, batch.width, batch.channels},
-                          std::span<const std::uint8_t>(rows));
-    const Tensor index = engine::to_device(context_, {n}, std::span<const std::int32_t>(order));
-    const engine::ImageNoising options{seed_, step, std::uint32_t(first), batch.zero_to_one,
-                                       train_.flip};
-    engine::NoisedImages noised =
-        engine::q_sample_images(context_, images, index, tables_, options);
-    return {std::move(noised.x_t), std::move(noised.t), engine::training_noise(options)};
-  };
-  return update(step, gradients(step, int(batch.index.size()), prepare));
+  const int n = int(batch.index.size());
+  if (memory_.fill(context_, step, adam(step), batch) || n != replayed_batch_) replay_.reset();
+  replayed_batch_ = n;
+  replay_.run(context_, [&] {
+    gradients(n, {seed_, 0, 0, memory_.step()}, images(batch));
+    engine::adam_step(context_, network_.parameters(), memory_.adam(), memory_.grad_norm());
+  });
+  const std::vector<float> results = memory_.results(context_);
+  context_.arena.consolidate();
+  return {mean_loss(results, n), results.back(), learning_rate(step)};
 }
 
 Trainer::Prepare Trainer::given(const GivenBatch& batch) {
@@ -137,13 +130,18 @@ Trainer::Prepare Trainer::given(const GivenBatch& batch) {
 }
 
 StepResult Trainer::step(std::uint32_t step, const GivenBatch& batch) {
-  return update(step, gradients(step, batch.n, given(batch)));
+  gradients(batch.n, {seed_, step, 0}, given(batch));
+  memory_.fill(context_, step, adam(step));
+  engine::adam_step(context_, network_.parameters(), memory_.adam(), memory_.grad_norm());
+  const std::vector<float> results = memory_.results(context_);
+  context_.arena.consolidate();
+  return {mean_loss(results, batch.n), results.back(), learning_rate(step)};
 }
 
 float Trainer::loss_and_gradients(const GivenBatch& batch) {
-  const float loss = gradients(0, batch.n, given(batch));
+  gradients(batch.n, {seed_, 0, 0}, given(batch));
   network_.parameters().finish_gradients();
-  return loss;
+  return mean_loss(memory_.results(context_), batch.n);
 }
 
 }  // namespace haze::model

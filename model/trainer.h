@@ -4,8 +4,10 @@
 #include <span>
 
 #include "engine/diffusion_ops.h"
+#include "engine/replay.h"
 #include "model/network.h"
 #include "model/schedule.h"
+#include "model/step_memory.h"
 
 namespace haze::model {
 
@@ -41,7 +43,8 @@ class Trainer {
 
   /// Throws InputError for a batch that is smaller than train.accumulate.
   /// Does training step number `step` (0-based; what is drawn is a function of seed and step).
-  /// Loss and norm are f32 reads of the device: the only synchronisation.
+  /// Loss and norm are f32 reads of the device: the only synchronisation. Images are batches of one
+  /// shape, and the data set behind them stays where it is: on CUDA the step is replayed.
   StepResult step(std::uint32_t step, const ImageBatch& batch);
   StepResult step(std::uint32_t step, const GivenBatch& batch);
   /// Loss and gradients of a given batch, without an update (parameters().gradients holds them).
@@ -55,14 +58,19 @@ class Trainer {
   struct Noised;
   /// Makes images [first, first + n) of the batch ready for the network.
   using Prepare = std::function<Noised(int first, int n)>;
-  float gradients(std::uint32_t step, int batch, const Prepare& prepare);
-  StepResult update(std::uint32_t step, float loss);
+  void gradients(int batch, const TrainingRandom& random, const Prepare& prepare);
+  float mean_loss(const std::vector<float>& results, int batch) const;
+  engine::AdamStep adam(std::uint32_t step) const;
   Prepare given(const GivenBatch& batch);
+  Prepare images(const ImageBatch& batch);
   engine::Context& context_;
   Network& network_;
   TrainConfig train_;
   std::uint64_t seed_;
   engine::NoiseTables tables_;
+  StepMemory memory_;
+  engine::Replay replay_;
+  int replayed_batch_ = 0;
 };
 
 }  // namespace haze::model

@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "tests/support/device.h"
 #include "tests/support/test.h"
 
 namespace haze::engine {
@@ -32,7 +33,7 @@ Net make(std::uint64_t seed, DType activations = DType::f32, bool training = tru
   n.all.allocate(test::device(), seed, training, ema, activations);
   return n;
 }
-std::vector<float> floats(const Tensor& t) { return {t.f32(), t.f32() + t.size()}; }
+std::vector<float> floats(const Tensor& t) { return test::read(t); }
 std::vector<float> values(const Net& n, ParamId id) {
   return floats(n.all.range_of(n.all.weights, id));
 }
@@ -63,7 +64,7 @@ TEST(Parameters, RangesAreAlignedDisjointAndPaddedWithZeros) {
   EXPECT_EQ(holes.size(), n.all.flat_size() - sum);
   EXPECT_GT(holes.size(), 0u);
   for (const Tensor& t : {n.all.weights, n.all.gradients, n.all.adam_m, n.all.adam_v, n.all.ema})
-    for (const std::size_t i : holes) ASSERT_EQ(t.f32()[i], 0) << i;
+    for (const auto v = floats(t); const std::size_t i : holes) ASSERT_EQ(v[i], 0) << i;
 }
 
 TEST(Parameters, OptimiserStateStartsAtZeroAndTheEmaAtTheWeights) {
@@ -121,9 +122,9 @@ TEST(Parameters, SameSeedSameBitsAndEveryParameterItsOwn) {
 
 TEST(Parameters, ViewsShareTheFlatBuffer) {
   const Net n = make(1);
-  n.all.range_of(n.all.weights, n.odd).f32()[2] = 77;
-  EXPECT_EQ(n.all.weights.f32()[n.all[n.odd].offset + 2], 77);
-  EXPECT_EQ(n.all.value_of(n.odd).f32()[2], 77);
+  test::set(n.all.range_of(n.all.weights, n.odd), 2, 77);
+  EXPECT_EQ(test::at(n.all.weights, n.all[n.odd].offset + 2), 77);
+  EXPECT_EQ(test::at(n.all.value_of(n.odd), 2), 77);
   EXPECT_EQ(n.all.value_of(n.odd).shape, Shape({101, 103}));
   Tensor view;
   {
@@ -151,25 +152,26 @@ TEST(Parameters, Bf16CopyFollowsTheWeights) {
   EXPECT_EQ(n.all.joint_value(n.joint).dtype, DType::bf16);
   EXPECT_EQ(n.all.value_of(n.bias).dtype, DType::f32);  // not a weight
   const auto same = [&] {
-    const auto* half = static_cast<const bf16*>(n.all.weights_bf16.raw());
+    const auto half = test::read<bf16>(n.all.weights_bf16);
+    const auto weights = floats(n.all.weights);
     for (std::size_t i = 0; i < n.all.flat_size(); ++i)
-      if (half[i].bits != bf16(n.all.weights.f32()[i]).bits) return false;
+      if (half[i].bits != bf16(weights[i]).bits) return false;
     return true;
   };
   EXPECT_TRUE(same());
-  n.all.weights.f32()[3] = 1.5f;
+  test::set(n.all.weights, 3, 1.5f);
   EXPECT_FALSE(same());
   n.all.refresh_bf16();
   EXPECT_TRUE(same());
-  std::fill_n(n.all.ema.f32(), n.all.flat_size(), 0.75f);
+  test::fill(n.all.ema, 0.75f);
   n.all.use_ema();
   EXPECT_TRUE(same());
-  EXPECT_EQ(n.all.weights.f32()[3], 0.75f);
+  EXPECT_EQ(test::at(n.all.weights, 3), 0.75f);
 }
 
 TEST(Parameters, UseEmaTakesTheEmaAndNeedsOne) {
   Net n = make(1), none = make(1, DType::f32, true, false);
-  n.all.ema.f32()[n.all[n.odd].offset] = 5;
+  test::set(n.all.ema, n.all[n.odd].offset, 5);
   n.all.use_ema();
   EXPECT_EQ(values(n, n.odd)[0], 5);
   EXPECT_EQ(floats(n.all.weights), floats(n.all.ema));
@@ -180,7 +182,7 @@ TEST(Parameters, FinishGradientsZeroesWhatNothingReached) {
   Net n = make(1);
   const auto gradient = [&](ParamId id) { return floats(n.all.range_of(n.all.gradients, id)); };
   for (const Parameter& p : n.all.all())
-    std::fill_n(n.all.gradients.f32() + p.offset, p.size(), 3.f);
+    test::fill(n.all.range_of(n.all.gradients, {std::uint32_t(&p - n.all.all().data())}), 3);
   n.all.mark_written(n.bias);
   n.all.begin_gradients();
   EXPECT_FALSE(n.all.gradient_written(n.bias));
@@ -189,7 +191,8 @@ TEST(Parameters, FinishGradientsZeroesWhatNothingReached) {
   EXPECT_EQ(gradient(n.odd), std::vector<float>(101 * 103, 3));
   EXPECT_EQ(gradient(n.bias), std::vector<float>(5, 0));
   EXPECT_EQ(gradient(n.joint[1]), std::vector<float>(14, 0));
-  for (const std::size_t i : padding(n.all)) ASSERT_EQ(n.all.gradients.f32()[i], 0) << i;
+  const auto all = floats(n.all.gradients);
+  for (const std::size_t i : padding(n.all)) ASSERT_EQ(all[i], 0) << i;
 }
 
 TEST(Parameters, RegistrationEndsWithAllocation) {

@@ -2,6 +2,8 @@
 // asked for, and how they reach the flat buffer of the parameters.
 #include "tests/support/tape.h"
 
+#include "tests/support/device.h"
+
 namespace haze::engine {
 namespace {
 using test::grad_of;
@@ -214,7 +216,7 @@ TEST_F(TapeTest, ParameterGradientsOverwriteOnceThenAdd) {
     t.backward(add(t, b, again), test::to_tensor(t, {3}, {dy, 2 * dy, 3 * dy}));
     EXPECT_EQ(grad_of(t, b), net.gradient(t, net.bias));
   };
-  std::fill_n(net.parameters.gradients.f32(), net.parameters.flat_size(), NAN);  // last step's
+  test::fill(net.parameters.gradients, NAN);  // last step's
   net.parameters.begin_gradients();
   use_twice(1);
   EXPECT_EQ(net.gradient(tape, net.bias), (Numbers{2, 4, 6}));
@@ -227,7 +229,7 @@ TEST_F(TapeTest, ParameterGradientsOverwriteOnceThenAdd) {
 
 TEST_F(TapeTest, ParametersThatNothingReachedHaveZeroGradient) {
   Network net;
-  std::fill_n(net.parameters.gradients.f32(), net.parameters.flat_size(), NAN);
+  test::fill(net.parameters.gradients, NAN);
   net.parameters.begin_gradients();
   const Var b = tape.parameter(net.parameters, net.bias);
   tape.backward(square(tape, b), test::to_tensor(tape, {3}, {1, 1, 1}));

@@ -2,6 +2,7 @@
 #pragma once
 #include "model/trainer.h"
 #include "model/weights.h"
+#include "tests/support/device.h"
 #include "tests/support/tape.h"
 
 namespace haze::test {
@@ -59,7 +60,7 @@ struct Given {
 
 inline std::vector<float> gradients_of(const model::Network& network) {
   const auto& p = network.parameters();
-  return {p.gradients.f32(), p.gradients.f32() + p.flat_size()};
+  return test::read(p.gradients);
 }
 
 inline double largest(const auto& v) {

@@ -6,6 +6,7 @@
 
 #include "engine/random.h"
 #include "tests/model/networks.h"
+#include "tests/support/device.h"
 
 namespace haze::model {
 namespace {
@@ -17,7 +18,7 @@ class Identity : public Network {
  public:
   engine::Var forward(engine::Tape&, engine::Var x, const engine::Tensor& t,
                       const TrainingRandom*) override {
-    times.push_back(t.i32()[0]);
+    times.push_back(test::read<std::int32_t>(t)[0]);
     return x;
   }
   std::vector<int> times;

@@ -68,10 +68,12 @@ TEST(Trainer, GradientOfAGivenBatchIsTheDerivativeOfItsLoss) {
     for (const float e : g) squares += double(e) * double(e);
     const double h = 1e-2 / squares;
     const auto loss_at = [&](double step) {
-      const std::vector<float> keep(p.weights.f32(), p.weights.f32() + p.flat_size());
-      for (std::size_t i = 0; i < g.size(); ++i) p.weights.f32()[i] += float(step * double(g[i]));
+      const std::vector<float> keep = test::read(p.weights);
+      auto moved = keep;
+      for (std::size_t i = 0; i < g.size(); ++i) moved[i] += float(step * double(g[i]));
+      test::write(p.weights, moved);
       const double loss = trainer.loss_and_gradients(given.batch());
-      std::ranges::copy(keep, p.weights.f32());
+      test::write(p.weights, keep);
       return loss;
     };
     EXPECT_NEAR((loss_at(h) - loss_at(-h)) / (2 * h * squares), 1, 0.01);
@@ -124,7 +126,7 @@ std::vector<float> weights_after(DType type, std::uint64_t seed, int steps, int 
   const Images images(4, 8, 8, 3);
   for (int k = from; k < steps; ++k) trainer.step(std::uint32_t(k), images.batch());
   const auto& p = network.parameters();
-  return {p.weights.f32(), p.weights.f32() + p.flat_size()};
+  return test::read(p.weights);
 }
 
 TEST(Trainer, SameSeedSameBitsAndStepsNeedNoHistory) {
@@ -146,22 +148,22 @@ TEST(Trainer, ClipsDecaysAndAverages) {
   engine::Context context{test::device()};
   const auto network = ready(tiny(Family::labml), context, 1, true, true);
   auto& p = network->parameters();
-  const std::vector<float> before(p.weights.f32(), p.weights.f32() + p.flat_size());
+  const std::vector<float> before = test::read(p.weights);
   Trainer trainer(context, *network, kDiffusion,
                   {.learning_rate = 1e-3, .grad_clip = 1e-9, .ema_decay = 0.75, .adam_eps = 1}, 1);
   const Images images(2, 4, 4, 3);
   const StepResult r = trainer.step(0, images.batch());
   EXPECT_GT(r.grad_norm, 1e-3) << "the norm before clipping";
   // Clipped to norm 1e-9 and divided by eps = 1: the weights stay, up to 1e-12.
-  EXPECT_LT(test::largest(std::vector<double>{double(p.weights.f32()[0]) - double(before[0])}),
+  EXPECT_LT(test::largest(std::vector<double>{double(test::at(p.weights, 0)) - double(before[0])}),
             1e-9);
   Trainer moving(context, *network, kDiffusion, {.learning_rate = 1e-2, .ema_decay = 0.75}, 1);
   moving.step(0, images.batch());
   std::vector<double> want;
+  const std::vector<float> after = test::read(p.weights);
   for (std::size_t i = 0; i < before.size(); ++i)
-    want.push_back(0.75 * double(before[i]) + 0.25 * double(p.weights.f32()[i]));
-  expect_close(std::vector<float>(p.ema.f32(), p.ema.f32() + p.flat_size()), want, 1e-6, 1e-7,
-               "ema");
+    want.push_back(0.75 * double(before[i]) + 0.25 * double(after[i]));
+  expect_close(test::read(p.ema), want, 1e-6, 1e-7, "ema");
 }
 
 TEST(Trainer, OverfitsEightImages) {

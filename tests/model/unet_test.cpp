@@ -250,12 +250,12 @@ TEST(UNet, EveryDropoutLayerHasAStreamOfItsOwn) {
 
 TEST(UNet, InferenceHoldsFewActivations) {
   for (const Family family : kFamilies) {
-    engine::Context training{test::device()}, inference{CpuStream{}};
+    engine::Context training{test::device()}, inference{test::device()};
     const auto network = ready(tiny(family), training);
     for (engine::Context* context : {&training, &inference}) {
       engine::Tape tape(*context, context == &training);
       const auto x = tape.leaf(tape.empty({2, 32, 32, 3}, DType::f32));
-      std::fill_n(tape.value(x).f32(), 2 * 32 * 32 * 3, 0.5f);
+      test::fill(tape.value(x), 0.5f);
       network->forward(tape, x, test::to_tensor_i32(tape, {3, 4}), nullptr);
     }
     // At most five times 2·32²·16 values live at once (joined input and its normalised copy, both

@@ -1,9 +1,12 @@
 // weights_test.cpp — state dicts: layouts element by element, round trips to the bit, refusals.
 #include "model/weights.h"
 
+#include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "tests/model/networks.h"
+#include "tests/support/device.h"
 
 namespace haze::model {
 namespace {
@@ -21,7 +24,9 @@ TEST(Weights, ElementsGoWherePyTorchKeepsThem) {
       p.add({.name = "up", .shape = {2, 4, 4, 3}, .layout = engine::Layout::conv_transpose});
   const auto plain = p.add({.name = "plain", .shape = {3, 4}});
   p.allocate(test::device(), 1, false, false, DType::f32);
-  for (std::size_t i = 0; i < p.flat_size(); ++i) p.weights.f32()[i] = float(i);
+  std::vector<float> numbers(p.flat_size());
+  std::iota(numbers.begin(), numbers.end(), 0.f);
+  test::write(p.weights, numbers);
   const StateDict state = to_state_dict(p, p.weights);
 
   EXPECT_EQ(state.at("conv").shape, (std::vector<std::int64_t>{2, 5, 3, 3}));
@@ -46,11 +51,11 @@ TEST(Weights, RoundTripToTheBit) {
     engine::Context context{test::device(), DType::bf16};
     const auto from = ready(tiny(family), context, 1), to = ready(tiny(family), context, 2);
     const auto &a = from->parameters(), &b = to->parameters();
-    ASSERT_NE(std::memcmp(a.weights.raw(), b.weights.raw(), a.weights.bytes()), 0);
+    ASSERT_NE(test::read(a.weights), test::read(b.weights));
     from_state_dict(to->parameters(), b.weights, weights_of(*from));
-    EXPECT_EQ(std::memcmp(a.weights.raw(), b.weights.raw(), a.weights.bytes()), 0);
-    EXPECT_EQ(std::memcmp(a.weights_bf16.raw(), b.weights_bf16.raw(), a.weights_bf16.bytes()), 0)
-        << "the bf16 copy follows";
+    EXPECT_EQ(test::read(a.weights), test::read(b.weights));
+    const auto x = test::read<bf16>(a.weights_bf16), y = test::read<bf16>(b.weights_bf16);
+    EXPECT_TRUE(std::ranges::equal(x, y, {}, &bf16::bits, &bf16::bits)) << "the bf16 copy follows";
   }
 }
 

@@ -59,12 +59,15 @@ inline double rounding(DType type) { return type == DType::bf16 ? 0x1p-9 : 0x1p-
 /// Where tests that need one device run: the CPU, or with HAZE_DEVICE=cuda the CUDA backend. Each
 /// test program of the engine and above is run once with either.
 inline Stream device() {
-  const char* set = std::getenv("HAZE_DEVICE");
+  static const Stream one = []() -> Stream {
+    const char* set = std::getenv("HAZE_DEVICE");
 #if defined(HAZE_CUDA)
-  if (set && std::string(set) == "cuda") return kernels::open_cuda(0);
+    if (set && std::string(set) == "cuda") return kernels::open_cuda(0);
 #endif
-  if (set && std::string(set) != "cpu") throw DeviceError(cat("HAZE_DEVICE=", set));
-  return CpuStream{};
+    if (set && std::string(set) != "cpu") throw DeviceError(cat("HAZE_DEVICE=", set));
+    return CpuStream{};
+  }();
+  return one;
 }
 
 /// Every backend that this build has and this machine can run.

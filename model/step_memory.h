@@ -1,0 +1,53 @@
+// step_memory.h — what changes from one training step to the next, at fixed addresses in device
+// memory: the step's number, Adam's coefficients, which images, and the results. Because they lie
+// there, a step can be captured once and replayed (engine/replay.h).
+#pragma once
+#include <span>
+#include <vector>
+
+#include "engine/adam.h"
+#include "engine/diffusion_ops.h"
+
+namespace haze::model {
+
+struct ImageBatch;
+
+class StepMemory {
+ public:
+  /// `parts`: in how many pieces a batch is computed, each with a loss of its own.
+  StepMemory(engine::Context& context, int parts);
+
+  /// For step `step` of `batch`. True if addresses are not those of the last call: what was
+  /// captured from them is void.
+  bool fill(engine::Context& context, std::uint32_t step, const engine::AdamStep& adam,
+            const ImageBatch& batch);
+  /// The same without images.
+  void fill(engine::Context& context, std::uint32_t step, const engine::AdamStep& adam);
+
+  const std::uint32_t* step() const;
+  const engine::AdamStep* adam() const;
+  /// The images to gather from and, for rows [first, first + n) of the batch, which.
+  const engine::Tensor& images() const { return images_; }
+  engine::Tensor index(int first, int n) const;
+  /// Where the results go: the loss of each part, then the norm of the gradient. [1] f32 each.
+  engine::Tensor loss(int part) const;
+  engine::Tensor grad_norm() const { return loss(parts_); }
+  /// Reads them: losses of the parts, then the norm. Waits for the device.
+  std::vector<float> results(engine::Context& context) const;
+
+  /// The data set lies on the device as a whole.
+  bool resident() const { return resident_; }
+
+ private:
+  void bind(engine::Context& context, const ImageBatch& batch);
+
+  int parts_;
+  engine::Tensor values_;   // Values, as bytes
+  engine::Tensor results_;  // [parts + 1] f32
+  engine::Tensor images_, index_;
+  const void* bound_ = nullptr;  // the data set that images_ is or is gathered from
+  bool resident_ = false;
+  std::vector<std::uint8_t> rows_;  // of a batch, on their way to the device
+};
+
+}  // namespace haze::model

@@ -1,0 +1,36 @@
+// device.h — tensors of test::device() read and written from the host.
+#pragma once
+#include "engine/tensor.h"
+#include "kernels/common/memory.h"
+#include "tests/support/test.h"
+
+namespace haze::test {
+
+/// The elements of an f32, bf16 or i32 tensor.
+template <class T = float>
+std::vector<T> read(const engine::Tensor& t) {
+  EXPECT_EQ(t.dtype, dtype_of<T>);
+  std::vector<T> v(t.size());
+  std::visit([&](auto s) { kernels::copy_out(s, v.data(), t.raw(), t.bytes()); }, device());
+  return v;
+}
+
+template <class T>
+void write(const engine::Tensor& t, const std::vector<T>& v) {
+  ASSERT_EQ(t.bytes(), v.size() * sizeof(T));
+  std::visit([&](auto s) { kernels::copy_in(s, t.raw(), v.data(), t.bytes()); }, device());
+}
+
+inline void fill(const engine::Tensor& t, float value) {
+  write(t, std::vector<float>(t.size(), value));
+}
+
+/// Element i of an f32 tensor.
+inline float at(const engine::Tensor& t, std::size_t i) { return read(t)[i]; }
+inline void set(const engine::Tensor& t, std::size_t i, float value) {
+  auto v = read(t);
+  v[i] = value;
+  write(t, v);
+}
+
+}  // namespace haze::test
