@@ -5,6 +5,7 @@
 #include "kernels/adam/adam.h"
 #include "kernels/add/add.h"
 #include "kernels/attention/attention.h"
+#include "kernels/common/device.h"
 #include "kernels/common/timer.h"
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/conv_transpose2d/conv_transpose2d.h"
@@ -333,6 +334,12 @@ KernelCase kernel_case(Context& context, const std::string& name, const KernelSh
 double time_milliseconds(Context& context, int times, const std::function<void()>& work) {
   return std::visit([&](auto s) { return kernels::time_milliseconds(s, times, work); },
                     context.stream);
+}
+
+void synchronise([[maybe_unused]] const Context& context) {
+#if defined(HAZE_CUDA)
+  if (const auto* stream = std::get_if<CudaStream>(&context.stream)) kernels::synchronise(*stream);
+#endif
 }
 
 Roof measure_roof(Context& context) {

@@ -30,6 +30,8 @@ KernelCase kernel_case(Context& context, const std::string& name, const KernelSh
 
 /// time_milliseconds and measure_roof of the context's device.
 double time_milliseconds(Context& context, int times, const std::function<void()>& work);
+/// Waits for all work of the context's stream.
+void synchronise(const Context& context);
 struct Roof {
   double copy_bytes_per_s = 0, matrix_flops = 0;  // 0: not known
 };

@@ -12,7 +12,7 @@ MAY_INCLUDE = {  # folder -> folders whose headers it may include
     "tests": {"tests", "apps", "model", "engine", "kernels"},
 }
 # Host vocabulary that every layer shares: errors, element types, streams, random keys.
-SHARED = {f"kernels/common/{name}.h" for name in ("check", "device", "dtype", "graph", "stream", "philox", "memory")}
+SHARED = {f"kernels/common/{name}.h" for name in ("check", "device", "dtype", "explain", "graph", "stream", "philox", "memory")}
 # The two headers that include CUDA's own, where nvcc compiles them.
 UNDER_CUDACC = {"kernels/simt/simt.h", "kernels/common/dtype.h"}
 MAX_LINES = 400  # per file; a file that needs more is two files

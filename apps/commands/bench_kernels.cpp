@@ -4,6 +4,8 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
+#include <unistd.h>
 
 #include "apps/commands/bench.h"
 #include "apps/config/find.h"
@@ -11,6 +13,8 @@
 #include "apps/json_writer.h"
 #include "apps/version.h"
 #include "engine/kernel_cases.h"
+#include "kernels/common/device.h"
+#include "kernels/common/explain.h"
 
 namespace haze::apps {
 namespace {
@@ -124,9 +128,48 @@ void print_table(const std::vector<Row>& rows, const engine::Roof& roof, const S
                 row.share(roof) * 100, row.milliseconds.size());
 }
 
+/// Prints the trace of one call in the emulator. Where this program's kernels are not traced, the
+/// program beside it whose kernels are takes over.
+int explain(const BenchOptions& options, const Program& program) {
+  const auto explainer = kernels::explainer();
+  if (!explainer) {
+    const auto self = std::filesystem::read_symlink("/proc/self/exe");
+    const std::string traced = (self.parent_path() / "haze-traced").string();
+    std::vector<std::string> arguments = program.arguments;
+    arguments[0] = traced;
+    std::vector<char*> words;
+    for (std::string& argument : arguments) words.push_back(argument.data());
+    words.push_back(nullptr);
+    ::execv(traced.c_str(), words.data());
+    throw InputError(
+        "--explain: this build has no traced kernels; build the preset simt, there is "
+        "haze-traced beside haze");
+  }
+  const std::vector<std::string> names = choose({options.explain});
+  const RunConfig config = resolve(options.settings);
+#if defined(HAZE_CUDA)
+  engine::Context context(kernels::open_cuda(0), config.activations());
+#else
+  engine::Context context(CpuStream{}, config.activations());
+#endif
+  const engine::KernelShape shape =
+      parse_shape(options.shapes.empty() ? "n=2,h=8,c=32,co=32" : options.shapes.front());
+  for (const std::string& name : names) {
+    const engine::KernelCase at = engine::kernel_case(context, name, shape);
+    engine::synchronise(context);
+    std::printf("%s, %s, %s\n\n", name.c_str(), shape.str().c_str(), name_of(context.activations));
+    std::printf("%s\n", explainer([&] {
+                          at.run();
+                          engine::synchronise(context);
+                        }).c_str());
+  }
+  return 0;
+}
+
 }  // namespace
 
 int bench_kernels(const BenchOptions& options, Program program) {
+  if (!options.explain.empty()) return explain(options, program);
   if (options.list) {
     for (const std::string& name : engine::kernel_case_names()) std::puts(name.c_str());
     return 0;
