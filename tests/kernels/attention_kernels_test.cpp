@@ -1,0 +1,135 @@
+// attention_kernels_test.cpp — attention's kernels without a tape: every size class against the
+// reference, the earlier versions, and the property that backward owes to its row means.
+#include "kernels/attention/versions.h"
+#include "tests/kernels/attention_cases.h"
+
+namespace haze {
+namespace {
+using namespace attention_cases;
+
+void expect_reference(const Case& k, DType type, Stream stream, const KernelResult& got,
+                      const Numbers& x, const Numbers& dout) {
+  const Result want = reference(k, x, dout);
+  const Tolerance t = tolerance(k, x, dout, want.o, type, stream);
+  const double u = 2 * test::rounding(type);
+  const std::string what = cat(k.tokens, " tokens, head_dim ", k.head_dim, " ", name_of(type));
+  test::expect_close(got.o, want.o, u, t.o, "o, " + what);
+  test::expect_close(got.dqkv, want.dqkv, u, t.dqkv, "dqkv, " + what);
+}
+
+TEST(AttentionKernels, AnyTokensTimesAnyHeadDim) {
+  // Around the borders: a warp's 16 rows, a block's 64, 32 and 64 columns a step, 64 and 128
+  // numbers of a head at a time; on CUDA the path of whole 16-byte pieces and the other.
+  const std::pair<int, int> sizes[] = {{1, 8},   {2, 130}, {15, 24}, {16, 64},  {17, 65},
+                                       {31, 72}, {64, 16}, {65, 17}, {81, 104}, {129, 5}};
+  for (const Stream stream : test::streams())
+    for (const DType type : {DType::f32, DType::bf16})
+      for (const auto& [tokens, head_dim] : sizes) {
+        const Case k{"", 1,        tokens,
+                     2,  head_dim, tokens % 2 ? QkvLayout::global : QkvLayout::per_head};
+        const Numbers x = draw_qkv(k, type), dout = draw_dout(k, type);
+        const auto got =
+            std::visit([&](auto s) { return run_kernels(s, k, x, dout, type); }, stream);
+        expect_reference(k, type, stream, got, x, dout);
+      }
+}
+
+TEST(AttentionKernels, AWideHeadOverFewTokens) {
+  for (const Stream stream : test::streams())
+    for (const DType type : {DType::f32, DType::bf16}) {
+      const Case k{"", 1, 16, 1, 1024, QkvLayout::per_head};
+      const Numbers x = draw_qkv(k, type), dout = draw_dout(k, type);
+      const auto got = std::visit([&](auto s) { return run_kernels(s, k, x, dout, type); }, stream);
+      expect_reference(k, type, stream, got, x, dout);
+    }
+}
+
+TEST(AttentionKernels, ScoresThatGrowFromBlockToBlock) {
+  // The largest score of every row is at the last key, so each block of keys scales down the last.
+  for (const Stream stream : test::streams())
+    for (const DType type : {DType::f32, DType::bf16}) {
+      const Case k{"", 1, 150, 1, 8, QkvLayout::global};
+      Numbers x = draw_qkv(k, type);
+      const Numbers dout = draw_dout(k, type);
+      for (int t = 0; t < k.tokens; ++t) {
+        const std::size_t at = ref::qkv_index(k.dims(), 0, t, 0);
+        x[at] = 4, x[at + std::size_t(k.dims().k_offset)] = t / 8;  // both are bf16 numbers
+      }
+      const auto got = std::visit([&](auto s) { return run_kernels(s, k, x, dout, type); }, stream);
+      expect_reference(k, type, stream, got, x, dout);
+    }
+}
+
+/// The gradient of a bias of k, Σ_j dk_j, is Σ_i q_i Σ_j dS_ij, and a row of dS sums to zero.
+TEST(AttentionKernels, ABiasOfTheKeysHasNoGradient) {
+  const Case k{"", 1, 130, 1, 32, QkvLayout::global};
+  const AttentionDims d = k.dims();
+  const auto at = [&](int t, int offset) {
+    return ref::qkv_index(d, 0, t, 0) + std::size_t(offset);
+  };
+  for (const Stream stream : test::streams())
+    for (const DType type : {DType::f32, DType::bf16}) {
+      // v far from zero: dout·o is then large beside what differs from key to key, and so would be
+      // the error of a mean taken from o as it was rounded to bf16.
+      Numbers x = draw_qkv(k, type);
+      for (int t = 0; t < k.tokens; ++t)
+        for (int c = 0; c < k.head_dim; ++c) {
+          double& v = x[at(t, d.v_offset + c)];
+          v = type == DType::bf16 ? float(bf16(float(v + 8))) : float(v + 8);
+        }
+      const Numbers dout = draw_dout(k, type);
+      const auto got = std::visit([&](auto s) { return run_kernels(s, k, x, dout, type); }, stream);
+      // Roundings of random sign, four standard deviations. Of dk_j as it is stored; of dS_ij where
+      // it is a factor in bf16, relative to itself; and in f32 of dP_ij, a sum of head_dim terms,
+      // and the mean's T.
+      const auto p = ref::probabilities<double>(d, 0, 0, x.data(), nullptr);
+      const double u = 2 * test::rounding(type), scale = 1 / std::sqrt(double(k.head_dim));
+      for (int c = 0; c < k.head_dim; ++c) {
+        double sum = 0, squares = 0;
+        for (int t = 0; t < k.tokens; ++t) {
+          const double dk = got.dqkv[at(t, d.k_offset + c)];
+          sum += dk, squares += u * u * dk * dk;
+        }
+        for (int i = 0; i < k.tokens; ++i) {
+          const double* const dy = &dout[ref::out_index(d, 0, i, 0)];
+          Numbers dp(std::size_t(k.tokens));
+          double mean = 0, largest = 0;
+          for (int j = 0; j < k.tokens; ++j) {
+            double& e = dp[std::size_t(j)];
+            for (int b = 0; b < k.head_dim; ++b) e += dy[b] * x[at(j, d.v_offset + b)];
+            mean += p[std::size_t(i * k.tokens + j)] * e, largest = std::max(largest, std::abs(e));
+          }
+          const double q = scale * x[at(i, c)];
+          for (int j = 0; j < k.tokens; ++j) {
+            const double ds = p[std::size_t(i * k.tokens + j)] * (dp[std::size_t(j)] - mean);
+            squares += u * u * ds * ds * q * q;
+          }
+          squares += 0x1p-48 * (k.tokens + k.head_dim) * largest * largest * q * q;
+        }
+        EXPECT_LE(std::abs(sum), 4 * std::sqrt(squares)) << c << " " << name_of(type);
+      }
+    }
+}
+
+#if defined(HAZE_CUDA)
+TEST(AttentionKernels, TheNaiveVersionMatchesToo) {
+  const auto forward = [](CudaStream s, const AttentionDims& d, kernels::ConstAct qkv,
+                          kernels::Act o, float* lse,
+                          void*) { kernels::attention_forward_v1(s, d, qkv, o, lse); };
+  for (const Stream stream : test::streams())
+    for (const DType type : {DType::f32, DType::bf16})
+      for (const Case& k :
+           {Case{"", 2, 17, 2, 5, QkvLayout::per_head}, Case{"", 1, 130, 1, 33, QkvLayout::global},
+            Case{"", 1, 3, 1, 140, QkvLayout::global}}) {
+        if (std::holds_alternative<CpuStream>(stream)) continue;
+        const Numbers x = draw_qkv(k, type), dout = draw_dout(k, type);
+        expect_reference(k, type, stream,
+                         run_kernels(std::get<CudaStream>(stream), k, x, dout, type, forward,
+                                     kernels::attention_backward_v1),
+                         x, dout);
+      }
+}
+#endif
+
+}  // namespace
+}  // namespace haze
