@@ -44,7 +44,7 @@ HAZE_DEVICE void guess_means(const Plan& plan, const Place& at, const Operands<T
 }
 
 template <class E, class T = typename E::Element>
-__global__ void __launch_bounds__(kThreads, 2)
+__global__ void __launch_bounds__(kThreads, E::kD <= 64 ? 3 : 2)
     query_gradient(Plan plan, float scale, Operands<T> in) {
   HAZE_DYNAMIC_SHARED(T, shared);
   HAZE_SHARED(float[kRows], guesses);
@@ -66,10 +66,11 @@ __global__ void __launch_bounds__(kThreads, 2)
   start_loading(pipe, Step{});
   guess_means(plan, at, in, guesses);
   const int rows = d.tokens - at.row;
-  float lse[E::kR], guess[E::kR], rest[E::kR] = {}, weight[E::kR] = {};
+  float offset[E::kR], guess[E::kR], rest[E::kR] = {}, weight[E::kR] = {};
 #pragma unroll
   for (int r = 0; r < E::kR; ++r) {
-    lse[r] = E::row(r) < rows ? in.lse[at.first + std::size_t(at.row + E::row(r))] : 0;
+    offset[r] =
+        E::row(r) < rows ? in.lse[at.first + std::size_t(at.row + E::row(r))] * E::kUnit : 0;
     guess[r] = guesses[E::row(r)];
   }
   typename E::Scores s = {}, ds = {};
@@ -85,7 +86,7 @@ __global__ void __launch_bounds__(kThreads, 2)
     for (int r = 0; r < E::kR; ++r)
 #pragma unroll
       for (int c = 0; c < E::kC; ++c) {
-        const float p = E::col(c) < cols ? E::exp(s(r, c) * scale - lse[r]) : 0.0f;
+        const float p = E::col(c) < cols ? E::weight(s(r, c), scale * E::kUnit, offset[r]) : 0.0f;
         ds(r, c) = p * (ds(r, c) - guess[r]);
         weight[r] += p;
         rest[r] += ds(r, c);
@@ -108,7 +109,7 @@ __global__ void __launch_bounds__(kThreads, 2)
 }
 
 template <class E, class T = typename E::Element>
-__global__ void __launch_bounds__(kThreads, 2)
+__global__ void __launch_bounds__(kThreads, E::kD <= 64 ? 3 : 2)
     key_gradients(Plan plan, float scale, Operands<T> in) {
   HAZE_DYNAMIC_SHARED(T, shared);
   const AttentionDims& d = plan.d;
@@ -139,10 +140,11 @@ __global__ void __launch_bounds__(kThreads, 2)
     if (step.chunk + 1 < plan.chunks) continue;
 #pragma unroll
     for (int c = 0; c < E::kC; ++c) {
-      const float lse = tiles.numbers[0][E::col(c)], mean = tiles.numbers[1][E::col(c)];
+      const float offset = tiles.numbers[0][E::col(c)] * E::kUnit,
+                  mean = tiles.numbers[1][E::col(c)];
 #pragma unroll
       for (int r = 0; r < E::kR; ++r) {
-        p(r, c) = E::col(c) < cols ? E::exp(p(r, c) * scale - lse) : 0.0f;
+        p(r, c) = E::col(c) < cols ? E::weight(p(r, c), scale * E::kUnit, offset) : 0.0f;
         ds(r, c) = p(r, c) * (ds(r, c) - mean);
       }
     }
@@ -190,7 +192,7 @@ void attention_backward(CudaStream s, const AttentionDims& d, ConstAct qkv, Cons
                        static_cast<float*>(scratch)};
   };
   if (qkv.dtype == DType::f32) return run<Ffma<64, 32>>(s, d, operands(float()));
-  const auto run_bf16 = d.head_dim <= 64 ? run<TensorCores<64, 64>> : run<TensorCores<128, 32>>;
+  const auto run_bf16 = d.head_dim <= 64 ? run<TensorCores<64, 32>> : run<TensorCores<128, 32>>;
   run_bf16(s, d, operands(bf16(0.f)));
 }
 

@@ -8,26 +8,27 @@ namespace haze::kernels {
 namespace {
 using namespace attention;
 
-/// Scores become weights exp(scale·(s - largest)); zero for columns from `cols` on. `largest` moves
-/// up first, and sums, weights' total are scaled to it. A NaN loses every comparison, so it may
-/// miss the maximum, never the sum.
+/// Scores become weights exp(scale·s - shift), zero for columns from `cols` on. `shift` is scale
+/// times the row's largest score so far: it moves up first, and the sums and the weights' total
+/// are scaled to it. A NaN loses every comparison, so it may miss the maximum, never the sum.
+/// factor and shift count in the engine's unit.
 template <class E>
-HAZE_DEVICE void softmax_step(typename E::Scores& s, typename E::Sums& sums,
-                              float (&largest)[E::kR], float (&total)[E::kR], float scale,
-                              int cols) {
+HAZE_DEVICE void softmax_step(typename E::Scores& s, typename E::Sums& sums, float (&shift)[E::kR],
+                              float (&total)[E::kR], float factor, int cols) {
 #pragma unroll
   for (int r = 0; r < E::kR; ++r) {
-    float top = largest[r];
+    float top = -INFINITY;
 #pragma unroll
     for (int c = 0; c < E::kC; ++c)
       if (E::col(c) < cols) top = s(r, c) > top ? s(r, c) : top;
-    top = E::row_max(top);
-    const float shrink = E::exp((largest[r] - top) * scale);
-    largest[r] = top;
+    top = E::row_max(top) * factor;
+    top = shift[r] > top ? shift[r] : top;
+    const float shrink = E::weight(shift[r], 1, top);
+    shift[r] = top;
     float part = 0;
 #pragma unroll
     for (int c = 0; c < E::kC; ++c) {
-      s(r, c) = E::col(c) < cols ? E::exp((s(r, c) - top) * scale) : 0.0f;
+      s(r, c) = E::col(c) < cols ? E::weight(s(r, c), factor, top) : 0.0f;
       part += s(r, c);
     }
     total[r] = total[r] * shrink + part;
@@ -37,7 +38,7 @@ HAZE_DEVICE void softmax_step(typename E::Scores& s, typename E::Sums& sums,
 }
 
 template <class E, class T = typename E::Element>
-__global__ void __launch_bounds__(kThreads, 2)
+__global__ void __launch_bounds__(kThreads, E::kD <= 64 ? 4 : 2)
     attention_rows(Plan plan, float scale, const T* qkv, T* o, float* lse) {
   HAZE_DYNAMIC_SHARED(T, shared);
   const AttentionDims& d = plan.d;
@@ -57,9 +58,9 @@ __global__ void __launch_bounds__(kThreads, 2)
                       0};
   start_loading(pipe, Step{});
   const int rows = d.tokens - at.row;
-  float largest[E::kR], total[E::kR] = {};
+  float shift[E::kR], total[E::kR] = {};
 #pragma unroll
-  for (int r = 0; r < E::kR; ++r) largest[r] = -INFINITY;
+  for (int r = 0; r < E::kR; ++r) shift[r] = -INFINITY;
   typename E::Scores s = {};
   typename E::Sums sums = {};
   for (Step step; step.block < pipe.blocks(); step = step.next(plan.chunks)) {
@@ -68,7 +69,7 @@ __global__ void __launch_bounds__(kThreads, 2)
     const int cols = pipe.cols(step), width = pipe.width(step);
     E::multiply(s, tiles.left[0], tiles.right[0], width, cols);
     if (step.chunk + 1 < plan.chunks) continue;
-    softmax_step<E>(s, sums, largest, total, scale, cols);
+    softmax_step<E>(s, sums, shift, total, scale * E::kUnit, cols);
     E::accumulate(sums, s, tiles.right[1], width, cols, pipe.scratch());
     s = {};
   }
@@ -77,7 +78,7 @@ __global__ void __launch_bounds__(kThreads, 2)
   for (int r = 0; r < E::kR; ++r) {
     total[r] = E::row_sum(total[r]);
     if (at.chunk == 0 && E::row(r) < rows && E::col(0) == 0)
-      lse[at.first + std::size_t(at.row + E::row(r))] = largest[r] * scale + logf(total[r]);
+      lse[at.first + std::size_t(at.row + E::row(r))] = shift[r] / E::kUnit + logf(total[r]);
     total[r] = 1.0f / total[r];  // 1 <= total <= tokens, or NaN
   }
   const int column = at.chunk * E::kD;
@@ -105,7 +106,10 @@ template <>
 void attention_forward(CudaStream s, const AttentionDims& d, ConstAct qkv, Act o, float* lse,
                        void*) {
   if (qkv.dtype == DType::f32) return run<Ffma<64, 32>>(s, d, qkv.as<float>(), o.as<float>(), lse);
-  const auto run_bf16 = d.head_dim <= 64 ? run<TensorCores<64, 64>> : run<TensorCores<128, 64>>;
+  // The widest sums that registers hold: a head is then one chunk, or few.
+  const auto run_bf16 = d.head_dim <= 64    ? run<TensorCores<64, 64>>
+                        : d.head_dim <= 128 ? run<TensorCores<128, 64>>
+                                            : run<TensorCores<256, 32>>;
   run_bf16(s, d, qkv.as<bf16>(), o.as<bf16>(), lse);
 }
 

@@ -115,8 +115,12 @@ struct TensorCores {
     }
     return x;
   }
-  /// ex2.approx: 2 ulp and the rounding of x/ln 2, far below what bf16 resolves.
-  HAZE_DEVICE float exp(float x) { return __expf(x); }
+  /// e^(score·scale - shift) as 2^(score·factor - offset), in two instructions, with factor and
+  /// offset the others times kUnit. Errs by 2 ulp and offset's rounding: nothing beside bf16's.
+  static constexpr float kUnit = 1.44269504f;  // log2 e
+  HAZE_DEVICE float weight(float score, float factor, float offset) {
+    return ptx::exp2_approx(std::fma(score, factor, -offset));
+  }
 
   /// s += A Bᵀ over `width` columns of the warp's rows of `a` and of the first `cols` rows of `b`.
   HAZE_DEVICE void multiply(Scores& s, const bf16* a, const bf16* b, int width, int cols) {
@@ -183,7 +187,10 @@ struct Ffma {
     }
     return x;
   }
-  HAZE_DEVICE float exp(float x) { return exp_f32(x); }
+  static constexpr float kUnit = 1;
+  HAZE_DEVICE float weight(float score, float factor, float offset) {
+    return exp_f32(std::fma(score, factor, -offset));
+  }
 
   HAZE_DEVICE void multiply(Scores& s, const float* a, const float* b, int width, int cols) {
     for (int p = 0; p < (width + 3) / 4; ++p) {

@@ -15,6 +15,7 @@
 //   mma_m16n8k8_tf32(c, a, b0, b1)  C[16,8] += A[16,8] B[8,8]; with t = lane%4:
 //                                   a = A(g,t) A(g+8,t) A(g,t+4) A(g+8,t+4), b = B(t,g) B(t+4,g)
 //   to_tf32(x)                      the bits of x rounded to tf32
+//   exp2_approx(x)                  2^x to 2 ulp, results below 2^-126 become 0
 //   barrier_sync, barrier_arrive    named barrier `id` among `threads` of the block
 #pragma once
 
@@ -97,6 +98,12 @@ HAZE_DEVICE std::uint32_t to_tf32(float x) {
   std::uint32_t r;
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(r) : "f"(x));
   return r;
+}
+
+HAZE_DEVICE float exp2_approx(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
 }
 
 HAZE_DEVICE void barrier_sync(int id, int threads) {

@@ -1,6 +1,7 @@
 // twins.h — host twins of the PTX wrappers in ptx.h: the same meaning, from the PTX ISA's tables.
 #pragma once
 #include <bit>
+#include <cmath>
 #include <cstdint>
 
 #include "kernels/simt/emulator/emulator.h"
@@ -60,6 +61,12 @@ inline std::uint32_t to_tf32(float x) {
   const std::uint32_t u = std::bit_cast<std::uint32_t>(x);
   if ((u & 0x7f800000u) == 0x7f800000u) return u;
   return (u + 0x1000u) & ~0x1fffu;
+}
+
+/// Subnormal inputs and results are zero.
+inline float exp2_approx(float x) {
+  const float y = std::exp2(x);
+  return y < 0x1p-126f ? 0.0f : y;
 }
 
 // ---- named barriers
