@@ -27,11 +27,11 @@ struct Operands {
   float* means;  // [n, heads, tokens]: query_gradient writes, key_gradients reads
 };
 
-/// guess[r] = Σ_c dout·o of the block's rows, a warp its own 16.
-template <class T>
+/// guess[r] = Σ_c dout·o of the block's rows, a warp its own.
+template <class E, class T>
 HAZE_DEVICE void guess_means(const Plan& plan, const Place& at, const Operands<T>& in,
-                             float (&guess)[kRows]) {
-  for (int r = warp_row(); r < warp_row() + 16; ++r) {
+                             float (&guess)[E::kRows]) {
+  for (int r = E::warp_row(); r < E::warp_row() + E::kRows / 4; ++r) {
     const std::size_t from = at.out + std::size_t(at.row + r) * std::size_t(plan.channels);
     float sum = 0;
     if (at.row + r < plan.d.tokens)
@@ -44,12 +44,12 @@ HAZE_DEVICE void guess_means(const Plan& plan, const Place& at, const Operands<T
 }
 
 template <class E, class T = typename E::Element>
-__global__ void __launch_bounds__(kThreads, E::kD <= 64 ? 3 : 2)
+__global__ void __launch_bounds__(kThreads, E::kR* E::kSums <= 32 ? 3 : 2)
     query_gradient(Plan plan, float scale, Operands<T> in) {
   HAZE_DYNAMIC_SHARED(T, shared);
-  HAZE_SHARED(float[kRows], guesses);
+  HAZE_SHARED(float[E::kRows], guesses);
   const AttentionDims& d = plan.d;
-  const Place at(plan, blockIdx.x);
+  const Place at(plan, blockIdx.x, E::kRows);
   const std::ptrdiff_t c3 = 3 * std::ptrdiff_t(plan.channels);
   const auto matrix = [&](const T* p, std::ptrdiff_t stride) {
     return Matrix<T>{p, stride, d.tokens, d.head_dim, plan.vectors};
@@ -64,7 +64,7 @@ __global__ void __launch_bounds__(kThreads, E::kD <= 64 ? 3 : 2)
                       at.chunk,
                       0};
   start_loading(pipe, Step{});
-  guess_means(plan, at, in, guesses);
+  guess_means<E>(plan, at, in, guesses);
   const int rows = d.tokens - at.row;
   float offset[E::kR], guess[E::kR], rest[E::kR] = {}, weight[E::kR] = {};
 #pragma unroll
@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(kThreads, E::kD <= 64 ? 3 : 2)
   typename E::Sums dq = {};
   for (Step step; step.block < pipe.blocks(); step = step.next(plan.chunks)) {
     const auto tiles = next_tiles(pipe, step);
-    if (warp_row() >= rows) continue;
+    if (E::warp_row() >= rows) continue;
     const int cols = pipe.cols(step), width = pipe.width(step);
     E::multiply(s, tiles.left[0], tiles.right[0], width, cols);
     E::multiply(ds, tiles.left[1], tiles.right[1], width, cols);
@@ -94,7 +94,7 @@ __global__ void __launch_bounds__(kThreads, E::kD <= 64 ? 3 : 2)
     E::accumulate(dq, ds, tiles.right[0], width, cols, pipe.scratch());
     s = {}, ds = {};
   }
-  if (warp_row() >= rows) return;
+  if (E::warp_row() >= rows) return;
 #pragma unroll
   for (int r = 0; r < E::kR; ++r) {
     const float mean = guess[r] + E::row_sum(rest[r]) / E::row_sum(weight[r]);
@@ -109,11 +109,11 @@ __global__ void __launch_bounds__(kThreads, E::kD <= 64 ? 3 : 2)
 }
 
 template <class E, class T = typename E::Element>
-__global__ void __launch_bounds__(kThreads, E::kD <= 64 ? 3 : 2)
+__global__ void __launch_bounds__(kThreads, E::kR* E::kSums <= 32 ? 3 : 2)
     key_gradients(Plan plan, float scale, Operands<T> in) {
   HAZE_DYNAMIC_SHARED(T, shared);
   const AttentionDims& d = plan.d;
-  const Place at(plan, blockIdx.x);
+  const Place at(plan, blockIdx.x, E::kRows);
   const std::ptrdiff_t c3 = 3 * std::ptrdiff_t(plan.channels);
   const auto matrix = [&](const T* p, std::ptrdiff_t stride) {
     return Matrix<T>{p, stride, d.tokens, d.head_dim, plan.vectors};
@@ -133,7 +133,7 @@ __global__ void __launch_bounds__(kThreads, E::kD <= 64 ? 3 : 2)
   typename E::Sums dk = {}, dv = {};
   for (Step step; step.block < pipe.blocks(); step = step.next(plan.chunks)) {
     const auto tiles = next_tiles(pipe, step);
-    if (warp_row() >= rows) continue;
+    if (E::warp_row() >= rows) continue;
     const int cols = pipe.cols(step), width = pipe.width(step);
     E::multiply(p, tiles.left[0], tiles.right[0], width, cols);
     E::multiply(ds, tiles.left[1], tiles.right[1], width, cols);
@@ -152,7 +152,7 @@ __global__ void __launch_bounds__(kThreads, E::kD <= 64 ? 3 : 2)
     E::accumulate(dk, ds, tiles.right[0], width, cols, pipe.scratch());
     p = {}, ds = {};
   }
-  if (warp_row() >= rows) return;
+  if (E::warp_row() >= rows) return;
   const int column = at.chunk * E::kD;
   T* const to = in.dqkv + at.qkv + std::size_t(at.row) * std::size_t(c3) + column;
   const auto write = [&](typename E::Sums& sums, float factor, T* y) {
@@ -191,8 +191,12 @@ void attention_backward(CudaStream s, const AttentionDims& d, ConstAct qkv, Cons
                        dqkv.adds(),
                        static_cast<float*>(scratch)};
   };
-  if (qkv.dtype == DType::f32) return run<Ffma<64, 32>>(s, d, operands(float()));
-  const auto run_bf16 = d.head_dim <= 64 ? run<TensorCores<64, 32>> : run<TensorCores<128, 32>>;
+  using Exact = Ffma<64, 32>;
+  using Few = TensorCores<64, 32, 1>;
+  using Many = TensorCores<64, 32, 2>;  // 32 rows per warp: registers have room for them
+  using Wide = TensorCores<128, 32, 1>;
+  if (qkv.dtype == DType::f32) return run<Exact>(s, d, operands(float()));
+  const auto run_bf16 = d.head_dim > 64 ? run<Wide> : d.tokens <= 64 ? run<Few> : run<Many>;
   run_bf16(s, d, operands(bf16(0.f)));
 }
 

@@ -38,11 +38,11 @@ HAZE_DEVICE void softmax_step(typename E::Scores& s, typename E::Sums& sums, flo
 }
 
 template <class E, class T = typename E::Element>
-__global__ void __launch_bounds__(kThreads, E::kD <= 64 ? 4 : 2)
+__global__ void __launch_bounds__(kThreads, E::kR* E::kSums <= 32 ? 4 : 2)
     attention_rows(Plan plan, float scale, const T* qkv, T* o, float* lse) {
   HAZE_DYNAMIC_SHARED(T, shared);
   const AttentionDims& d = plan.d;
-  const Place at(plan, blockIdx.x);
+  const Place at(plan, blockIdx.x, E::kRows);
   const std::ptrdiff_t stride = 3 * std::ptrdiff_t(plan.channels);
   const auto matrix = [&](const T* p) {
     return Matrix<T>{p, stride, d.tokens, d.head_dim, plan.vectors};
@@ -65,7 +65,7 @@ __global__ void __launch_bounds__(kThreads, E::kD <= 64 ? 4 : 2)
   typename E::Sums sums = {};
   for (Step step; step.block < pipe.blocks(); step = step.next(plan.chunks)) {
     const auto tiles = next_tiles(pipe, step);
-    if (warp_row() >= rows) continue;
+    if (E::warp_row() >= rows) continue;
     const int cols = pipe.cols(step), width = pipe.width(step);
     E::multiply(s, tiles.left[0], tiles.right[0], width, cols);
     if (step.chunk + 1 < plan.chunks) continue;
@@ -73,7 +73,7 @@ __global__ void __launch_bounds__(kThreads, E::kD <= 64 ? 4 : 2)
     E::accumulate(sums, s, tiles.right[1], width, cols, pipe.scratch());
     s = {};
   }
-  if (warp_row() >= rows) return;
+  if (E::warp_row() >= rows) return;
 #pragma unroll
   for (int r = 0; r < E::kR; ++r) {
     total[r] = E::row_sum(total[r]);
@@ -106,10 +106,13 @@ template <>
 void attention_forward(CudaStream s, const AttentionDims& d, ConstAct qkv, Act o, float* lse,
                        void*) {
   if (qkv.dtype == DType::f32) return run<Ffma<64, 32>>(s, d, qkv.as<float>(), o.as<float>(), lse);
-  // The widest sums that registers hold: a head is then one chunk, or few.
-  const auto run_bf16 = d.head_dim <= 64    ? run<TensorCores<64, 64>>
-                        : d.head_dim <= 128 ? run<TensorCores<128, 64>>
-                                            : run<TensorCores<256, 32>>;
+  // The widest sums that registers hold, so that a head is one chunk, or few; and 32 rows per warp
+  // where there is room for them and there are as many.
+  const bool few = d.tokens <= 64;
+  const auto run_bf16 =
+      d.head_dim <= 64    ? few ? run<TensorCores<64, 64, 1>> : run<TensorCores<64, 64, 2>>
+         : d.head_dim <= 128 ? few ? run<TensorCores<128, 64, 1>> : run<TensorCores<128, 32, 2>>
+                             : run<TensorCores<256, 32, 1>>;
   run_bf16(s, d, qkv.as<bf16>(), o.as<bf16>(), lse);
 }
 

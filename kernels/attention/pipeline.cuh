@@ -1,8 +1,8 @@
 // pipeline.cuh — CUDA backend: which block of threads does what in attention, and how its tiles
 // reach shared memory while it computes.
 //
-// One block owns 64 rows of one image and head, and kD columns of the result. A head wider than kD
-// is walked in chunks of kD columns: the scores are sums over all of them, and each block writes
+// One block owns kRows rows of one image and head, and kD columns of the result. A head wider than
+// kD is walked in chunks of kD columns: the scores are sums over all of them, and each block writes
 // one. A step is one chunk of one block of columns; chunks are taken in such an order that the
 // block's own is the last, so that its tile is at hand when the scores are complete. While step t
 // is computed, the tiles of step t + 1 arrive in the other half of a ring of two.
@@ -23,7 +23,7 @@ struct Plan {
     const int c = d.channels();
     bool vectors = ((c | d.head_dim | d.head_stride | d.k_offset | d.v_offset) % n) == 0;
     for (const void* p : operands) vectors &= reinterpret_cast<std::uintptr_t>(p) % 16 == 0;
-    return {d, c, (d.tokens + kRows - 1) / kRows, (d.head_dim + E::kD - 1) / E::kD, vectors};
+    return {d, c, (d.tokens + E::kRows - 1) / E::kRows, (d.head_dim + E::kD - 1) / E::kD, vectors};
   }
   unsigned blocks() const {
     const std::int64_t n = std::int64_t(d.n) * d.heads * row_blocks * chunks;
@@ -35,7 +35,7 @@ struct Plan {
   /// stay, two when their chunks come and go; two stages of the two other operands; scratch.
   template <class E>
   std::size_t shared_bytes(int left) const {
-    const std::size_t tiles = std::size_t(left) * kRows * (chunks > 1 ? 2 : 1) + 4 * E::kCols;
+    const std::size_t tiles = std::size_t(left) * E::kRows * (chunks > 1 ? 2 : 1) + 4 * E::kCols;
     return tiles * E::kD * sizeof(typename E::Element) + 4 * E::kCols * sizeof(float) + E::kScratch;
   }
 };
@@ -46,9 +46,9 @@ struct Place {
   std::size_t image_head, first;  // the latter's index in [n, heads, tokens], token 0
   std::size_t qkv, out;           // index of token 0's q in qkv, and in o
 
-  HAZE_HD explicit Place(const Plan& p, unsigned block) {
+  HAZE_HD Place(const Plan& p, unsigned block, int rows) {
     chunk = int(block) % p.chunks;
-    row = int(block) / p.chunks % p.row_blocks * kRows;
+    row = int(block) / p.chunks % p.row_blocks * rows;
     image_head = block / unsigned(p.chunks) / unsigned(p.row_blocks);
     first = image_head * std::size_t(p.d.tokens);
     const std::size_t n = image_head / unsigned(p.d.heads), h = image_head % unsigned(p.d.heads);
@@ -97,7 +97,7 @@ struct Pipeline {
   }
 
   HAZE_HD Tiles<T, kLeft> tiles(int which) const {
-    constexpr int kLeftTile = kRows * E::kD, kRightTile = E::kCols * E::kD;
+    constexpr int kLeftTile = E::kRows * E::kD, kRightTile = E::kCols * E::kD;
     Tiles<T, kLeft> t;
     T* const rights = shared + (chunks > 1 ? 2 : 1) * kLeft * kLeftTile;
     float* const floats = reinterpret_cast<float*>(rights + 4 * kRightTile);
@@ -120,7 +120,8 @@ HAZE_DEVICE void start_loading(const Pipeline<E, kLeft, kNumbers>& p, const Step
   const bool last = step.chunk == p.chunks - 1;
   if (p.chunks > 1 || step.block == 0) {
 #pragma unroll
-    for (int i = 0; i < kLeft; ++i) load_tile<kRows, E::kD>(to.left[i], p.left[i], p.row, column);
+    for (int i = 0; i < kLeft; ++i)
+      load_tile<E::kRows, E::kD>(to.left[i], p.left[i], p.row, column);
   }
   load_tile<E::kCols, E::kD>(to.right[0], p.right[0], first, column);
   if (kLeft == 2 || last) load_tile<E::kCols, E::kD>(to.right[1], p.right[1], first, column);

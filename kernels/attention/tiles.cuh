@@ -1,11 +1,13 @@
 // tiles.cuh — CUDA backend: what attention's forward and backward are made of.
 //
-// A block of 4 warps owns 64 rows (queries, or keys for dk and dv), 16 per warp, and walks over the
-// other side in steps of kCols columns. A warp holds its 16 x kCols scores and its 16 x kD sums in
-// registers, so softmax along a row is arithmetic within a few lanes. Two engines multiply tiles:
+// A block of 4 warps owns 64 or 128 rows (queries, or keys for dk and dv), 16 or 32 per warp, and
+// walks over the other side in steps of kCols columns. A warp holds its rows' kCols scores and kD
+// sums in registers, so softmax along a row is arithmetic within a few lanes. Two engines multiply
+// tiles:
 //   TensorCores  bf16; the scores' accumulators are, rounded, the left operand of the next product
 //   Ffma         f32; the weights pass from lane to lane through 10 KB of shared memory
-// Both have the same members, so each kernel is written once.
+// Both have the same members, so each kernel is written once. 32 rows per warp use each fragment of
+// the right operand twice, and halve what the block reads from L2 and from shared memory.
 //
 // A tile [rows, kD] lies in shared memory as pieces of 16 bytes; piece p of row r is at place
 // p ^ (r & 7) of its row. Eight neighbouring rows of one piece, and eight neighbouring pieces of
@@ -18,10 +20,10 @@
 
 namespace haze::kernels::attention {
 
-constexpr int kThreads = 128, kRows = 64;
+constexpr int kThreads = 128;
 
 HAZE_DEVICE int lane_id() { return int(threadIdx.x) % 32; }
-HAZE_DEVICE int warp_row() { return int(threadIdx.x) / 32 * 16; }  // first of the warp's rows
+HAZE_DEVICE int warp_id() { return int(threadIdx.x) / 32; }
 
 /// The 16 bytes of row r that begin with column p·(16 / sizeof(T)).
 template <int kD, class T>
@@ -81,24 +83,27 @@ HAZE_DEVICE std::uint32_t pack(float low, float high) {
 #endif
 }
 
-/// Accumulators of mma: tile n of 8 columns at v[n], rows g and g + 8, columns t and t + 1.
-template <int kTiles>
+/// Accumulators of mma: 16 rows m and 8 columns n at v[m][n], rows g and g + 8, columns t and t
+/// + 1.
+template <int kM, int kTiles>
 struct MmaTiles {
-  float v[kTiles][4];
-  HAZE_HD float& operator()(int r, int c) { return v[c / 2][2 * r + c % 2]; }
+  float v[kM][kTiles][4];
+  HAZE_HD float& operator()(int r, int c) { return v[r / 2][c / 2][2 * (r % 2) + c % 2]; }
 };
 
-template <int kD_, int kCols_>
+/// kM times 16 rows per warp.
+template <int kD_, int kCols_, int kM>
 struct TensorCores {
   using Element = bf16;
-  static constexpr int kD = kD_, kCols = kCols_;
-  static constexpr int kR = 2, kC = kCols / 4, kSums = kD / 4;  // per lane
+  static constexpr int kD = kD_, kCols = kCols_, kRows = 64 * kM;
+  static constexpr int kR = 2 * kM, kC = kCols / 4, kSums = kD / 4;  // per lane
   static constexpr int kGroup = 2;    // neighbouring columns among the sums
   static constexpr int kScratch = 0;  // bytes of shared memory
-  using Scores = MmaTiles<kCols / 8>;
-  using Sums = MmaTiles<kD / 8>;
+  using Scores = MmaTiles<kM, kCols / 8>;
+  using Sums = MmaTiles<kM, kD / 8>;
 
-  /// Where a lane's score (r, c) is in the warp's tile; likewise its sum.
+  HAZE_DEVICE int warp_row() { return warp_id() * 16 * kM; }  // the warp's first
+  /// Where a lane's score (r, c) is in the block's tile; likewise its sum.
   HAZE_DEVICE int row(int r) { return warp_row() + lane_id() / 4 + 8 * r; }
   HAZE_DEVICE int col(int c) { return c / 2 * 8 + 2 * (lane_id() % 4) + c % 2; }
   HAZE_DEVICE int sum_col(int c) { return col(c); }
@@ -126,15 +131,20 @@ struct TensorCores {
   HAZE_DEVICE void multiply(Scores& s, const bf16* a, const bf16* b, int width, int cols) {
     const int i = lane_id() % 8, m = lane_id() / 8;
     for (int k = 0; k < width; k += 16) {
-      std::uint32_t fa[4];
-      ptx::ldmatrix_x4(fa, piece<kD>(a, warp_row() + (m & 1) * 8 + i, k / 8 + m / 2));
+      std::uint32_t fa[kM][4];
+#pragma unroll
+      for (int t = 0; t < kM; ++t)
+        ptx::ldmatrix_x4(fa[t], piece<kD>(a, warp_row() + 16 * t + (m & 1) * 8 + i, k / 8 + m / 2));
 #pragma unroll
       for (int n = 0; n < kCols; n += 16) {
         if (n >= cols) continue;
         std::uint32_t fb[4];
         ptx::ldmatrix_x4(fb, piece<kD>(b, n + m / 2 * 8 + i, k / 8 + (m & 1)));
-        ptx::mma_m16n8k16_bf16(s.v[n / 8], fa, fb[0], fb[1]);
-        ptx::mma_m16n8k16_bf16(s.v[n / 8 + 1], fa, fb[2], fb[3]);
+#pragma unroll
+        for (int t = 0; t < kM; ++t) {
+          ptx::mma_m16n8k16_bf16(s.v[t][n / 8], fa[t], fb[0], fb[1]);
+          ptx::mma_m16n8k16_bf16(s.v[t][n / 8 + 1], fa[t], fb[2], fb[3]);
+        }
       }
     }
   }
@@ -145,16 +155,24 @@ struct TensorCores {
 #pragma unroll
     for (int k = 0; k < kCols; k += 16) {
       if (k >= cols) continue;
-      const auto &low = w.v[k / 8], &high = w.v[k / 8 + 1];
-      const std::uint32_t fa[4] = {pack(low[0], low[1]), pack(low[2], low[3]),
-                                   pack(high[0], high[1]), pack(high[2], high[3])};
+      std::uint32_t fa[kM][4];
+#pragma unroll
+      for (int t = 0; t < kM; ++t)
+#pragma unroll
+        for (int e = 0; e < 4; ++e) {
+          const auto& c = w.v[t][k / 8 + e / 2];
+          fa[t][e] = pack(c[2 * (e % 2)], c[2 * (e % 2) + 1]);
+        }
 #pragma unroll
       for (int n = 0; n < kD; n += 16) {
         if (n >= width) continue;
         std::uint32_t fb[4];
         ptx::ldmatrix_x4_trans(fb, piece<kD>(b, k + (m & 1) * 8 + i, n / 8 + m / 2));
-        ptx::mma_m16n8k16_bf16(sums.v[n / 8], fa, fb[0], fb[1]);
-        ptx::mma_m16n8k16_bf16(sums.v[n / 8 + 1], fa, fb[2], fb[3]);
+#pragma unroll
+        for (int t = 0; t < kM; ++t) {
+          ptx::mma_m16n8k16_bf16(sums.v[t][n / 8], fa[t], fb[0], fb[1]);
+          ptx::mma_m16n8k16_bf16(sums.v[t][n / 8 + 1], fa[t], fb[2], fb[3]);
+        }
       }
     }
   }
@@ -165,13 +183,14 @@ struct TensorCores {
 template <int kD_, int kCols_>
 struct Ffma {
   using Element = float;
-  static constexpr int kD = kD_, kCols = kCols_;
+  static constexpr int kD = kD_, kCols = kCols_, kRows = 64;
   static constexpr int kR = 4, kC = kCols / 8, kSums = kD / 8, kGroup = 4;
   static constexpr int kPitch = kCols + 8;  // 4 rows x 8 lanes write different banks
   static constexpr int kScratch = kRows * kPitch * int(sizeof(float));
   using Scores = PerRow<kR, kC>;
   using Sums = PerRow<kR, kSums>;
 
+  HAZE_DEVICE int warp_row() { return warp_id() * 16; }
   HAZE_DEVICE int row(int r) { return warp_row() + lane_id() / 8 + 4 * r; }
   HAZE_DEVICE int col(int c) { return lane_id() % 8 + 8 * c; }
   HAZE_DEVICE int sum_col(int c) { return 4 * (lane_id() % 8 + 8 * (c / 4)) + c % 4; }

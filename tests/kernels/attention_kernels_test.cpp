@@ -20,7 +20,7 @@ void expect_reference(const Case& k, DType type, Stream stream, const KernelResu
 TEST(AttentionKernels, AnyTokensTimesAnyHeadDim) {
   // Around the borders: a warp's 16 rows, a block's 64, 32 and 64 columns a step, 64 and 128
   // numbers of a head at a time; on CUDA the path of whole 16-byte pieces and the other.
-  const std::pair<int, int> sizes[] = {{1, 8},   {2, 130}, {15, 24}, {16, 64},  {17, 65},
+  const std::pair<int, int> sizes[] = {{1, 8},   {2, 130}, {15, 24}, {16, 64},  {17, 65}, {66, 136},
                                        {31, 72}, {64, 16}, {65, 17}, {81, 104}, {129, 5}};
   for (const Stream stream : test::streams())
     for (const DType type : {DType::f32, DType::bf16})
@@ -54,6 +54,22 @@ TEST(AttentionKernels, ScoresThatGrowFromBlockToBlock) {
       for (int t = 0; t < k.tokens; ++t) {
         const std::size_t at = ref::qkv_index(k.dims(), 0, t, 0);
         x[at] = 4, x[at + std::size_t(k.dims().k_offset)] = t / 8;  // both are bf16 numbers
+      }
+      const auto got = std::visit([&](auto s) { return run_kernels(s, k, x, dout, type); }, stream);
+      expect_reference(k, type, stream, got, x, dout);
+    }
+}
+
+TEST(AttentionKernels, ScoresFarBelowZero) {
+  // What lies beyond the last key must not count as a score of zero.
+  for (const Stream stream : test::streams())
+    for (const DType type : {DType::f32, DType::bf16}) {
+      const Case k{"", 1, 70, 1, 4, QkvLayout::global};
+      Numbers x = draw_qkv(k, type);
+      const Numbers dout = draw_dout(k, type);
+      for (int t = 0; t < k.tokens; ++t) {
+        const std::size_t at = ref::qkv_index(k.dims(), 0, t, 0);
+        x[at] = 16, x[at + std::size_t(k.dims().k_offset)] = -40;
       }
       const auto got = std::visit([&](auto s) { return run_kernels(s, k, x, dout, type); }, stream);
       expect_reference(k, type, stream, got, x, dout);
