@@ -10,8 +10,6 @@
 //
 // then adds the 32 rows of partial sums in order, through shared memory. The order depends on hw
 // alone.
-#include <algorithm>
-
 #include "kernels/add/add.h"
 #include "kernels/simt/rows.h"
 
@@ -58,34 +56,36 @@ __global__ void __launch_bounds__(kPieceThreads)
   });
 }
 
+/// Channels that a block of sum_pixels takes.
+template <int N>
+constexpr int kSlice = (N == 1 ? 32 : 8) * N;
+
 template <class T, class G, int N>
 __global__ void __launch_bounds__(kThreads)
-    sum_pixels(AddChannelDims d, const T* dy, G* dv, bool adds) {
-  constexpr int kAcross = N == 1 ? 32 : 8, kDown = kThreads / kAcross, kSlice = kAcross * N;
-  HAZE_SHARED(float[kDown][kSlice + 1], partial);
+    sum_pixels(AddChannelDims d, unsigned slices, const T* dy, G* dv, bool adds) {
+  constexpr int kAcross = kSlice<N> / N, kDown = kThreads / kAcross;
+  HAZE_SHARED(float[kDown][kSlice<N> + 1], partial);
   const int column = int(threadIdx.x) % kAcross, row = int(threadIdx.x) / kAcross;
-  const int first = int(blockIdx.x) * kSlice, c = first + column * N;
-  for (int n = int(blockIdx.y); n < d.n; n += int(gridDim.y)) {
-    float sum[N] = {};
-    if (c < d.c) {
-      const T* in = dy + std::size_t(n) * d.hw * d.c + c;
+  const std::size_t n = blockIdx.x / slices;
+  const int first = int(blockIdx.x % slices) * kSlice<N>, c = first + column * N;
+  float sum[N] = {};
+  if (c < d.c) {
+    const T* in = dy + n * d.hw * d.c + c;
 #pragma unroll 4
-      for (int p = row; p < d.hw; p += kDown) {
-        const Vec<T, N> v = load<N>(in + std::size_t(p) * d.c);
+    for (int p = row; p < d.hw; p += kDown) {
+      const Vec<T, N> v = load<N>(in + std::size_t(p) * d.c);
 #pragma unroll
-        for (int k = 0; k < N; ++k) sum[k] += float(v[k]);
-      }
+      for (int k = 0; k < N; ++k) sum[k] += float(v[k]);
     }
+  }
 #pragma unroll
-    for (int k = 0; k < N; ++k) partial[row][column * N + k] = sum[k];
-    __syncthreads();
-    if (const int i = int(threadIdx.x); i < kSlice && first + i < d.c) {
-      float total = 0;
-      for (int r = 0; r < kDown; ++r) total += partial[r][i];
-      G& out = dv[std::size_t(n) * d.c + first + i];
-      out = adds ? float(out) + total : total;
-    }
-    __syncthreads();  // everybody has read before the next image's sums are written
+  for (int k = 0; k < N; ++k) partial[row][column * N + k] = sum[k];
+  __syncthreads();
+  if (const int i = int(threadIdx.x); i < kSlice<N> && first + i < d.c) {
+    float total = 0;
+    for (int r = 0; r < kDown; ++r) total += partial[r][i];
+    G& out = dv[n * d.c + first + i];
+    out = adds ? float(out) + total : total;
   }
 }
 
@@ -132,10 +132,9 @@ void add_channel_backward(CudaStream s, const AddChannelDims& d, ConstAct dy, Gr
   dispatch(dy.dtype, [&]<class T>(T) {
     dispatch(dv.dtype, [&]<class G>(G) {
       channel_vectors<T>(d.c, {dy.data}, [&]<int N>() {
-        constexpr int kSlice = N == 1 ? 32 : 8 * N;
-        const dim3 grid(unsigned((d.c + kSlice - 1) / kSlice), unsigned(std::min(d.n, 65535)));
-        HAZE_LAUNCH((sum_pixels<T, G, N>), s, grid, kThreads, 0, d, dy.as<T>(), dv.as<G>(),
-                    dv.adds());
+        const unsigned slices = unsigned((d.c + kSlice<N> - 1) / kSlice<N>);
+        HAZE_LAUNCH((sum_pixels<T, G, N>), s, unsigned(d.n) * slices, kThreads, 0, d, slices,
+                    dy.as<T>(), dv.as<G>(), dv.adds());
       });
     });
   });

@@ -2,7 +2,6 @@
 // from it. From stored bytes the whole preparation of a batch is one launch: 1 byte read and 4
 // (f32) or 2 (bf16) written per element; the noise exists in registers only
 // (docs/kernels/diffusion.md).
-#include <algorithm>
 #include <limits>
 
 #include "kernels/q_sample/q_sample.h"
@@ -58,42 +57,42 @@ HAZE_DEVICE void read_bytes(const ImageDims& d, const std::uint8_t* image, bool 
   }
 }
 
-/// blockIdx.y: the image. Lanes 0 and 1 of the block draw its t and its flip while the others
+/// `blocks` blocks share one image; threads 0 and 1 of each draw its t and flip while the others
 /// start on their noise.
 template <class T, bool kWhole>
 __global__ void __launch_bounds__(kThreads)
-    noise_images(ImageDims d, const std::uint8_t* images, const std::int32_t* index,
-                 NoiseSchedule schedule, ImageDraws draws, std::int32_t* t, T* x_t) {
+    noise_images(ImageDims d, unsigned blocks, const std::uint8_t* images,
+                 const std::int32_t* index, NoiseSchedule schedule, ImageDraws draws,
+                 std::int32_t* t, T* x_t) {
   HAZE_SHARED(std::uint32_t[2], drawn);
-  const RandomKey noise_key = resolved(draws.noise);
-  const int elements = d.h * d.w * d.c, first = int(thread_of_grid()) * kNormals;
+  const unsigned n = blockIdx.x / blocks, part = blockIdx.x - n * blocks;
+  const std::uint32_t item = draws.first_item + n;
+  if (threadIdx.x < 2) {
+    RandomKey key = draws.timestep;
+    if (threadIdx.x == 1) key = draws.flip;
+    drawn[threadIdx.x] = random4(resolved(key), item, 0).v[0];
+  }
+  const unsigned block = part * kThreads + threadIdx.x;
+  float eps[kNormals], v[kNormals];
+  normal4(resolved(draws.noise), item, block, eps);
+  __syncthreads();
+  const auto at = std::int32_t(below(drawn[0], std::uint32_t(schedule.steps)));
+  const bool mirrored = draws.mirrors && drawn[1] >> 31;
+  if (block == 0) t[n] = at;
+
+  const int elements = d.h * d.w * d.c, first = int(block) * kNormals, count = elements - first;
+  if (count <= 0) return;
+  const std::int32_t from = index[n];
+  const bool stored = unsigned(from) < unsigned(d.images);
+  const Weights w = weights_at(schedule, stored ? at : -1);
+  const std::uint8_t* image = images + std::size_t(stored ? from : 0) * elements;
+  read_bytes<kWhole>(d, image, mirrored, first, count, v);
   // Both scales as (gain·byte - offset)/255: numerator exact, one rounding.
   const float gain = draws.zero_to_one ? 1.0f : 2.0f, offset = draws.zero_to_one ? 0.0f : 255.0f;
-  for (int n = int(blockIdx.y); n < d.n; n += int(gridDim.y)) {
-    const std::uint32_t item = draws.first_item + std::uint32_t(n);
-    if (threadIdx.x < 2) {
-      RandomKey key = draws.timestep;
-      if (threadIdx.x == 1) key = draws.flip;
-      drawn[threadIdx.x] = random4(resolved(key), item, 0).v[0];
-    }
-    float eps[kNormals], v[kNormals];
-    normal4(noise_key, item, unsigned(first) / kNormals, eps);
-    __syncthreads();
-    const auto at = std::int32_t(below(drawn[0], std::uint32_t(schedule.steps)));
-    const bool mirrored = draws.mirrors && drawn[1] >> 31;
-    __syncthreads();  // everybody has read before the next image's draws are written
-    if (blockIdx.x == 0 && threadIdx.x == 0) t[n] = at;
-    if (first >= elements) continue;
-    const std::int32_t from = index[n];
-    const bool stored = unsigned(from) < unsigned(d.images);
-    const Weights w = weights_at(schedule, stored ? at : -1);
-    read_bytes<kWhole>(d, images + std::size_t(stored ? from : 0) * elements, mirrored, first,
-                       elements - first, v);
 #pragma unroll
-    for (int k = 0; k < kNormals; ++k)
-      v[k] = w.signal * ((gain * v[k] - offset) / 255.0f) + w.noise * eps[k];
-    write<kNormals, kWhole>(x_t + std::size_t(n) * elements + first, elements - first, v);
-  }
+  for (int k = 0; k < kNormals; ++k)
+    v[k] = w.signal * ((gain * v[k] - offset) / 255.0f) + w.noise * eps[k];
+  write<kNormals, kWhole>(x_t + std::size_t(n) * elements + first, count, v);
 }
 
 }  // namespace
@@ -114,12 +113,11 @@ template <>
 void q_sample_images(CudaStream s, const ImageDims& d, const std::uint8_t* images,
                      const std::int32_t* index, const NoiseSchedule& schedule,
                      const ImageDraws& draws, std::int32_t* t, Act x_t) {
-  const int pieces = normal_blocks(d.elements());
-  const dim3 grid(unsigned((pieces + kThreads - 1) / kThreads), unsigned(std::min(d.n, 65535)));
+  const unsigned blocks = unsigned((normal_blocks(d.elements()) + kThreads - 1) / kThreads);
   dispatch(x_t.dtype, [&]<class T>(T) {
     whole_pieces<kNormals>(d.elements(), {images, x_t.data}, [&]<bool kWhole>() {
-      HAZE_LAUNCH((noise_images<T, kWhole>), s, grid, kThreads, 0, d, images, index, schedule,
-                  draws, t, x_t.as<T>());
+      HAZE_LAUNCH((noise_images<T, kWhole>), s, unsigned(d.n) * blocks, kThreads, 0, d, blocks,
+                  images, index, schedule, draws, t, x_t.as<T>());
     });
   });
 }

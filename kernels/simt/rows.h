@@ -8,10 +8,11 @@ namespace haze::kernels {
 
 constexpr int kPieceThreads = 256, kPiecesEach = 2;  // a block takes 512 neighbouring pieces
 
-/// Blocks of kPieceThreads that for_each_piece needs.
+/// Blocks of kPieceThreads that for_each_piece needs: at least one, a grid cannot be empty.
 inline unsigned piece_blocks(std::size_t rows, std::size_t columns) {
   constexpr std::size_t kBlock = kPieceThreads * kPiecesEach;
-  return unsigned((rows * columns + kBlock - 1) / kBlock);
+  const std::size_t pieces = rows * columns;
+  return pieces == 0 ? 1 : unsigned((pieces + kBlock - 1) / kBlock);
 }
 
 /// Calls f(row, column) for every piece of [rows, columns], neighbours in memory by neighbouring
