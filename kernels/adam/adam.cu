@@ -1,12 +1,10 @@
 // adam.cu — CUDA version. Two launches for one update, each array read and written once:
 //
-//   sum_chunks   a block per chunk of g: its sum of squares, in double            4 bytes per
-//   weight update       every block first adds all the chunks' sums, in the same order, and so
-//   knows the
-//                norm; then 16-byte vectors of w, g, m, v, ema               28 to 38 bytes per
-//                weight
+//   sum_chunks   a block per chunk of g: its sum of squares in double; 4 bytes per weight
+//   update       every block first adds all the chunks' sums, in the same order, and so knows the
+//                norm; then vectors of w, g, m, v, ema; 28 to 38 bytes per weight
 //
-// The chunks' sums are 8 bytes per 65,536 weights: 20 KiB for 168 million, which every block finds
+// The chunks' sums are 8 bytes per 65,536 weights: 20 kB for 168 million, which every block finds
 // in L2. That replaces a third launch, or a counter of finished blocks that somebody would have to
 // set to zero (docs/kernels/diffusion.md).
 #include <cmath>

@@ -4,9 +4,8 @@
 // The sum over pixels (add_channel_backward) gives a block one image and 128 bytes of its channels:
 //
 //   threads   8 across: neighbouring vectors of channels      pixel 0  | v0 v1 .. v7 |
-//             32 down: neighbouring pixels, then 32 further   pixel 1  | v0 v1 .. v7 |   f32 sums
-//                                                               ..                       in
-//                                                               registers
+//             32 down: neighbouring pixels, then 32 further   pixel 1  | v0 v1 .. v7 |
+//                                                               ..      sums in registers
 //
 // then adds the 32 rows of partial sums in order, through shared memory. The order depends on hw
 // alone.
