@@ -24,6 +24,10 @@ struct DeviceBuffer {
   DeviceBuffer(const DeviceBuffer&) = delete;
   DeviceBuffer& operator=(const DeviceBuffer&) = delete;
   std::size_t bytes() const { return n * sizeof(T); }
+  kernels::Act act() const { return {p, dtype_of<T>}; }
+  kernels::Grad grad(kernels::Write mode = kernels::Write::overwrite) const {
+    return {p, dtype_of<T>, mode};
+  }
   std::vector<T> read() const {
     std::vector<T> v(n);
     kernels::copy_out(CudaStream{}, v.data(), p, bytes());
@@ -32,6 +36,14 @@ struct DeviceBuffer {
   std::size_t n;
   T* p;
 };
+
+/// Small numbers that bf16 holds exactly.
+template <class T>
+std::vector<T> numbers(std::size_t n) {
+  std::vector<T> v(n);
+  for (std::size_t i = 0; i < n; ++i) v[i] = float(i * 7 % 13) / 8 - 0.75f;
+  return v;
+}
 
 /// Runs f under a new trace and under a schedule, to the end.
 template <class F>

@@ -94,11 +94,11 @@ TEST(Counts, WavefrontsOfLdmatrixPerEightRows) {
     });
   };
   const auto plain = run(matrix_rows<false>), swizzled = run(matrix_rows<true>);
-  const simt::Line line = line_of(*plain, simt::Space::shared, "load");
+  const simt::Line line = line_of(*plain, simt::Space::shared, "ldmatrix");
   EXPECT_EQ(line.where, test::line_with(__FILE__, "ldmatrix"));
   EXPECT_EQ(line.ideal, 4u);
   EXPECT_EQ(line.transactions, 32u);
-  EXPECT_EQ(line_of(*swizzled, simt::Space::shared, "load").transactions, 4u);
+  EXPECT_EQ(line_of(*swizzled, simt::Space::shared, "ldmatrix").transactions, 4u);
   EXPECT_EQ(swizzled->conflicts(), 0u);
 }
 

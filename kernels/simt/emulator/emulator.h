@@ -75,6 +75,7 @@ struct Launch {
   dim3 grid, block;
   std::size_t dynamic_shared;
   std::function<void()> run;
+  const void* entry = nullptr;  // the kernel's address
 };
 /// Runs it to the end. Throws Error.
 void run_grid(const Launch& launch);

@@ -18,7 +18,8 @@ void launch(const char* name, void (*kernel)(P...), CudaStream stream, dim3 grid
             std::size_t dynamic_shared, A&&... arguments) {
   std::tuple<std::remove_cv_t<std::remove_reference_t<P>>...> values(static_cast<P>(arguments)...);
   enqueue_launch(stream.handle, {name, grid, block, dynamic_shared,
-                                 [kernel, values] { std::apply(kernel, values); }});
+                                 [kernel, values] { std::apply(kernel, values); },
+                                 reinterpret_cast<const void*>(kernel)});
 }
 
 }  // namespace haze::simt

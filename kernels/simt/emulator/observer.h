@@ -20,6 +20,8 @@ class Observer {
   /// An access by the running agent: a thread, or an asynchronous copy. `pc` is the return address
   /// of the access, from which its source line is found.
   virtual void access(const void* p, unsigned bytes, Access kind, const void* pc) = 0;
+  /// The running thread gives a row of 16 bytes to ldmatrix.
+  virtual void matrix_row(const void* row, const void* pc) = 0;
   /// The n threads have met: what each did before happens before what each does after.
   virtual void synchronise(const std::uint16_t* threads, int n) = 0;
   /// The running thread's __threadfence: what it did and knows may be released by an atomic, which

@@ -97,7 +97,7 @@ void ldmatrix(std::uint32_t* r, int matrices, bool transposed, const void* row, 
   if (!simt::is_shared(row))
     simt::fail("ldmatrix at %s: the row is not in shared memory", simt::text_of(s).c_str());
   if (simt::observer() && simt::current_thread().lane < matrices * 8)
-    simt::observer()->access(row, 16, simt::Access::read, pc);
+    simt::observer()->matrix_row(row, pc);
   LoadArgument mine{r, static_cast<const char*>(row), matrices, transposed};
   simt::warp_collective(kAll, transposed ? "ldmatrix.trans" : "ldmatrix", s, &mine, load);
 }

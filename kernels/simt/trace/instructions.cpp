@@ -61,8 +61,7 @@ Transactions sectors(const WarpAccess& access, unsigned bytes) {
   return {count, unsigned((different + kSector - 1) / kSector)};
 }
 
-unsigned Instructions::site_of(const void* pc, Space space, Access kind, unsigned bytes,
-                               bool copy) {
+unsigned Instructions::site_of(const void* pc, Space space, Access kind, unsigned bytes, By by) {
   // One address of code may touch both memories (cp.async), or one after the other (a pointer that
   // is chosen at run time).
   const std::uint64_t key = reinterpret_cast<std::uintptr_t>(pc) |
@@ -74,7 +73,7 @@ unsigned Instructions::site_of(const void* pc, Space space, Access kind, unsigne
   const auto [at, is_new] = index_.emplace(key, unsigned(sites_.size()));
   if (is_new) {
     if (sites_.size() == kSites) fail("the trace is full: %u places in the code", kSites);
-    sites_.push_back({pc, space, kind, bytes, copy});
+    sites_.push_back({pc, space, kind, bytes, by});
   }
   recent = {key, at->second};
   return at->second;

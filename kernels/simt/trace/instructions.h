@@ -19,13 +19,16 @@
 
 namespace haze::simt {
 
+/// A thread's own loads and stores; its asynchronous copies; its rows of ldmatrix.
+enum class By : std::uint8_t { thread, copy, ldmatrix };
+
 /// A place in the code, as it touches one memory.
 struct AccessSite {
   const void* pc;
   Space space;
   Access kind;
   unsigned bytes;
-  bool copy;  // asynchronous
+  By by;
 };
 
 struct Cost {
@@ -52,7 +55,7 @@ class Instructions {
   using Done = std::function<void(unsigned site, const WarpAccess&)>;
   explicit Instructions(Done done) : done_(std::move(done)) {}
 
-  unsigned site_of(const void* pc, Space space, Access kind, unsigned bytes, bool copy);
+  unsigned site_of(const void* pc, Space space, Access kind, unsigned bytes, By by);
   const AccessSite& site(unsigned i) const { return sites_[i]; }
   unsigned sites() const { return unsigned(sites_.size()); }
 

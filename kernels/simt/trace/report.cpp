@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "kernels/common/check.h"
+#include "kernels/simt/trace/symbols.h"
 #include "kernels/simt/trace/trace.h"
 #include "kernels/simt/trace/tracer.h"
 
@@ -56,8 +57,9 @@ std::string line_text(const Line& l) {
 }
 
 std::string launch_text(const Tracer& t, const LaunchRecord& r, std::vector<Line> lines) {
-  std::string text = cat("\n", r.kernel, "\n  ", r.count, r.count == 1 ? " launch" : " launches",
-                         " of grid ", extent(r.grid), ", block ", extent(r.block), "; ");
+  std::string text = cat("\n", function_at(r.entry, r.kernel), "\n  ", r.count,
+                         r.count == 1 ? " launch" : " launches", " of grid ", extent(r.grid),
+                         ", block ", extent(r.block), "; ");
   if (r.dynamic_shared) text += size(r.dynamic_shared) + " of dynamic shared memory; ";
   text += cat(r.barriers, r.barriers == 1 ? " barrier" : " barriers", " per block");
   if (r.mma) text += cat("; ", r.mma, " mma");
@@ -98,8 +100,8 @@ std::string Trace::text() const {
   std::string text;
   const auto found = findings();
   if (found.empty())
-    text += cat("No findings in ", launches(),
-                " launches: no race, no read of memory that nobody had written.\n");
+    text += cat("No findings in ", launches(), launches() == 1 ? " launch" : " launches",
+                ": no race, no read of memory that nobody had written.\n");
   for (const Finding& f : found) {
     text += cat(name_of(f.mistake), " at ", f.where, f.earlier.empty() ? "" : " with " + f.earlier,
                 ", in ", f.kernel, f.count == 1 ? "" : cat(", ", f.count, " times"), "\n    ",

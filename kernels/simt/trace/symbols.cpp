@@ -25,9 +25,10 @@ std::uintptr_t load_address() {
 struct Frame {
   std::string path, line;
   std::string short_text() const { return path.substr(path.rfind('/') + 1) + ":" + line; }
-  bool is_a_helper() const {
+  bool is_a_helper() const {  // of all kernels: in kernels/simt, or a file of kernels/common
+    const auto common = path.find("/kernels/common/");
     return path.find("/kernels/simt/") != std::string::npos || path.starts_with("/usr/") ||
-           path.find("/kernels/common/") != std::string::npos;
+           (common != std::string::npos && path.find('/', common + 16) == std::string::npos);
   }
 };
 
@@ -61,6 +62,20 @@ std::vector<std::string> output_of(const std::string& command) {
   return lines;
 }
 
+std::string addr2line(const char* options) {
+  char program[4096];
+  const ssize_t length = ::readlink("/proc/self/exe", program, sizeof program);
+  return length < 0 ? "false"
+                    : cat("addr2line ", options, " -e '", std::string(program, std::size_t(length)),
+                          "' 2>/dev/null");
+}
+
+std::string hex(std::uintptr_t address) {
+  char text[32];
+  std::snprintf(text, sizeof text, " %lx", address);
+  return text;
+}
+
 }  // namespace
 
 std::map<const void*, std::string> lines_of(const std::vector<const void*>& addresses) {
@@ -69,20 +84,13 @@ std::map<const void*, std::string> lines_of(const std::vector<const void*>& addr
   for (const void* p : addresses)
     if (known.emplace(p, "?").second) wanted.push_back(p);
   const std::uintptr_t base = load_address();
-  char program[4096];
-  const ssize_t length = ::readlink("/proc/self/exe", program, sizeof program - 1);
-  for (std::size_t first = 0; length > 0 && first < wanted.size(); first += 2000) {
-    std::string command =
-        cat("addr2line -i -a -e '", std::string(program, std::size_t(length)), "'");
+  for (std::size_t first = 0; first < wanted.size(); first += 2000) {
+    std::string command = addr2line("-i -a");
     const std::size_t end = std::min(wanted.size(), first + 2000);
-    char hex[32];
-    for (std::size_t i = first; i < end; ++i) {  // a return address belongs to the call before it
-      std::snprintf(hex, sizeof hex, " %lx",
-                    reinterpret_cast<std::uintptr_t>(wanted[i]) - base - 1);
-      command += hex;
-    }
+    for (std::size_t i = first; i < end; ++i)  // a return address belongs to the call before it
+      command += hex(reinterpret_cast<std::uintptr_t>(wanted[i]) - base - 1);
     std::vector<std::vector<Frame>> frames;
-    for (std::string& line : output_of(command + " 2>/dev/null")) {
+    for (std::string& line : output_of(command)) {
       if (line.starts_with("0x") && line.find(':') == std::string::npos) {
         frames.emplace_back();
         continue;
@@ -96,6 +104,27 @@ std::map<const void*, std::string> lines_of(const std::vector<const void*>& addr
       known[wanted[first + i]] = text_of(frames[i]);
   }
   return known;
+}
+
+std::string function_at(const void* p, const std::string& otherwise) {
+  static std::map<const void*, std::string> known;
+  if (!p) return otherwise;
+  std::string& name = known[p];
+  if (!name.empty()) return name;
+  const auto lines =
+      output_of(addr2line("-f -C") + hex(reinterpret_cast<std::uintptr_t>(p) - load_address()));
+  std::string text = lines.empty() || lines[0].starts_with("??") ? otherwise : lines[0];
+  for (const char* space : {"(anonymous namespace)::", "haze::", "kernels::", "simt::"})
+    for (std::size_t at; (at = text.find(space)) != std::string::npos;)
+      text.erase(at, std::string(space).size());
+  int depth = 0;  // of <>: the parameters and the type of the result lie outside
+  std::size_t begin = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    depth += (text[i] == '<') - (text[i] == '>');
+    if (depth == 0 && text[i] == ' ') begin = i + 1;
+    if (depth == 0 && text[i] == '(') text.resize(i);
+  }
+  return name = text.substr(begin);
 }
 
 }  // namespace haze::simt

@@ -11,4 +11,8 @@ namespace haze::simt {
 /// addr2line for all that are new.
 std::map<const void*, std::string> lines_of(const std::vector<const void*>& addresses);
 
+/// "swish<float, 4>": the function that begins at p, without namespaces and parameters; `otherwise`
+/// if that cannot be found out.
+std::string function_at(const void* p, const std::string& otherwise);
+
 }  // namespace haze::simt

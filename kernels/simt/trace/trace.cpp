@@ -125,9 +125,11 @@ std::vector<std::vector<Line>> Trace::lines_by_record() const {
     for (const auto& [site, cost] : r.sites) {
       const AccessSite& s = tracer_->instructions.site(site);
       const char* kinds[] = {"load", "store", "atomic"};
-      merge(all.back(),
-            {r.kernel, names.at(s.pc), s.space, s.copy ? "cp.async" : kinds[int(s.kind)], s.bytes,
-             cost.instructions, cost.transactions, cost.ideal, cost.worst});
+      const char* what = s.by == By::copy       ? "cp.async"
+                         : s.by == By::ldmatrix ? "ldmatrix"
+                                                : kinds[int(s.kind)];
+      merge(all.back(), {r.kernel, names.at(s.pc), s.space, what, s.bytes, cost.instructions,
+                         cost.transactions, cost.ideal, cost.worst});
     }
   }
   return all;

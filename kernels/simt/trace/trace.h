@@ -63,7 +63,7 @@ enum class Space : std::uint8_t { shared, global };
 struct Line {
   std::string kernel, where;
   Space space;
-  std::string what;                // "load", "store", "atomic", "cp.async"
+  std::string what;                // "load", "store", "atomic", "cp.async", "ldmatrix"
   unsigned bytes = 0;              // per thread
   std::uint64_t instructions = 0;  // of warps
   std::uint64_t transactions = 0;  // shared: wavefronts; global: sectors

@@ -25,13 +25,14 @@ Tracer::Tracer()
 void Tracer::launch_begin(const Launch& l) {
   const std::string kernel = plain(l.kernel);
   const auto at = std::ranges::find_if(records, [&](const LaunchRecord& r) {
-    return r.kernel == kernel && same(r.grid, l.grid) && same(r.block, l.block) &&
-           r.dynamic_shared == l.dynamic_shared;
+    return r.kernel == kernel && r.entry == l.entry && same(r.grid, l.grid) &&
+           same(r.block, l.block) && r.dynamic_shared == l.dynamic_shared;
   });
   record_ = unsigned(at - records.begin());
   if (at == records.end()) {
     LaunchRecord r;
     r.kernel = kernel;
+    r.entry = l.entry;
     r.grid = l.grid;
     r.block = l.block;
     r.dynamic_shared = l.dynamic_shared;
@@ -80,6 +81,7 @@ void Tracer::block_begin(int threads, const char* arena, std::size_t capacity) {
   clocks_.begin_block(threads, block_);
   instructions.begin_block(threads);
   copy_ = 0;
+  by_ = By::thread;
   in_block_ = true;
 }
 
@@ -96,7 +98,7 @@ void Tracer::access(const void* p, unsigned bytes, Access kind, const void* pc) 
   if (offset >= capacity_ && !(a = buffers.allocation(address))) return;  // the host's, or a stack
   const ThreadId me = current_thread();
   const unsigned site =
-      instructions.site_of(pc, a ? Space::global : Space::shared, kind, bytes, copy_ != 0);
+      instructions.site_of(pc, a ? Space::global : Space::shared, kind, bytes, by_);
   Slot now{};
   now.kind = unsigned(kind);
   now.site = site;

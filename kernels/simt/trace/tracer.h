@@ -11,7 +11,8 @@ namespace haze::simt {
 
 /// Launches of one kernel with the same grid and block.
 struct LaunchRecord {
-  std::string kernel;
+  std::string kernel;  // as HAZE_LAUNCH was given it
+  const void* entry = nullptr;
   dim3 grid, block;
   std::size_t dynamic_shared = 0;
   std::uint64_t count = 0, barriers = 0, mma = 0;  // barriers: per block, of the first launch
@@ -44,12 +45,20 @@ class Tracer final : public Observer {
   void block_begin(int threads, const char* arena, std::size_t capacity) override;
   void block_end() override;
   void access(const void* p, unsigned bytes, Access kind, const void* pc) override;
+  void matrix_row(const void* row, const void* pc) override {
+    by_ = By::ldmatrix;
+    access(row, 16, Access::read, pc);
+    by_ = By::thread;
+  }
   void synchronise(const std::uint16_t* threads, int n) override {
     clocks_.synchronise(threads, n);
   }
   void fence() override { clocks_.fence(current_thread().linear); }
   int fork_agent() override { return int(clocks_.fork()); }
-  void become_agent(int agent) override { copy_ = Time(agent); }
+  void become_agent(int agent) override {
+    copy_ = Time(agent);
+    by_ = agent ? By::copy : By::thread;
+  }
   void join_agent(int agent) override { clocks_.join(current_thread().linear, Time(agent)); }
   void allocated(const void* p, std::size_t n) override {
     buffers.allocated(static_cast<const char*>(p), n);
@@ -77,7 +86,8 @@ class Tracer final : public Observer {
   bool in_block_ = false;
   unsigned record_ = 0, launch_ = 0, block_ = 0;
   Counters before_;
-  Time copy_ = 0;            // the running copy, or 0
+  Time copy_ = 0;  // the running copy, or 0
+  By by_ = By::thread;
   std::vector<Cost> costs_;  // of the launch, by site
 };
 
