@@ -7,9 +7,6 @@
 # Both libraries are objects, so that a program chooses its kernels by linking one of them.
 
 file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS kernels/*.cu)
-if(NOT HAZE_CUDA STREQUAL "off")
-  target_sources(haze_kernels PRIVATE tests/support/not_yet.cpp)  # what has no CUDA kernel yet
-endif()
 
 if(HAZE_CUDA STREQUAL "simt")
   file(GLOB emulator CONFIGURE_DEPENDS kernels/simt/emulator/*.cpp)

@@ -1,0 +1,259 @@
+// tile.cuh — what both directions of the CUDA backend share: how a call is cut into blocks, and
+// sums over a block.
+//
+//   slab      An image is cut along its channels into slabs: the narrowest runs of whole groups
+//   that
+//             still fill a cache line of 128 bytes at every pixel. A warp reads whole lines
+//             whatever the size of a group, and a slab has all that its groups need.
+//   chunk     A slab is cut into chunks of pixels, each of which one block holds in registers:
+//             `held` vectors of 16 bytes per thread. A slab of one chunk is finished in one launch;
+//             where that makes the difference, 64 bytes at every pixel will do.
+//   threads   Neighbours take neighbouring vectors of a row: thread t is in column t % columns and
+//             takes the pixels t / columns, + rows, + 2·rows ...
+//   order     Chunks, and the order in which sums are added, follow from hw, c, groups and the
+//   type:
+//             an image's bits depend neither on the batch nor on the GPU.
+#pragma once
+#include <algorithm>
+#include <numeric>
+
+#include "kernels/common/math.h"
+#include "kernels/group_norm/group_norm.h"
+#include "kernels/simt/vec.h"
+
+namespace haze::kernels::group_norm_cuda {
+
+constexpr int kThreads = 512;
+constexpr int kForwardHeld = 8, kBackwardHeld = 4;  // vectors of x (and dy) per thread
+constexpr int kColumns = 256;                       // vectors of a row that a block takes, at most
+constexpr int kFewThreads = 128;  // worth starting even if each then holds few vectors
+
+using Pair = Vec<float, 2>;
+
+#if defined(__CUDACC__)  // HAZE_DEVICE is static, which in a class has another meaning
+#define HAZE_METHOD __device__ __forceinline__
+#else
+#define HAZE_METHOD inline __attribute__((always_inline))
+#endif
+
+struct Plan {
+  int hw, c, groups, per_group;
+  int parts;          // slabs that share one group; 1: a slab has whole groups
+  int slabs, chunks;  // of an image
+  int width;          // channels of a slab (the last one of its group or image may have fewer)
+  int columns, rows;  // of a block
+  int threads;        // rows·columns, in whole warps
+
+  HAZE_HD int first_pixel(int chunk) const { return int((long long)(hw)*chunk / chunks); }
+  HAZE_HD int pixels(int chunk) const { return first_pixel(chunk + 1) - first_pixel(chunk); }
+  /// How many blocks' results make up a group.
+  HAZE_HD int entries() const { return parts * chunks; }
+  /// Values of a group in entry e = part·chunks + chunk.
+  HAZE_HD int count(int e) const {
+    const int first = e / chunks * width, rest = per_group - first;
+    return pixels(e % chunks) * (parts > 1 && width < rest ? width : rest);
+  }
+};
+
+inline void check(const GroupNormDims& d) {
+  HAZE_CHECK(d.n > 0 && d.hw > 0 && d.c > 0, "n=", d.n, " hw=", d.hw, " c=", d.c);
+  HAZE_CHECK(d.groups > 0 && d.c % d.groups == 0, "groups must divide C: C=", d.c,
+             " groups=", d.groups);
+}
+
+/// Plan for vectors of N values of `size` bytes, of which a thread holds `held`.
+inline Plan plan_of(const GroupNormDims& d, int N, int size, int held) {
+  Plan p{};
+  p.hw = d.hw, p.c = d.c, p.groups = d.groups, p.per_group = d.c / d.groups;
+  const auto up = [](int a, int b) { return (a + b - 1) / b; };
+  const int unit = p.per_group / std::gcd(p.per_group, N);  // vectors of the narrowest slab
+  if (unit > kColumns) {                                    // a slab is a part of a group
+    p.parts = up(unit, kColumns);
+    p.columns = up(unit, p.parts);
+    p.slabs = d.groups * p.parts;
+  } else {
+    const auto columns = [&](int bytes) {
+      return std::min(d.c / N, up(bytes / (N * size), unit) * unit);
+    };
+    const auto fits = [&](int columns) { return d.hw <= kThreads / columns * held; };
+    p.parts = 1;
+    p.columns = !fits(columns(128)) && fits(columns(64)) ? columns(64) : columns(128);
+    p.slabs = up(d.c / N, p.columns);
+  }
+  p.width = p.columns * N;
+  const int most_rows = kThreads / p.columns;
+  p.chunks = up(d.hw, most_rows * held);
+  const int pixels = up(d.hw, p.chunks), few_rows = std::max(1, kFewThreads / p.columns);
+  p.rows = std::min(most_rows, std::max(up(pixels, held), std::min(pixels, few_rows)));
+  p.threads = up(p.rows * p.columns, 32) * 32;
+  return p;
+}
+
+/// Calls f.operator()<T, N>() with the type and the widest vectors of which slabs can be made.
+template <class F>
+void choose(const GroupNormDims& d, DType type, F&& f) {
+  dispatch(type, [&]<class T>(T) {
+    constexpr int N = int(16 / sizeof(T));
+    const int per_group = d.c / d.groups;
+    const bool slabs = per_group % N == 0 || per_group / std::gcd(per_group, N) <= kColumns;
+    if (d.c % N == 0 && slabs)
+      f.template operator()<T, N>();
+    else
+      f.template operator()<T, 1>();
+  });
+}
+
+inline dim3 grid_of(const Plan& p, int images) {
+  return dim3(unsigned(images) * unsigned(p.chunks), unsigned(p.slabs));
+}
+
+/// What a block works on. Kept in shared memory: every thread would need registers for it.
+struct Block {
+  int image, chunk;
+  int first_group, groups, span;  // groups of the slab, and the channels that each has in it
+  int first_channel, channels;    // of the slab
+  int pixels;                     // of the chunk
+};
+
+/// What a thread works on.
+struct Place {
+  const Block& block;  // valid after the next barrier
+  int channel, row;    // the thread's first channel within the slab; its first pixel
+  int held;            // its pixels
+  int step;            // elements from one of its pixels to the next
+  std::size_t at;      // element of its first vector
+};
+
+template <int N>
+HAZE_DEVICE Place place(const Plan& p, Block& shared) {
+  Block b;
+  b.image = int(blockIdx.x) / p.chunks;
+  b.chunk = int(blockIdx.x) % p.chunks;
+  b.pixels = p.pixels(b.chunk);
+  const int slab = int(blockIdx.y);
+  if (p.parts > 1) {
+    const int part = slab % p.parts * p.width;
+    b.first_group = slab / p.parts;
+    b.first_channel = b.first_group * p.per_group + part;
+    b.channels = p.width < p.per_group - part ? p.width : p.per_group - part;
+    b.groups = 1;
+    b.span = b.channels;
+  } else {
+    b.first_channel = slab * p.width;
+    b.first_group = b.first_channel / p.per_group;
+    b.channels = p.width < p.c - b.first_channel ? p.width : p.c - b.first_channel;
+    b.groups = b.channels / p.per_group;
+    b.span = p.per_group;
+  }
+  if (threadIdx.x == 0) shared = b;
+  const int row = int(threadIdx.x) / p.columns, channel = int(threadIdx.x) % p.columns * N;
+  const bool busy = row < p.rows && row < b.pixels && channel < b.channels;
+  return {shared,
+          channel,
+          row,
+          busy ? (b.pixels - row + p.rows - 1) / p.rows : 0,
+          p.rows * p.c,
+          (std::size_t(b.image) * p.hw + p.first_pixel(b.chunk) + row) * p.c + b.first_channel +
+              channel};
+}
+
+/// This thread's share of an image, in registers: vectors of N values, bf16 in pairs. What is
+/// computed with them goes a few channels at a time, so that few coefficients are alive.
+template <class T, int N, int vectors>
+struct Tile {
+  static constexpr bool paired = N > 1 && sizeof(T) == 2;
+  using Word = std::conditional_t<paired, std::uint32_t, T>;
+  static constexpr int words = int(sizeof(T)) * N / int(sizeof(Word));
+  Vec<Word, words> v[vectors];
+
+  HAZE_METHOD void load_from(const Place& b, const T* x) {
+    const Word* from = reinterpret_cast<const Word*>(x + b.at);
+    const int step = b.step / (N / words);
+#pragma unroll
+    for (int k = 0; k < vectors; ++k)
+      v[k] = k < b.held ? load<words>(from + k * step) : Vec<Word, words>{};
+  }
+  HAZE_METHOD void store_to(const Place& b, T* y) const {
+    Word* to = reinterpret_cast<Word*>(y + b.at);
+    const int step = b.step / (N / words);
+#pragma unroll
+    for (int k = 0; k < vectors; ++k)
+      if (k < b.held) store(to + k * step, v[k]);
+  }
+  /// Value i of vector k.
+  HAZE_METHOD float get(int k, int i) const {
+    if constexpr (paired)
+      return __uint_as_float(i % 2 ? v[k][i / 2] & 0xffff0000u : v[k][i / 2] << 16);
+    else
+      return float(v[k][i]);
+  }
+  /// Values i and, for vectors, i + 1.
+  HAZE_METHOD void set(int k, int i, float a, float b) {
+    if constexpr (paired) {
+      v[k][i / 2] = bf16(a).bits | std::uint32_t(bf16(b).bits) << 16;
+    } else {
+      v[k][i] = a;
+      if constexpr (N > 1) v[k][i + 1] = b;
+    }
+  }
+};
+
+/// Shared memory of a block: `tables` floats per channel, then Q partial sums per channel and row,
+/// then their totals.
+struct Shared {
+  HAZE_HD static int lanes(const Plan& p, int Q) {  // threads that share one total
+    const int all = p.threads / (Q * p.width);
+    return all < 1 ? 1 : all < p.rows ? all : p.rows;
+  }
+  static std::size_t bytes(const Plan& p, int tables, int Q) {
+    const int sums = Q > 0 ? Q * (p.rows + lanes(p, Q)) : 0;
+    return sizeof(float) * std::size_t(p.width) * (tables + sums);
+  }
+  HAZE_HD float* table(int i) const { return base + i * width; }
+
+  float* base;
+  int width;
+};
+
+/// Sums over the rows of a block: totals[q·width + channel of the slab] from part[row][q][channel],
+/// to which every thread has just written its own. The order: every lanes-th row; the lanes.
+/// `part` is free afterwards.
+template <int Q>
+HAZE_DEVICE void block_sums(const Plan& p, const float* part, float* totals) {
+  const int outputs = Q * p.width, lanes = Shared::lanes(p, Q);
+  __syncthreads();
+#pragma unroll 1  // registers are for the tile
+  for (int e = int(threadIdx.x); e < lanes * outputs; e += p.threads) {
+    float sum = 0;
+#pragma unroll 2
+    for (int r = e / outputs; r < p.rows; r += lanes) sum += part[r * outputs + e % outputs];
+    totals[e] = sum;
+  }
+  __syncthreads();
+#pragma unroll 1
+  for (int o = int(threadIdx.x); o < outputs; o += p.threads) {
+    float sum = totals[o];
+#pragma unroll 2
+    for (int j = 1; j < lanes; ++j) sum += totals[j * outputs + o];
+    totals[o] = sum;
+  }
+  __syncthreads();
+}
+
+/// Calls f(group within the slab, its first channel within the slab), one warp per group.
+template <class F>
+HAZE_DEVICE void each_group(const Plan& p, const Place& b, F&& f) {
+#pragma unroll 1
+  for (int g = int(threadIdx.x) / 32; g < b.block.groups; g += p.threads / 32)
+    f(g, g * b.block.span);
+}
+
+/// The sigmoid that T can tell: bf16 keeps 8 bits, and two instructions of the special function
+/// unit leave 20 at a third of the work, which at two bytes per value is what limits.
+template <class T>
+HAZE_DEVICE float sigmoid(float z) {
+  if constexpr (sizeof(T) == 2) return __fdividef(1.0f, 1.0f + __expf(-z));
+  return sigmoid_f32(z);
+}
+
+}  // namespace haze::kernels::group_norm_cuda
