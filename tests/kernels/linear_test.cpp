@@ -24,6 +24,7 @@ const Case kCases[] = {
     {"all ones", {1, 1, 1}},
     {"long rows", {2, 784, 3}},
     {"many rows", {1031, 5, 3}},
+    {"weights that fill a large block, in parts", {523, 128, 136}},
 };
 
 struct Data {
@@ -160,24 +161,28 @@ TEST(Linear, ARowDoesNotDependOnTheOthers) {
 }
 
 TEST(Linear, GradientsAddUpOverUsesAndOnlyWhereAskedFor) {
-  const MatmulDims d{6, 5, 5};
-  const Data a = make(d, DType::f32);
-  engine::Context context{CpuStream{}};
-  Tape tape(context);
-  // Four axes: a linear layer acts on the last.
-  const engine::Shape images{2, 3, 1, 5};
-  const Var x = leaf(tape, images, a.x), w = leaf(tape, a.ws, a.w);
-  const Var image = leaf(tape, images, a.x, false), frozen = leaf(tape, a.ws, a.w, false);
-  // linear(x, w) + linear(image, w) + linear(x, frozen) + x: three uses of x, two of w.
-  const Var y = linear(tape, x, frozen, {}, linear(tape, image, w, {}, linear(tape, x, w, {}, x)));
-  EXPECT_EQ(tape.value(y).shape, images);
-  tape.backward(y, test::to_tensor(tape, images, a.dy));
-  auto dx = test::times(a.dx, 2);
-  for (std::size_t i = 0; i < dx.size(); ++i) dx[i] += a.dy[i];
-  test::expect_close(test::grad_of(tape, x), dx, 1e-6, 1e-5, "x");
-  test::expect_close(test::grad_of(tape, w), test::times(a.dw, 2), 1e-6, 1e-5, "w");
-  EXPECT_FALSE(tape.grad(image));
-  EXPECT_FALSE(tape.grad(frozen));
+  for (const Stream stream : test::streams())
+    for (const int channels : {5, 8}) {
+      const MatmulDims d{6, channels, channels};
+      const Data a = make(d, DType::f32);
+      engine::Context context{stream};
+      Tape tape(context);
+      // Four axes: a linear layer acts on the last.
+      const engine::Shape images{2, 3, 1, channels};
+      const Var x = leaf(tape, images, a.x), w = leaf(tape, a.ws, a.w);
+      const Var image = leaf(tape, images, a.x, false), frozen = leaf(tape, a.ws, a.w, false);
+      // linear(x, w) + linear(image, w) + linear(x, frozen) + x: three uses of x, two of w.
+      const Var y =
+          linear(tape, x, frozen, {}, linear(tape, image, w, {}, linear(tape, x, w, {}, x)));
+      EXPECT_EQ(tape.value(y).shape, images);
+      tape.backward(y, test::to_tensor(tape, images, a.dy));
+      auto dx = test::times(a.dx, 2);
+      for (std::size_t i = 0; i < dx.size(); ++i) dx[i] += a.dy[i];
+      test::expect_close(test::grad_of(tape, x), dx, 1e-6, 1e-5, "x");
+      test::expect_close(test::grad_of(tape, w), test::times(a.dw, 2), 1e-6, 1e-5, "w");
+      EXPECT_FALSE(tape.grad(image));
+      EXPECT_FALSE(tape.grad(frozen));
+    }
 }
 
 TEST(Linear, RefusesWhatItCannotDo) {

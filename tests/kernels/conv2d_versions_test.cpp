@@ -1,0 +1,40 @@
+// conv2d_versions_test.cpp — the CUDA convolution's predecessors compute the same convolution.
+#include "kernels/conv2d/reference.h"
+#include "kernels/conv2d/versions.h"
+#include "tests/support/tape.h"
+
+#if defined(HAZE_CUDA)
+namespace haze {
+namespace {
+using kernels::Conv2dDims;
+
+TEST(Conv2dVersions, MatchTheReference) {
+  const CudaStream stream = kernels::open_cuda(0);
+  for (const auto& version :
+       {kernels::conv2d_versions::v1_naive, kernels::conv2d_versions::v2_tiled})
+    for (const DType type : {DType::f32, DType::bf16})
+      for (const Conv2dDims& d : {Conv2dDims{2, 6, 6, 32, 16, 3, 3, 1, 1, 1, 1, 1},
+                                  {1, 7, 5, 3, 70, 3, 3, 2, 0, 0, 1, 1},
+                                  {3, 5, 3, 7, 1, 1, 1, 1, 0, 0, 0, 0},
+                                  {1, 2, 1, 5, 3, 5, 3, 1, 2, 1, 2, 1}}) {
+        const engine::Shape xs{d.n, d.h, d.w, d.ci}, ws{d.co, d.kh, d.kw, d.ci};
+        const engine::Shape ys{d.n, d.ho(), d.wo(), d.co};
+        const auto x = test::normal(xs.size(), 1, 0, 1, type);
+        const auto w = test::normal(ws.size(), 2, 0, 1, type);
+        std::vector<double> want(ys.size());
+        kernels::reference::conv2d_forward<double>(d, x.data(), w.data(), nullptr, nullptr, nullptr,
+                                                   want.data());
+        engine::Context context(stream, type);
+        const engine::Tape tape(context);
+        const auto y = tape.empty(ys, type);
+        version(stream, d, test::to_tensor(tape, xs, x, type).in(),
+                test::to_tensor(tape, ws, w, type).in(), y.act());
+        // One rounding of the result, and those of the sum (conv2d_test.cpp).
+        test::expect_close(test::values(tape, y), want, 2 * test::rounding(type),
+                           8 * d.kh * d.kw * d.ci * 0x1p-25, cat(d.ci, "->", d.co));
+      }
+}
+
+}  // namespace
+}  // namespace haze
+#endif
