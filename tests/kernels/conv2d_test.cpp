@@ -161,7 +161,8 @@ TEST(Conv2d, FusedSummandsEqualTheirComposition) {
       for (const auto& [with_channel, with_residual] :
            {std::pair(true, false), {false, true}, {true, true}})
         for (const auto& [why, d] : kCases) {
-          if (d.n == 1 && !(with_channel && with_residual)) continue;
+          const bool one_of_them = !(with_channel && with_residual);
+          if (one_of_them && !std::holds_alternative<CpuStream>(stream)) continue;
           const Data a = make(d, type);
           std::vector<double> results[2];
           for (const bool fused : {false, true}) {
@@ -307,6 +308,42 @@ TEST(Conv2d, ANanStaysInTheWindowsThatHoldIt) {
         }
       }
 }
+
+#if defined(HAZE_CUDA)
+TEST(Conv2d, Tf32IsWithinItsRoundingAndOnlyWhereAllowed) {
+  const Stream stream = kernels::open_cuda(0);
+  for (const Conv2dDims& d :
+       {Conv2dDims{2, 6, 6, 32, 16, 3, 3, 1, 1, 1, 1, 1}, {2, 7, 5, 12, 68, 3, 3, 2, 1, 1, 1, 1}}) {
+    const Data a = make(d, DType::f32);
+    for (const bool allowed : {false, true}) {
+      kernels::allow_tf32() = allowed;
+      engine::Context context(stream);
+      Tape tape(context);
+      const Var x = leaf(tape, a.xs, a.x), w = leaf(tape, a.ws, a.w);
+      const Var y = conv2d(tape, x, w, {}, options(d), {}, leaf(tape, a.ys, a.residual, false));
+      tape.backward(y, test::to_tensor(tape, a.ys, a.dy));
+      kernels::allow_tf32() = false;
+      auto want = a.y;
+      for (std::size_t i = 0; i < want.size(); ++i)
+        want[i] -= a.bias[i % d.co] + a.per_channel[i / (want.size() / d.n) * d.co + i % d.co];
+      const auto expect = [&](const std::vector<double>& got, const std::vector<double>& exact,
+                              double terms, const char* what) {
+        // Each factor of a product is off by at most 2^-11; their random walk, 8 for the worst.
+        const double rounding = 8 * std::sqrt(terms) * 0x1p-11, exactly = sum_error(terms + 2);
+        test::expect_close(got, exact, 0x1p-24, allowed ? rounding : exactly, what);
+        double worst = 0;
+        for (std::size_t i = 0; i < got.size(); ++i)
+          worst = std::max(worst, std::abs(got[i] - exact[i]));
+        EXPECT_EQ(worst > exactly, allowed) << what;
+      };
+      const double taps = d.kh * d.kw;
+      expect(test::value_of(tape, y), want, taps * d.ci, "y");
+      expect(test::grad_of(tape, x), a.dx, taps * d.co, "dx");
+      expect(test::grad_of(tape, w), a.dw, d.n * d.ho() * d.wo(), "dw");
+    }
+  }
+}
+#endif
 
 TEST(Conv2d, RefusesWhatItCannotDo) {
   engine::Context context{CpuStream{}};

@@ -199,6 +199,12 @@ struct FusedMultiplyAdd {
   }
 };
 
+/// The policies in use. tf32 only where the caller allows it (allow_tf32 of
+/// kernels/common/device.h).
+template <class T>
+using Small = std::conditional_t<sizeof(T) == 2, TensorCores<T, 64, 64, 2, 4>, FusedMultiplyAdd>;
+using SmallTf32 = TensorCores<float, 64, 64, 2, 3>;
+
 /// Where a product has so many tiles that blocks of 128x128 fill the device.
 template <class T>
 using Large = TensorCores<T, 128, 128, 4, 2>;

@@ -12,8 +12,10 @@
 // each, side by side in the grid's third dimension. Nothing is multiplied by a zero in between.
 #include <algorithm>
 
+#include "kernels/common/device.h"
 #include "kernels/common/gemm/block.cuh"
 #include "kernels/common/gemm/walk.cuh"
+#include "kernels/simt/rows.h"
 
 namespace haze::kernels::gemm {
 namespace {
@@ -37,40 +39,13 @@ struct Arguments {
   Divide by_blocks;  // of 64 or 128 outputs
 };
 
-/// to[e] += from[e] for e < count, which is 8 with `vector`.
+/// sums[e] += from[e] for e < count, which is 8 with `whole`.
 template <class T>
-HAZE_DEVICE void add_to(float (&to)[8], const T* from, int count, bool vector) {
-  constexpr int V = int(16 / sizeof(T));
-  if (vector) {
+HAZE_DEVICE void add(float (&sums)[8], const T* from, int count, bool whole) {
+  float v[8];
+  whole ? read<8, true>(from, count, v) : read<8, false>(from, count, v);
 #pragma unroll
-    for (int i = 0; i < 8; i += V) {
-      const auto v = load<V>(from + i);
-#pragma unroll
-      for (int e = 0; e < V; ++e) to[i + e] += float(v[e]);
-    }
-  } else {
-#pragma unroll
-    for (int e = 0; e < 8; ++e)
-      if (e < count) to[e] += float(from[e]);
-  }
-}
-
-template <class T>
-HAZE_DEVICE void write(T* to, const float (&from)[8], int count, bool vector) {
-  constexpr int V = int(16 / sizeof(T));
-  if (vector) {
-#pragma unroll
-    for (int i = 0; i < 8; i += V) {
-      Vec<T, V> v;
-#pragma unroll
-      for (int e = 0; e < V; ++e) v[e] = from[i + e];
-      store(to + i, v);
-    }
-  } else {
-#pragma unroll
-    for (int e = 0; e < 8; ++e)
-      if (e < count) to[e] = T(from[e]);
-  }
+  for (int e = 0; e < 8; ++e) sums[e] += v[e];
 }
 
 template <class Math, bool weights_k_major, bool vector>
@@ -96,11 +71,11 @@ __global__ void __launch_bounds__(Math::kThreads, Math::kBlocks - !vector)
     const int p = walk.by_grid_columns.quotient(rest), q = walk.by_grid_columns.remainder(rest, p);
     const std::size_t y_row = std::size_t(image) * a.y_rows + p * part.step + part.row0;
     const std::size_t at = (y_row * a.y_columns + q * part.step + part.column0) * a.outputs + n;
-    if (a.bias) add_to(sums, a.bias + n, count, a.whole);
+    if (a.bias) add(sums, a.bias + n, count, a.whole);
     if (a.per_channel)
-      add_to(sums, a.per_channel + std::size_t(image) * a.outputs + n, count, a.whole);
-    if (a.residual) add_to(sums, a.residual + at, count, a.whole);
-    write(a.y + at, sums, count, a.whole);
+      add(sums, a.per_channel + std::size_t(image) * a.outputs + n, count, a.whole);
+    if (a.residual) add(sums, a.residual + at, count, a.whole);
+    a.whole ? write<8, true>(a.y + at, count, sums) : write<8, false>(a.y + at, count, sums);
   });
 }
 
@@ -111,8 +86,8 @@ Arguments<T> arguments(const Operands& o, const Geometry& g, int y_rows, int y_c
   a.x = o.x.as<T>(), a.w = o.w.as<T>(), a.bias = o.bias, a.y = o.y.as<T>();
   a.per_channel = optional(o.per_channel), a.residual = optional(o.residual);
   a.outputs = o.outputs, a.kernel = g.taps(), a.y_rows = y_rows, a.y_columns = y_columns;
-  a.whole = o.outputs % 8 == 0 && is_aligned(o.bias) && is_aligned(o.y.data) &&
-            is_aligned(o.per_channel.data) && is_aligned(o.residual.data);
+  a.whole =
+      o.outputs % 8 == 0 && aligned16({o.bias, o.y.data, o.per_channel.data, o.residual.data});
   return a;
 }
 
@@ -137,21 +112,22 @@ template <class T>
 void run(CudaStream s, const Operands& o, const Arguments<T>& a, int parts) {
   constexpr int V = int(16 / sizeof(T));
   const bool k_major = o.order == WeightOrder::outputs_first;
-  const bool vector = o.channels % V == 0 && (k_major || o.outputs % V == 0) &&
-                      is_aligned(o.x.data) && is_aligned(o.w.data);
+  const bool vector =
+      o.channels % V == 0 && (k_major || o.outputs % V == 0) && aligned16({o.x.data, o.w.data});
   const auto with = [&]<class Math>(Math*) {
     k_major ? launch<Math, true, true>(s, a, parts) : launch<Math, false, true>(s, a, parts);
   };
-  using Small = std::conditional_t<sizeof(T) == 2, TensorCores<T, 64, 64, 2, 4>, FusedMultiplyAdd>;
   if (!vector)
-    return k_major ? launch<Small, true, false>(s, a, parts)
-                   : launch<Small, false, false>(s, a, parts);
-  if constexpr (sizeof(T) == 2) {
+    return k_major ? launch<Small<T>, true, false>(s, a, parts)
+                   : launch<Small<T>, false, false>(s, a, parts);
+  if constexpr (sizeof(T) == 4) {
+    if (allow_tf32()) return with(static_cast<SmallTf32*>(nullptr));
+  } else {
     const std::int64_t large =
         (std::int64_t{a.parts[0].walk.pixels()} + 127) / 128 * ((o.outputs + 127) / 128) * parts;
     if (o.outputs > 64 && large >= kFullDevice) return with(static_cast<Large<T>*>(nullptr));
   }
-  with(static_cast<Small*>(nullptr));
+  with(static_cast<Small<T>*>(nullptr));
 }
 
 }  // namespace

@@ -79,9 +79,6 @@ inline Walk small_by_large(const Geometry& g, int channels) {
   return w;
 }
 
-/// For pieces of 16 bytes.
-inline bool is_aligned(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
-
 /// An image is indexed by int, and so are pixels and taps.
 inline void check(const Geometry& g, int channels, int outputs) {
   const auto fits = [](std::initializer_list<int> extents) {

@@ -11,8 +11,10 @@
 // tensor cores get them through ldmatrix's transposing form.
 #include <algorithm>
 
+#include "kernels/common/device.h"
 #include "kernels/common/gemm/block.cuh"
 #include "kernels/common/gemm/walk.cuh"
+#include "kernels/simt/rows.h"
 
 namespace haze::kernels::gemm {
 namespace {
@@ -120,13 +122,14 @@ void weight_gradient(CudaStream s, const Geometry& g, const WeightProduct& p, vo
                          how.parts,
                          how.tiles,
                          sums};
-    const bool vector = p.rows % V == 0 && p.columns % V == 0 && is_aligned(p.small.data) &&
-                        is_aligned(p.large.data);
-    using Small =
-        std::conditional_t<sizeof(T) == 2, TensorCores<T, 64, 64, 2, 4>, FusedMultiplyAdd>;
-    if constexpr (sizeof(T) == 2)
+    const bool vector =
+        p.rows % V == 0 && p.columns % V == 0 && aligned16({p.small.data, p.large.data});
+    if constexpr (sizeof(T) == 2) {
       if (vector && how.large) return launch<Large<T>, true>(s, a);
-    vector ? launch<Small, true>(s, a) : launch<Small, false>(s, a);
+    } else {
+      if (vector && allow_tf32()) return launch<SmallTf32, true>(s, a);
+    }
+    vector ? launch<Small<T>, true>(s, a) : launch<Small<T>, false>(s, a);
   });
   const int size = p.rows * g.taps() * p.columns;
   dispatch(p.dw.dtype, [&]<class G>(G) {
