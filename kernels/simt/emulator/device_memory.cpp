@@ -34,6 +34,7 @@ std::map<const char*, Region>& regions() {
 }
 std::size_t in_use;
 int openers;
+bool is_open = false;
 
 void protect(const Region& r, int mode) {
   if (kPages) ::mprotect(r.mapping + kPage, r.mapped - 2 * kPage, mode);
@@ -53,7 +54,7 @@ void on_fault(int signal, siginfo_t* info, void*) {
         info->si_addr);
   else
     n = std::snprintf(text, sizeof text, "haze: the host touched %p%s\n", info->si_addr,
-                      openers == 0 && is_device(info->si_addr) ? ", which is device memory" : "");
+                      !current && is_device(info->si_addr) ? ", which is device memory" : "");
   if (::write(2, text, std::size_t(n)) < 0) {
   }
   std::signal(signal, SIG_DFL);
@@ -105,7 +106,7 @@ void* device_allocate(std::size_t bytes) {
     protect(r, PROT_READ | PROT_WRITE);
     p = r.mapping + kPage + (body - size);
     std::memset(r.mapping + kPage, 0xff, body);
-    if (openers == 0) protect(r, PROT_NONE);
+    if (!is_open) protect(r, PROT_NONE);
   } else {
     // Exactly the bytes asked for: the red zone begins right behind them.
     void* m = nullptr;
@@ -149,12 +150,17 @@ void check_device_range(const void* p, std::size_t bytes, const char* what) {
 }
 
 DeviceMemoryOpen::DeviceMemoryOpen() {
-  if (openers++ == 0)
-    for (const auto& [p, r] : regions()) protect(r, PROT_READ | PROT_WRITE);
+  ++openers;
+  if (is_open) return;
+  for (const auto& [p, r] : regions()) protect(r, PROT_READ | PROT_WRITE);
+  is_open = true;
 }
-DeviceMemoryOpen::~DeviceMemoryOpen() {
-  if (--openers == 0)
-    for (const auto& [p, r] : regions()) protect(r, PROT_NONE);
+DeviceMemoryOpen::~DeviceMemoryOpen() { --openers; }
+
+void close_device_memory() {
+  if (openers > 0 || !is_open) return;
+  for (const auto& [p, r] : regions()) protect(r, PROT_NONE);
+  is_open = false;
 }
 
 }  // namespace haze::simt

@@ -18,7 +18,9 @@ bool is_device(const void* p);
 /// The allocation that contains p; false if there is none.
 bool device_allocation(const void* p, const void*& first, std::size_t& bytes);
 
-/// While one lives, the memory may be touched: kernels and copies hold it.
+/// While one lives, the memory may be touched: kernels and copies hold it. It stays open until the
+/// host synchronises and so might read it: closing it after every launch would cost more than the
+/// launches.
 class DeviceMemoryOpen {
  public:
   DeviceMemoryOpen();
@@ -26,5 +28,7 @@ class DeviceMemoryOpen {
   DeviceMemoryOpen(const DeviceMemoryOpen&) = delete;
   DeviceMemoryOpen& operator=(const DeviceMemoryOpen&) = delete;
 };
+
+void close_device_memory();
 
 }  // namespace haze::simt

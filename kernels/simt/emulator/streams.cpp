@@ -133,11 +133,13 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   if (capturing()) return cudaErrorStreamCaptureUnsupported;
   drain([&] { return stream_of(stream).queue.empty(); });
+  close_device_memory();
   return cudaSuccess;
 }
 cudaError_t cudaDeviceSynchronize() {
   if (capturing()) return cudaErrorStreamCaptureUnsupported;
   drain([] { return std::ranges::all_of(streams(), [](auto* s) { return s->queue.empty(); }); });
+  close_device_memory();
   return cudaSuccess;
 }
 
