@@ -65,7 +65,7 @@ TEST(Errors, OneLastLineAndTheRightExitCode) {
         "data.image_size=[27,28]"},
        2,
        "27"},
-      {{"train", "--config", "mnist", "--device", "cuda"}, 3, "--device: cuda"},
+      {{"train", "--config", "mnist", "--device", "cuda:99"}, 3, "--device: cuda"},
       {{"train", "--config", "mnist", "--device", "gpu"}, 2, "cpu, cuda or cuda:N"},
       {{"train", "--config", "-"}, 2, "standard input: not JSON"},
       {{"train", "--config", "demo", "--resume", "--overwrite", "--out", "x"}, 2, "one of the two"},
