@@ -20,7 +20,9 @@ if(HAZE_CUDA STREQUAL "simt")
     target_link_libraries(${name} PRIVATE haze_flags)
     target_compile_options(${name} PRIVATE "SHELL:-x c++" -Wno-unknown-pragmas ${ARGN})
   endfunction()
-  haze_cuda_library(haze_cuda)
+  # Not vectorised: a thread is scalar code, and g++ 12 with AVX-512 has made of group_norm's unrolled
+  # loops code whose results were wrong and changed (right with either of its vectorisers off).
+  haze_cuda_library(haze_cuda -fno-tree-vectorize)
   # No SRA: a float4 is copied as one access of 16 bytes, as on the device.
   set(traced -O2 -g1 -fno-tree-sra -fno-tree-vectorize -fsanitize=thread
              --param=tsan-instrument-func-entry-exit=0)

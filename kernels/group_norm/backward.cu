@@ -251,7 +251,7 @@ std::size_t group_norm_scratch_bytes(CudaStream, const GroupNormDims& d) {
       const Plan p = plan_of(d, N, sizeof(T), kBackwardHeld);
       const std::size_t sums = std::size_t(d.n) * p.chunks * 2 * d.c * sizeof(float);
       const std::size_t forward = pairs_of(d, plan_of(d, N, sizeof(T), kForwardHeld));
-      most = std::max({most, forward * sizeof(Pair), pairs_of(d, p) * sizeof(Pair) + sums});
+      most = std::max({most, forward * sizeof(Moments), pairs_of(d, p) * sizeof(Pair) + sums});
     });
   return most;
 }

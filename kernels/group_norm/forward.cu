@@ -3,11 +3,13 @@
 //   one launch    where a slab is one chunk (tile.cuh): statistics and y from the values held in
 //                 registers. x is read once, y written once.
 //   two launches  else. The first writes each chunk's moments of its groups; in the second every
-//                 block joins those of its groups (a few hundred pairs, by Chan's formula in
-//                 double) while its values are on their way. x is read twice, y written once.
-//   variance      Within a chunk in two passes over registers: the mean, measured from the group's
-//                 first value so that a large offset costs no digits, then Σ(x-mean)². Over chunks
-//                 Σ(x-m)² = Σ of M2 + P·(mean-m)² (Chan, Golub and LeVeque, 1979).
+//                 block joins those of its groups (by Chan's formula, in double). x is read twice, y
+//                 written once.
+//   variance      Within a chunk in two passes over registers: the mean c, as closely as f32 sums
+//                 give it; then S = Σ(x-c) and Q = Σ(x-c)², whence mean = c + S/P and
+//                 M2 = Q - S²/P. S is small, so that neither a large offset nor an outlier costs
+//                 digits. Over chunks Σ(x-m)² = Σ of M2 + P·(mean-m)² (Chan, Golub and LeVeque,
+//                 1979).
 #include "kernels/group_norm/tile.cuh"
 
 namespace haze::kernels {
@@ -16,8 +18,8 @@ namespace {
 using namespace group_norm_cuda;
 
 constexpr int kHeld = kForwardHeld;  // 32 registers
-constexpr int kTables = 5;
-enum Table { shift_of, offset_of, mean_of, scale_of, beta_of };
+constexpr int kTables = 3;
+enum Table { mean_of, scale_of, beta_of };
 
 struct Arguments {
   Plan p;
@@ -25,65 +27,70 @@ struct Arguments {
   bool swish;
   const float *gamma, *beta;
   float *mean, *rstd;
-  Pair* moments;  // [n, groups, entries]: mean - shift, and Σ(x-mean)²
+  Moments* moments;  // [n, groups, entries]
 };
 
-/// The value that group g's sums are measured from.
-template <class T>
-HAZE_DEVICE float shift(const Plan& p, const Place& b, const T* x, int g) {
-  return float(
-      x[std::size_t(b.block.image) * p.hw * p.c + (b.block.first_group + g) * p.per_group]);
-}
-
-/// Calls f(group, its first channel, shift, mean - shift, Σ(x-mean)²) for the values of the block.
+/// Calls f(group, its first channel, c, mean - c, Σ(x-mean)²) for the values of the block, where c
+/// is their mean up to rounding.
 template <int N, class T, class F>
 HAZE_DEVICE void block_moments(const Plan& p, const Place& b, const Tile<T, N, kHeld>& tile,
-                               const T* x, Shared shared, F&& f) {
-  float *shifts = shared.table(shift_of), *offsets = shared.table(offset_of);
-  float *part = shared.table(kTables), *totals = part + p.rows * p.width;
+                               Shared shared, F&& f) {
+  constexpr int M = N < 4 ? N : 4;
+  float *centers = shared.table(mean_of), *part = shared.table(kTables);
   const int lane = int(threadIdx.x) % 32;
-  const auto total = [&](int first) {
+  const auto total = [&](const float* of_channel) {
     float sum = 0;
 #pragma unroll 1
-    for (int c = lane; c < b.block.span; c += 32) sum += totals[first + c];
+    for (int c = lane; c < b.block.span; c += 32) sum += of_channel[c];
     return warp_sum(sum);
   };
-  each_group(p, b, [&](int g, int first) {
-    const float s = shift(p, b, x, g);
-#pragma unroll 1
-    for (int c = lane; c < b.block.span; c += 32) shifts[first + c] = s;
-  });
-  __syncthreads();
 
-  // Writes to `part` the sums over this thread's pixels of value(x - shift, mean - shift).
-  const auto thread_sums = [&](auto value) {
-    constexpr int M = N < 4 ? N : 4;
 #pragma unroll
-    for (int h = 0; h < N; h += M) {
-      const auto s = load<M>(shifts + b.channel + h), o = load<M>(offsets + b.channel + h);
-      Vec<float, M> sum{};
+  for (int h = 0; h < N; h += M) {
+    Vec<float, M> sum{};
 #pragma unroll
-      for (int k = 0; k < kHeld; ++k)
-        if (k < b.held)
+    for (int k = 0; k < kHeld; ++k)
+      if (k < b.held)
 #pragma unroll
-          for (int i = 0; i < M; ++i) sum[i] = value(sum[i], tile.get(k, h + i) - s[i], o[i]);
-      if (b.row < p.rows) store(part + b.row * p.width + b.channel + h, sum);
-    }
-  };
-
-  thread_sums([](float sum, float e, float) { return sum + e; });
+        for (int i = 0; i < M; ++i) sum[i] += tile.get(k, h + i);
+    if (b.row < p.rows) store(part + b.row * p.width + b.channel + h, sum);
+  }
+  float* totals = part + p.rows * p.width;
   block_sums<1>(p, part, totals);
   each_group(p, b, [&](int, int first) {
-    const float offset = total(first) / float(b.block.pixels * b.block.span);
+    const float center = total(totals + first) / float(b.block.pixels * b.block.span);
 #pragma unroll 1
-    for (int c = lane; c < b.block.span; c += 32) offsets[first + c] = offset;
+    for (int c = lane; c < b.block.span; c += 32) centers[first + c] = center;
   });
   __syncthreads();
 
-  thread_sums([](float sum, float e, float o) { return std::fma(e - o, e - o, sum); });
-  block_sums<1>(p, part, totals);
-  each_group(p, b,
-             [&](int g, int first) { f(g, first, shifts[first], offsets[first], total(first)); });
+#pragma unroll
+  for (int h = 0; h < N; h += M) {
+    const auto center = load<M>(centers + b.channel + h);
+    Vec<float, M> sum{}, squares{};
+#pragma unroll
+    for (int k = 0; k < kHeld; ++k)
+      if (k < b.held)
+#pragma unroll
+        for (int i = 0; i < M; ++i) {
+          const float e = tile.get(k, h + i) - center[i];
+          sum[i] += e;
+          squares[i] = std::fma(e, e, squares[i]);
+        }
+    if (b.row < p.rows) {
+      float* to = part + 2 * b.row * p.width + b.channel + h;
+      store(to, sum);
+      store(to + p.width, squares);
+    }
+  }
+  totals = part + 2 * p.rows * p.width;
+  block_sums<2>(p, part, totals);
+  each_group(p, b, [&](int g, int first) {
+    const float sum = total(totals + first), squares = total(totals + p.width + first);
+    const float apart = sum / float(b.block.pixels * b.block.span), center = centers[first];
+    __syncwarp();  // all lanes have it: f may overwrite the table
+    f(g, first, center, apart, squares - sum * apart);
+  });
 }
 
 /// Keeps a group's statistics for the block, and for backward if this block is the one to do so.
@@ -133,16 +140,15 @@ HAZE_DEVICE void write_normalised(const Place& b, Shared shared, Tile<T, N, kHel
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads, 2) whole_slabs(Arguments a, const T* x, T* y) {
   HAZE_DYNAMIC_SHARED(float, memory);
-  const Shared shared{memory, a.p.width};
   HAZE_SHARED(Block, block);
+  const Shared shared{memory, a.p.width};
   const Place b = place<N>(a.p, block);
   Tile<T, N, kHeld> tile;
   tile.load_from(b, x);
-  __syncthreads();
-  const float size = float(b.block.pixels * b.block.span);
-  block_moments<N>(a.p, b, tile, x, shared,
-                   [&](int g, int first, float shift, float offset, float squares) {
-                     set_statistics(a, b, shared, g, first, shift + offset, squares / size);
+  block_moments<N>(a.p, b, tile, shared,
+                   [&](int g, int first, float center, float apart, float squares) {
+                     const float size = float(b.block.pixels * b.block.span);
+                     set_statistics(a, b, shared, g, first, center + apart, squares / size);
                    });
   __syncthreads();
   write_normalised<N>(b, shared, tile, a.swish, y);
@@ -155,45 +161,43 @@ __global__ void __launch_bounds__(kThreads, 2) chunk_moments(Arguments a, const 
   const Place b = place<N>(a.p, block);
   Tile<T, N, kHeld> tile;
   tile.load_from(b, x);
-  __syncthreads();
-  const int part = int(blockIdx.y) % a.p.parts;
-  block_moments<N>(a.p, b, tile, x, Shared{memory, a.p.width},
-                   [&](int g, int, float, float offset, float squares) {
+  block_moments<N>(a.p, b, tile, Shared{memory, a.p.width},
+                   [&](int g, int, float center, float apart, float squares) {
+                     if (threadIdx.x % 32 != 0) return;
                      const std::size_t group =
                          std::size_t(b.block.image) * a.p.groups + b.block.first_group + g;
-                     if (threadIdx.x % 32 == 0)
-                       a.moments[group * a.p.entries() + part * a.p.chunks + b.block.chunk] = {
-                           {offset, squares}};
+                     const int part = int(blockIdx.y) % a.p.parts;
+                     a.moments[group * a.p.entries() + part * a.p.chunks + b.block.chunk] = {
+                         double(center) + double(apart), double(squares)};
                    });
 }
 
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads, 2) apply_moments(Arguments a, const T* x, T* y) {
   HAZE_DYNAMIC_SHARED(float, memory);
-  const Shared shared{memory, a.p.width};
   HAZE_SHARED(Block, block);
+  const Shared shared{memory, a.p.width};
   const Place b = place<N>(a.p, block);
   __syncthreads();
   const int entries = a.p.entries();
   const double size = double(a.p.hw) * a.p.per_group;
   each_group(a.p, b, [&](int g, int first) {
     const std::size_t group = std::size_t(b.block.image) * a.p.groups + b.block.first_group + g;
-    const Pair* moments = a.moments + group * entries;
+    const Moments* moments = a.moments + group * entries;
     const int lane = int(threadIdx.x) % 32;
     double sum = 0, squares = 0;
 #pragma unroll 1
-    for (int e = lane; e < entries; e += 32) sum += double(a.p.count(e)) * double(moments[e][0]);
-    const double offset = warp_sum(sum) / size;
+    for (int e = lane; e < entries; e += 32) sum += a.p.count(e) * moments[e].mean;
+    const double mean = warp_sum(sum) / size;
 #pragma unroll 1
     for (int e = lane; e < entries; e += 32) {
-      const double apart = double(moments[e][0]) - offset;
-      squares += double(moments[e][1]) + a.p.count(e) * apart * apart;
+      const double apart = moments[e].mean - mean;
+      squares += moments[e].squares + a.p.count(e) * apart * apart;
     }
     squares = warp_sum(squares);
-    set_statistics(a, b, shared, g, first, float(shift(a.p, b, x, g) + offset),
-                   float(squares / size));
+    set_statistics(a, b, shared, g, first, float(mean), float(squares / size));
   });
-  Tile<T, N, kHeld> tile;
+  Tile<T, N, kHeld> tile;  // read only now: during the merge other blocks keep memory busy
   tile.load_from(b, x);
   __syncthreads();
   write_normalised<N>(b, shared, tile, a.swish, y);
@@ -207,9 +211,9 @@ void group_norm_forward(CudaStream s, const GroupNormDims& d, ConstAct x, const 
   check(d);
   choose(d, x.dtype, [&]<class T, int N>() {
     const Plan p = plan_of(d, N, sizeof(T), kHeld);
-    const Arguments a{p, d.eps, d.swish, gamma, beta, mean, rstd, static_cast<Pair*>(scratch)};
+    const Arguments a{p, d.eps, d.swish, gamma, beta, mean, rstd, static_cast<Moments*>(scratch)};
     const dim3 grid = grid_of(p, d.n);
-    const std::size_t all = Shared::bytes(p, kTables, 1), tables = Shared::bytes(p, kTables, 0);
+    const std::size_t all = Shared::bytes(p, kTables, 2), tables = Shared::bytes(p, kTables, 0);
     if (p.entries() == 1) {
       HAZE_LAUNCH((whole_slabs<T, N>), s, grid, p.threads, all, a, x.as<T>(), y.as<T>());
       return;

@@ -28,6 +28,10 @@ constexpr int kForwardHeld = 8, kBackwardHeld = 4;  // vectors of x (and dy) per
 constexpr int kColumns = 256;                       // vectors of a row that a block takes, at most
 constexpr int kFewThreads = 128;  // worth starting even if each then holds few vectors
 
+/// Of the values of a group in one block.
+struct Moments {
+  double mean, squares;  // squares: Σ(x-mean)²
+};
 using Pair = Vec<float, 2>;
 
 #if defined(__CUDACC__)  // HAZE_DEVICE is static, which in a class has another meaning

@@ -32,6 +32,8 @@ const Case kCases[] = {
     {"one pixel", {3, 1, 12, 4}},
     {"one pixel more than a chunk", {1, 129, 3, 1}},
     {"too large to keep d(loss)/dz", {1, 1400, 96, 32}},
+    {"a group wider than a block", {2, 5, 1028, 1}},
+    {"more pixels than a block holds", {2, 530, 16, 8}},
     {"large offset: variance must not cancel", {2, 300, 8, 4}, 1e4},
 };
 
@@ -117,23 +119,23 @@ TEST(GroupNorm, VarianceSurvivesAnOutlierAsFirstPixel) {
   for (int c = 0; c < 4; ++c) a.x[std::size_t(c)] = 1e6;
   ref::group_norm_forward(a.d, a.x.data(), a.gamma.data(), a.beta.data(), a.y.data(), a.mean.data(),
                           a.rstd.data());
-  engine::Context context{CpuStream{}};
-  Tape tape(context);
-  const auto y =
-      op(tape, a.d, leaf(tape, a.shape(), a.x), leaf(tape, {4}, a.gamma), leaf(tape, {4}, a.beta));
-  // As above, on values up to √256; the mean is off by some √128 roundings of 1e6/256 against a σ
-  // of 1e6/16, which is less.
-  test::expect_close(test::value_of(tape, y), a.y, 6 * 0x1p-24, 6 * 0x1p-24, at.why);
+  for (const Stream stream : test::streams()) {
+    engine::Context context(stream);
+    Tape tape(context);
+    const auto y = op(tape, a.d, leaf(tape, a.shape(), a.x), leaf(tape, {4}, a.gamma),
+                      leaf(tape, {4}, a.beta));
+    // As above, on values up to √256; the mean is off by some √128 roundings of 1e6/256 against a σ
+    // of 1e6/16, which is less.
+    test::expect_close(test::value_of(tape, y), a.y, 6 * 0x1p-24, 6 * 0x1p-24, at.why);
+  }
 }
 
 struct Result {
   std::vector<double> y, dx, dgamma, dbeta;
   bool operator==(const Result&) const = default;
 };
-Result run(const Data& a, DType type, int threads) {
-  const int before = omp_get_max_threads();
-  omp_set_num_threads(threads);
-  engine::Context context(CpuStream{}, type);
+Result run(const Stream& stream, const Data& a, DType type) {
+  engine::Context context(stream, type);
   Tape tape(context);
   const auto x = leaf(tape, a.shape(), a.x, true, type);
   const auto gamma = leaf(tape, {a.d.c}, a.gamma), beta = leaf(tape, {a.d.c}, a.beta);
@@ -143,7 +145,6 @@ Result run(const Data& a, DType type, int threads) {
   all.dx = test::grad_of(tape, x);
   all.dgamma = test::grad_of(tape, gamma);
   all.dbeta = test::grad_of(tape, beta);
-  omp_set_num_threads(before);
   return all;
 }
 
@@ -151,17 +152,44 @@ TEST(GroupNorm, BitsDoNotDependOnThreads) {
   for (const int n : {1, 3, 4})
     for (const DType type : {DType::f32, DType::bf16}) {
       const Data a({"", {n, 401, 32, 8}}, true, type);
-      const Result one = run(a, type, 1);
+      const auto with_threads = [&](int threads) {
+        const int before = omp_get_max_threads();
+        omp_set_num_threads(threads);
+        const Result result = run(CpuStream{}, a, type);
+        omp_set_num_threads(before);
+        return result;
+      };
+      const Result one = with_threads(1);
       for (const int threads : {2, 3, 4})
-        EXPECT_TRUE(one == run(a, type, threads)) << n << " images";
+        EXPECT_TRUE(one == with_threads(threads)) << n << " images";
     }
 }
 
-TEST(GroupNorm, GradientsAddUpOverUsesAndOnlyWhereAskedFor) {
+TEST(GroupNorm, ImagesDoNotDependOnTheirBatch) {
+  for (const Stream stream : test::streams())
+    for (const DType type : {DType::f32, DType::bf16})
+      for (const int hw : {50, 1030}) {  // more than a block of the CUDA backend holds
+        const Data all({"", {3, hw, 16, 8}}, true, type);
+        const Result batch = run(stream, all, type);
+        for (std::ptrdiff_t n = 0; n < 3; ++n) {
+          Data one({"", {1, hw, 16, 8}}, true, type);
+          const std::ptrdiff_t size = std::ptrdiff_t(one.x.size());
+          const auto image = [&](const std::vector<double>& v) {
+            return std::vector(v.begin() + n * size, v.begin() + (n + 1) * size);
+          };
+          one.x = image(all.x), one.dy = image(all.dy);
+          const Result alone = run(stream, one, type);
+          EXPECT_TRUE(alone.y == image(batch.y) && alone.dx == image(batch.dx))
+              << hw << " pixels, " << name_of(type) << ", image " << n;
+        }
+      }
+}
+
+void expect_wiring(const Stream& stream, const Case& at) {
   for (const DType type : {DType::f32, DType::bf16})
     for (const bool swish : {false, true}) {
-      const Data a(kCases[5], swish, type);
-      engine::Context context(CpuStream{}, type);
+      const Data a(at, swish, type);
+      engine::Context context(stream, type);
       Tape tape(context);
       const auto x = leaf(tape, a.shape(), a.x, true, type);
       const auto gamma = leaf(tape, {a.d.c}, a.gamma), beta = leaf(tape, {a.d.c}, a.beta);
@@ -188,14 +216,20 @@ TEST(GroupNorm, GradientsAddUpOverUsesAndOnlyWhereAskedFor) {
     }
 }
 
-TEST(GroupNormSwish, EqualsItsComposition) {
+TEST(GroupNorm, GradientsAddUpOverUsesAndOnlyWhereAskedFor) {
+  for (const Stream stream : test::streams())
+    for (const GroupNormDims& d : {GroupNormDims{5, 35, 6, 3}, {1, 520, 16, 4}})
+      expect_wiring(stream, {"", d});
+}
+
+void expect_composition(const Stream& stream) {
   for (const DType type : {DType::f32, DType::bf16})
     for (const Case& at : kCases) {
       if (at.offset != 0) continue;
       const Data a(at, true, type);
       std::vector<double> y[2], dx[2], dgamma[2], dbeta[2];
       for (const bool fusion : {false, true}) {
-        engine::Context context(CpuStream{}, type);
+        engine::Context context(stream, type);
         context.fusion = fusion;
         Tape tape(context);
         const auto x = leaf(tape, a.shape(), a.x, true, type);
@@ -218,28 +252,37 @@ TEST(GroupNormSwish, EqualsItsComposition) {
     }
 }
 
+TEST(GroupNormSwish, EqualsItsComposition) {
+  for (const Stream stream : test::streams()) expect_composition(stream);
+}
+
 TEST(GroupNormSwish, KeepsNothingOfTheSizeOfTheImage) {
   const Data a(kCases[0], true);
-  engine::Context context{CpuStream{}};
-  Tape tape(context);
-  const auto x = leaf(tape, a.shape(), a.x);
-  const auto gamma = leaf(tape, {a.d.c}, a.gamma), beta = leaf(tape, {a.d.c}, a.beta);
-  const std::size_t before = context.arena.live_bytes();
-  tape.release(op(tape, a.d, x, gamma, beta));
-  EXPECT_LT(context.arena.live_bytes() - before, a.y.size());  // a quarter of y's bytes
+  for (const Stream stream : test::streams()) {
+    engine::Context context(stream);
+    Tape tape(context);
+    const auto x = leaf(tape, a.shape(), a.x);
+    const auto gamma = leaf(tape, {a.d.c}, a.gamma), beta = leaf(tape, {a.d.c}, a.beta);
+    const std::size_t before = context.arena.live_bytes();
+    tape.release(op(tape, a.d, x, gamma, beta));
+    EXPECT_LT(context.arena.live_bytes() - before, a.y.size());  // a quarter of y's bytes
+  }
 }
 
 TEST(GroupNorm, RefusesBadGroupsAndParameters) {
-  engine::Context context{CpuStream{}};
-  Tape tape(context);
-  const auto x = leaf(tape, {1, 2, 2, 6}, test::normal(24, 1));
-  const auto six = leaf(tape, {6}, test::normal(6, 1)), five = leaf(tape, {5}, test::normal(5, 1));
-  for (const auto f : {engine::group_norm, engine::group_norm_swish}) {
-    test::expect_check([&] { f(tape, x, six, six, 4, 1e-5f); }, "C=6 groups=4");
-    test::expect_check([&] { f(tape, x, six, six, 0, 1e-5f); }, "C=6 groups=0");
-    test::expect_check([&] { f(tape, x, five, six, 3, 1e-5f); }, "gamma is [5], beta is [6]");
-    test::expect_check([&] { f(tape, x, six, five, 3, 1e-5f); }, "gamma is [6], beta is [5]");
-    test::expect_check([&] { f(tape, six, six, six, 3, 1e-5f); }, "x must be [N,...,C], got [6]");
+  for (const Stream stream : test::streams()) {
+    engine::Context context(stream);
+    Tape tape(context);
+    const auto x = leaf(tape, {1, 2, 2, 6}, test::normal(24, 1));
+    const auto six = leaf(tape, {6}, test::normal(6, 1)),
+               five = leaf(tape, {5}, test::normal(5, 1));
+    for (const auto f : {engine::group_norm, engine::group_norm_swish}) {
+      test::expect_check([&] { f(tape, x, six, six, 4, 1e-5f); }, "C=6 groups=4");
+      test::expect_check([&] { f(tape, x, six, six, 0, 1e-5f); }, "C=6 groups=0");
+      test::expect_check([&] { f(tape, x, five, six, 3, 1e-5f); }, "gamma is [5], beta is [6]");
+      test::expect_check([&] { f(tape, x, six, five, 3, 1e-5f); }, "gamma is [6], beta is [5]");
+      test::expect_check([&] { f(tape, six, six, six, 3, 1e-5f); }, "x must be [N,...,C], got [6]");
+    }
   }
 }
 

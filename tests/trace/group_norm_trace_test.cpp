@@ -1,0 +1,71 @@
+// group_norm_trace_test.cpp — what group normalisation on CUDA promises: no race under any schedule
+// tried, every image moved as often as stated, whole sectors even where a group has two channels.
+#include "kernels/group_norm/group_norm.h"
+#include "tests/support/trace.h"
+
+namespace haze {
+namespace {
+
+using kernels::GroupNormDims;
+using test::DeviceBuffer;
+using test::numbers;
+
+const CudaStream kStream{};
+
+struct Want {
+  std::uint64_t forward, backward;  // how often each pass reads x
+};
+
+template <class T>
+void expect_traffic(const GroupNormDims& d, Want want) {
+  for (const simt::Schedule& s : simt::schedules(1)) {
+    const std::size_t n = std::size_t(d.n) * d.hw * d.c, groups = std::size_t(d.n) * d.groups;
+    const void *x, *y, *dy, *dx;
+    const auto run = [&](bool backward) {
+      return test::traced(
+          [&] {
+            const DeviceBuffer<T> in(numbers<T>(n)), out(n), dout(numbers<T>(n)), din(n);
+            const DeviceBuffer<float> gamma(numbers<float>(d.c)), beta(numbers<float>(d.c));
+            const DeviceBuffer<float> dgamma(d.c), dbeta(d.c);
+            const DeviceBuffer<float> some(numbers<float>(groups)), mean(groups), rstd(groups);
+            const DeviceBuffer<char> scratch(kernels::group_norm_scratch_bytes(kStream, d));
+            x = in.p, y = out.p, dy = dout.p, dx = din.p;
+            if (backward)
+              kernels::group_norm_backward(kStream, d, dout.act(), in.act(), gamma.p, beta.p,
+                                           some.p, some.p, din.grad(), dgamma.grad(), dbeta.grad(),
+                                           scratch.p);
+            else
+              kernels::group_norm_forward(kStream, d, in.act(), gamma.p, beta.p, out.act(), mean.p,
+                                          rstd.p, scratch.p);
+          },
+          s);
+    };
+    const auto forward = run(false);
+    test::expect_clean(*forward);
+    test::expect_traffic(*forward, x, {.read = want.forward});
+    test::expect_traffic(*forward, y, {.written = 1});
+    EXPECT_EQ(forward->buffer(x).read.sectors, forward->buffer(x).read.ideal_sectors);
+    EXPECT_EQ(forward->buffer(y).written.sectors, forward->buffer(y).written.ideal_sectors);
+    const auto backward = run(true);
+    test::expect_clean(*backward);
+    test::expect_traffic(*backward, x, {.read = want.backward});
+    test::expect_traffic(*backward, dy, {.read = want.backward});
+    test::expect_traffic(*backward, dx, {.written = 1});
+    EXPECT_EQ(backward->buffer(x).read.sectors, backward->buffer(x).read.ideal_sectors);
+    EXPECT_EQ(backward->buffer(dx).written.sectors, backward->buffer(dx).written.ideal_sectors);
+  }
+}
+
+TEST(GroupNormTraces, SmallImagesMoveOnce) {
+  expect_traffic<float>({2, 100, 64, 32}, {1, 1});
+  expect_traffic<bf16>({2, 100, 64, 32, 1e-5f, true}, {1, 1});
+}
+
+TEST(GroupNormTraces, LargeImagesAreReadTwice) {
+  expect_traffic<float>({1, 1100, 16, 8}, {2, 2});
+  expect_traffic<bf16>({1, 1100, 32, 8, 1e-5f, true}, {2, 2});
+  expect_traffic<bf16>({1, 600, 32, 8, 1e-5f, true}, {1, 2});
+}
+
+}  // namespace
+}  // namespace haze
