@@ -47,7 +47,7 @@ function(haze_add_cuda target)
     target_link_libraries(${target} PRIVATE haze_cuda)
   endif()
   if(HAZE_CUDA STREQUAL "nvcc")
-    target_link_libraries(${target} PRIVATE CUDA::cudart_static)
+    target_link_libraries(${target} PRIVATE ${HAZE_CUDART} pthread rt ${CMAKE_DL_LIBS})
   endif()
 endfunction()
 
