@@ -3,7 +3,7 @@
 //   one launch    where a slab is one chunk (tile.cuh): statistics and y from the values held in
 //                 registers. x is read once, y written once.
 //   two launches  else. The first writes each chunk's moments of its groups; in the second every
-//                 block joins those of its groups (by Chan's formula, in double). x is read twice, y
+//                 block joins those of its groups by Chan's formula, in double. x is read twice, y
 //                 written once.
 //   variance      Within a chunk in two passes over registers: the mean c, as closely as f32 sums
 //                 give it; then S = Σ(x-c) and Q = Σ(x-c)², whence mean = c + S/P and

@@ -1,0 +1,16 @@
+// versions.h — earlier CUDA versions of group normalisation, kept to be read, tested and measured;
+// the engine uses forward.cu and backward.cu.
+#pragma once
+#include "kernels/common/stream.h"
+#include "kernels/group_norm/group_norm.h"
+
+namespace haze::kernels {
+
+/// v1_naive.cu. As the contract in group_norm.h; scratch of backward is 2·n·c floats.
+void group_norm_forward_v1(CudaStream stream, const GroupNormDims& d, ConstAct x,
+                           const float* gamma, const float* beta, Act y, float* mean, float* rstd);
+void group_norm_backward_v1(CudaStream stream, const GroupNormDims& d, ConstAct dy, ConstAct x,
+                            const float* gamma, const float* beta, const float* mean,
+                            const float* rstd, Grad dx, Grad dgamma, Grad dbeta, void* scratch);
+
+}  // namespace haze::kernels
