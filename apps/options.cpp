@@ -243,14 +243,17 @@ void export_flags(Flags flags, Options& o) {
 void data_flags(Flags flags, Options& o) {
   DataOptions& d = o.data;
   flags.group("What to look at");
-  flags.text("SPEC", d.spec, "", "mnist:DIR, cifar10:DIR, images:DIR, synthetic:digits, ...")
+  flags
+      .text("SPEC", d.spec, "",
+            "mnist:DIR, cifar10:DIR, images:DIR, synthetic:digits, points:s_curve, ...")
       ->envname("HAZE_DATA");
+  flags.text("--label", d.label, "NAME", "this class only [all]");
   flags.value("--size", "HxW", "resize to height x width pixels [as the data is]",
               [&d](const std::string& s) { d.size = size_of(s); });
   flags.number("--channels", d.channels, 1, 3, "1 grey, 3 colour [as the data is]");
   flags.yes("--skip-bad", d.skip_bad, "leave out images that cannot be read");
   flags.group("Result");
-  flags.text("--out", d.out, "FILE|-", "PNG grid of the first 64 images [none]");
+  flags.text("--out", d.out, "FILE|-", "PNG of the first 64 images, or of all points [none]");
   flags.yes("--json", d.json, "one JSON document on standard output");
   common_flags(flags, o.common);
 }

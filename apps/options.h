@@ -47,7 +47,7 @@ struct ExportOptions {
 };
 
 struct DataOptions {
-  std::string spec, out;
+  std::string spec, out, label;
   std::vector<int> size;  // height, width; empty: as the data is
   int channels = 0;       // 0: as the data is
   bool json = false, skip_bad = false;

@@ -4,28 +4,42 @@
 #include <cstdio>
 
 #include "apps/commands/commands.h"
-#include "apps/data/dataset.h"
+#include "apps/data/points.h"
 #include "apps/image/grid.h"
 #include "apps/image/png.h"
 #include "apps/json_writer.h"
+#include "apps/point_pictures.h"
 #include "apps/sample_grid.h"
 
 namespace haze::apps {
 namespace {
 
 struct Values {
-  int least = 255, largest = 0;
-  double mean = 0, deviation = 0;  // of bytes scaled to [0, 1]
+  double least = 255, largest = 0;
+  double mean = 0, deviation = 0;  // of bytes scaled to [0, 1]; of points as they are
 };
 
+Values values_of_points(const Dataset& d) {
+  Values v{INFINITY, -INFINITY, 0, 0};
+  const double n = double(d.values.size());
+  for (const float x : d.values) {
+    v.least = std::min(v.least, double(x)), v.largest = std::max(v.largest, double(x));
+    v.mean += x / n;
+  }
+  for (const float x : d.values) v.deviation += std::pow(x - v.mean, 2) / n;
+  v.deviation = std::sqrt(v.deviation);
+  return v;
+}
+
 Values values_of(const Dataset& d) {
+  if (d.is_points()) return values_of_points(d);
   std::vector<double> count(256);
   for (const std::uint8_t byte : d.images) ++count[byte];
   Values v;
   const double n = double(d.images.size());
   for (int i = 0; i < 256; ++i)
     if (count[std::size_t(i)] > 0) {
-      v.least = std::min(v.least, i), v.largest = std::max(v.largest, i);
+      v.least = std::min(v.least, double(i)), v.largest = std::max(v.largest, double(i));
       v.mean += count[std::size_t(i)] / n * i / 255;
     }
   for (int i = 0; i < 256; ++i)
@@ -40,6 +54,8 @@ std::vector<int> class_counts(const Dataset& d) {
   return counts;
 }
 
+CurveFit fit_of(const Dataset& d) { return fit_curve(*point_set_of(d.spec), d.values); }
+
 std::string as_json(const Dataset& d, const Values& v) {
   JsonWriter w;
   w.begin_object().field("spec", d.spec).field("count", d.count).field("height", d.height);
@@ -49,6 +65,12 @@ std::string as_json(const Dataset& d, const Values& v) {
     w.begin_object().field("name", d.class_names[i]).field("count", counts[i]).end_object();
   w.end_array().key("values").begin_object().field("min", v.least).field("max", v.largest);
   w.field("mean", v.mean).field("std", v.deviation).end_object();
+  if (d.is_points()) {
+    const CurveFit fit = fit_of(d);
+    w.field("mean_distance", fit.mean_distance).key("shares").begin_array();
+    for (const double share : fit.shares) w.value(share);
+    w.end_array();
+  }
   return w.field("fingerprint", d.fingerprint).field("skipped", d.skipped).end_object().text() +
          "\n";
 }
@@ -56,11 +78,17 @@ std::string as_json(const Dataset& d, const Values& v) {
 std::string as_text(const Dataset& d, const Values& v) {
   char values[120];
   std::snprintf(values, sizeof values,
-                "%d to %d; scaled to [0,1]: mean %.4f, standard deviation %.4f", v.least, v.largest,
-                v.mean, v.deviation);
-  std::string text = cat("data set     ", d.spec, "\nimages       ", d.count, "\nsize         ",
-                         d.height, "x", d.width, " (height x width)\nchannels     ", d.channels,
-                         "\nvalues       ", values, "\nclasses      ");
+                d.is_points() ? "%.4f to %.4f; mean %.4f, standard deviation %.4f"
+                              : "%.0f to %.0f; scaled to [0,1]: mean %.4f, standard deviation %.4f",
+                v.least, v.largest, v.mean, v.deviation);
+  std::string text = cat("data set     ", d.spec,
+                         d.is_points() ? "\npoints       " : "\nimages       ", d.count, "\n");
+  if (d.is_points())
+    text += to_text(fit_of(d));
+  else
+    text += cat("size         ", d.height, "x", d.width, " (height x width)\nchannels     ",
+                d.channels, "\n");
+  text += cat("values       ", values, "\nclasses      ");
   const auto counts = class_counts(d);
   if (counts.empty())
     text += "none";
@@ -75,24 +103,30 @@ std::string as_text(const Dataset& d, const Values& v) {
   return text;
 }
 
+/// The first 64 images; of points all, with the curve that they scatter about.
+Image picture_of(const Dataset& data) {
+  if (data.is_points()) return points_picture(*point_set_of(data.spec), data.values);
+  const int n = std::min(64, data.count);
+  const std::size_t bytes = std::size_t(n) * std::size_t(data.height) * std::size_t(data.width) *
+                            std::size_t(data.channels);
+  return make_grid({data.images.data(), bytes}, n, data.height, data.width, data.channels);
+}
+
 }  // namespace
 
 int run_data(const DataOptions& options, Program program) {
   if (options.spec.empty())
-    throw InputError("SPEC: not given; mnist:DIR, cifar10:DIR, images:DIR or synthetic:digits");
+    throw InputError(
+        "SPEC: not given; mnist:DIR, cifar10:DIR, images:DIR, synthetic:digits or points:moons");
   DatasetOptions open;
   if (!options.size.empty()) open.height = options.size[0], open.width = options.size[1];
   if (options.channels > 0) open.channels = options.channels;
   open.skip_bad = options.skip_bad;
+  open.label = options.label;
   const Dataset data = open_dataset(options.spec, open);
   for (const std::string& note : data.notes) program.console.info(note);
   if (!options.out.empty()) {
-    const int n = std::min(64, data.count);
-    const std::size_t bytes = std::size_t(n) * std::size_t(data.height) * std::size_t(data.width) *
-                              std::size_t(data.channels);
-    const Image grid =
-        make_grid({data.images.data(), bytes}, n, data.height, data.width, data.channels);
-    write_output(options.out, encode_png(grid));
+    write_output(options.out, encode_png(picture_of(data)));
     if (options.out == "-") return 0;  // standard output is the picture's
   }
   const Values values = values_of(data);

@@ -39,6 +39,7 @@ Dataset open_data(RunConfig& config, Console& console) {
   DatasetOptions options;
   options.channels = config.model.image_channels;
   options.skip_bad = config.data.skip_bad;
+  options.label = config.data.label;
   if (const auto& size = config.data.image_size; !size.empty()) {
     model::check_image_size(config.model, size[0], size[1]);
     options.height = size[0], options.width = size[1];

@@ -19,6 +19,7 @@ struct DataConfig {
   std::vector<int> image_size;  // [height, width]; empty: as the data set is
   DataRange range = DataRange::minus_one_one;
   bool skip_bad = false;  // leave out images that cannot be read
+  std::string label;      // name of the one class to train on; empty: all
 };
 
 /// Everything that decides the numbers of a run. Its JSON has the sections model, diffusion, data

@@ -72,10 +72,12 @@ const Key kKeys[] = {
      "add noise in the last sampling step too; default true for labml_unet"},
 
     {"data.spec", HAZE_FIELD(&c.data.spec), 0, 4096,
-     "synthetic:digits, mnist:DIR, cifar10:DIR, images:DIR"},
+     "synthetic:digits, points:s_curve, mnist:DIR, cifar10:DIR, images:DIR"},
     {"data.image_size", HAZE_FIELD(&c.data.image_size), 1, 16384,
      "[height, width] in pixels; []: as the data is"},
     {"data.range", HAZE_FIELD(choice(c.data.range, kRanges)), 0, 0, "what black and white become"},
+    {"data.label", HAZE_FIELD(&c.data.label), 0, 4096,
+     "name of the one class to train on, as haze data lists them; \"\": all"},
     {"data.skip_bad", HAZE_FIELD(&c.data.skip_bad), 0, 1, "leave out images that cannot be read"},
 
     {"train.batch_size", HAZE_FIELD(&c.train.batch_size), 1, 65536, "images per step"},

@@ -8,6 +8,7 @@
 
 #include "apps/data/input_file.h"
 #include "apps/data/loaders.h"
+#include "apps/data/points.h"
 #include "apps/image/image.h"
 #include "apps/image/resize.h"
 #include "engine/files/xxh3.h"
@@ -17,7 +18,9 @@ namespace haze::apps {
 namespace {
 
 constexpr const char* kKinds =
-    "synthetic:digits, synthetic:shapes, mnist:DIR, cifar10:DIR and images:DIR are known";
+    "synthetic:digits, synthetic:shapes, points:s_curve, points:moons, points:swiss_roll, "
+    "mnist:DIR, "
+    "cifar10:DIR and images:DIR are known";
 constexpr int kDrawn = 10000, kMostDrawn = 1000000;
 
 [[noreturn]] void refuse(const std::string& spec, const std::string& allowed) {
@@ -34,14 +37,20 @@ bool take_split(std::string& folder) {
   return false;
 }
 
-Dataset draw(const std::string& spec, std::string what) {
+/// What is drawn by the program: `what` may end in :N.
+Dataset draw(const std::string& spec, std::string what, bool points) {
   int count = kDrawn;
   if (const auto colon = what.find(':'); colon != what.npos) {
     const char *begin = what.data() + colon + 1, *end = what.data() + what.size();
     const auto [stop, error] = std::from_chars(begin, end, count);
     if (error != std::errc{} || stop != end || count < 1 || count > kMostDrawn)
-      refuse(spec, cat("the number of images is a whole number from 1 to ", kMostDrawn));
+      refuse(spec, cat("the number of ", points ? "points" : "images",
+                       " is a whole number from 1 to ", kMostDrawn));
     what.resize(colon);
+  }
+  if (points) {
+    if (const auto set = find_point_set(what)) return draw_points(*set, count);
+    refuse(spec, "points:s_curve[:N], points:moons[:N] and points:swiss_roll[:N] can be drawn");
   }
   if (what == "digits") return draw_digits(count);
   if (what == "shapes") return draw_shapes(count);
@@ -59,8 +68,7 @@ Dataset load(const std::string& spec, const DatasetOptions& options) {
   }
   const std::string kind = spec.substr(0, colon);
   std::string rest = spec.substr(colon + 1);
-  if (kind == "synthetic") return draw(spec, rest);
-  if (kind == "points") refuse(spec, cat("2-D points are not images; ", kKinds));
+  if (kind == "synthetic" || kind == "points") return draw(spec, rest, kind == "points");
   const bool known = kind == "mnist" || kind == "cifar10" || kind == "images";
   if (!known) refuse(spec, kKinds);
   const bool test = kind != "images" && take_split(rest);
@@ -71,7 +79,43 @@ Dataset load(const std::string& spec, const DatasetOptions& options) {
   return load_image_folder(rest, options);
 }
 
+/// Leaves out all but the images of one class.
+void keep_label(Dataset& set, const std::string& label) {
+  if (set.labels.empty())
+    throw InputError(cat("data.label: ", printable(label), "; this data set has no classes"));
+  const auto at = std::ranges::find(set.class_names, label);
+  if (at == set.class_names.end()) {
+    std::string known;
+    constexpr std::size_t kMost = 20;
+    for (std::size_t i = 0; i < std::min(kMost, set.class_names.size()); ++i)
+      known += cat(i == 0 ? "" : ", ", set.class_names[i]);
+    if (set.class_names.size() > kMost) known += ", ...";
+    throw InputError(cat("data.label: ", printable(label), "; one of the classes ", known));
+  }
+  const auto wanted = std::int32_t(at - set.class_names.begin());
+  const std::size_t size = std::size_t(set.height) * set.width * set.channels;
+  const auto keep = [&](auto& from, std::size_t to, std::size_t i) {
+    if (!from.empty())
+      std::copy_n(from.begin() + std::ptrdiff_t(i * size), size,
+                  from.begin() + std::ptrdiff_t(to * size));
+  };
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < set.labels.size(); ++i) {
+    if (set.labels[i] != wanted) continue;
+    keep(set.images, kept, i);
+    keep(set.values, kept++, i);
+  }
+  if (kept == 0) throw InputError(cat("data.label: ", printable(label), "; it has no images"));
+  set.count = int(kept);
+  set.labels.assign(kept, wanted);
+  set.images.resize(set.images.empty() ? 0 : kept * size);
+  set.values.resize(set.values.empty() ? 0 : kept * size);
+}
+
 void resize(Dataset& set, int height, int width) {
+  if (set.is_points())
+    throw InputError(
+        cat("data.image_size: [", height, ",", width, "]; points are images of 1x1; leave it out"));
   const std::size_t from = std::size_t(set.height) * set.width * set.channels;
   const std::size_t to = std::size_t(height) * width * set.channels;
   std::vector<std::uint8_t> resized(to * set.count);
@@ -92,7 +136,9 @@ std::string fingerprint(const Dataset& set) {
   head += '\0';
   for (const std::int32_t label : set.labels)
     for (int byte = 0; byte < 4; ++byte) head += char(label >> (8 * byte));
-  head += engine::xxh3_128(set.images.data(), set.images.size());
+  // Hashed as they lie in memory, which is little-endian wherever this runs.
+  head += set.is_points() ? engine::xxh3_128(set.values.data(), set.values.size() * sizeof(float))
+                          : engine::xxh3_128(set.images.data(), set.images.size());
   return engine::xxh3_128(head.data(), head.size());
 }
 
@@ -102,9 +148,9 @@ Dataset open_dataset(const std::string& spec, const DatasetOptions& options) {
   for (const auto& side : {options.height, options.width})
     if (side && (*side < 1 || *side > kMostSide))
       throw InputError(cat("image size: ", *side, "; 1 to ", kMostSide, " are allowed"));
-  if (options.channels && *options.channels != 1 && *options.channels != 3)
-    throw InputError(
-        cat("image channels: ", *options.channels, "; 1 (grey) and 3 (RGB) are allowed"));
+  const bool points = spec.starts_with("points:");
+  if (const auto c = options.channels; c && *c != 1 && *c != 3 && !points)
+    throw InputError(cat("image channels: ", *c, "; 1 (grey) and 3 (RGB) are allowed"));
   DatasetOptions asked = options;
   if (!asked.height) asked.height = asked.width;
   if (!asked.width) asked.width = asked.height;
@@ -115,6 +161,7 @@ Dataset open_dataset(const std::string& spec, const DatasetOptions& options) {
       throw InputError(cat("data set: ", printable(spec), " has ", set.channels, " channel",
                            set.channels == 1 ? "" : "s", "; the configuration asks for ",
                            *asked.channels));
+    if (!asked.label.empty()) keep_label(set, asked.label);
     if (asked.height && (*asked.height != set.height || *asked.width != set.width))
       resize(set, *asked.height, *asked.width);
     set.spec = spec;

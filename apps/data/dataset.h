@@ -1,4 +1,4 @@
-// dataset.h — a data set of images, decoded once and kept as bytes.
+// dataset.h — a data set of images, decoded once and kept as bytes, or of 2-D points.
 #pragma once
 #include <cstdint>
 #include <limits>
@@ -11,20 +11,28 @@ namespace haze::apps {
 struct Dataset {
   std::string spec;  // what it was opened by
   int count = 0, height = 0, width = 0, channels = 0;
-  std::vector<std::uint8_t> images;      // [count, height, width, channels], 0..255
+  // [count, height, width, channels]. One of the two is empty: images are bytes; points are images
+  // of 1x1x2 whose values are taken as they are.
+  std::vector<std::uint8_t> images;
+  std::vector<float> values;
   std::vector<std::int32_t> labels;      // [count], index into class_names; empty: no classes
   std::vector<std::string> class_names;  // printable
   std::string fingerprint;               // XXH3-128 of all that training can see
   int skipped = 0;                       // bad files left out (DatasetOptions::skip_bad)
   std::vector<std::string> notes;        // one line each, for the user: what was left out and why
+
+  bool is_points() const { return !values.empty(); }
 };
 
 struct DatasetOptions {
   /// Size of the images; one of the two alone means a square. Not given: as they are stored, and
   /// then all files of a folder must have one size.
   std::optional<int> height = {}, width = {};
-  /// 1 or 3. A folder's files are converted (default 3); other sets must have it already.
+  /// 1 or 3. A folder's files are converted (default 3); other sets must have it already: points
+  /// have 2.
   std::optional<int> channels = {};
+  /// Name of a class: only its images are kept, and the labels stay what they were. Empty: all.
+  std::string label = {};
   /// Leave out files of a folder that would be refused, at most max_skipped of them.
   bool skip_bad = false;
   int max_skipped = std::numeric_limits<int>::max();
@@ -35,6 +43,7 @@ struct DatasetOptions {
 ///   synthetic:shapes[:N]  32x32x3, circles, squares and triangles, labels 0-2
 ///   mnist:DIR[#test]      the four IDX files under their original names, plain or .gz
 ///   cifar10:DIR[#test]    data_batch_1.bin .. data_batch_5.bin, or test_batch.bin
+///   points:s_curve|moons|swiss_roll[:N]  2-D points (points.h), N = 10000; the moons have labels
 ///   images:DIR            every JPEG and PNG below DIR in bytewise order of their paths; the first
 ///                         sub-folder is the class
 /// A size that differs from the stored one: scaled until it covers the asked size, then cut around

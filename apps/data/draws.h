@@ -1,5 +1,6 @@
 // draws.h — what an image drawn by the program is made of: a row of random numbers of its own.
 #pragma once
+#include <cmath>
 #include <cstdint>
 
 #include "engine/random.h"
@@ -18,6 +19,11 @@ class Draws {
     double sum = -2;
     for (int i = 0; i < 4; ++i) sum += next() * 0x1p-32;
     return sum * 1.7320508075688772;
+  }
+  /// N(0, 1), by Box and Muller from two draws (the first of them from (0, 1]).
+  double normal() {
+    const double radius = std::sqrt(-2 * std::log((next() + 1.0) * 0x1p-32));
+    return radius * std::cos(6.283185307179586 * next() * 0x1p-32);
   }
   /// In [0, n).
   int below(int n) { return int(kernels::below(next(), std::uint32_t(n))); }

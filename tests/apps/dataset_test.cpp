@@ -27,7 +27,6 @@ TEST(Dataset, RefusesSpecsInOneLine) {
   refused("mnist:" + folder.path + "/none", "the folder does not exist");
   refused("cifar10:" + folder.write("file", "x"), "the folder does not exist");
   refused("images:" + folder.path + "/none", "the folder does not exist");
-  refused("points:moons", "2-D points are not images");
   for (const char* number : {"0", "-3", "1000001", "x", "", "5x", "99999999999999999999"})
     refused(std::string("synthetic:digits:") + number, "from 1 to 1000000");
   refused("synthetic:letters", "can be drawn");
@@ -176,6 +175,23 @@ TEST(Dataset, ResizesToWhatIsAsked) {
   const Dataset same =
       open_dataset("synthetic:digits:20", {.height = 28, .width = 28, .channels = 1});
   EXPECT_EQ(same.images, open_dataset("synthetic:digits:20").images);
+}
+
+TEST(Dataset, KeepsOneLabel) {
+  const Dataset all = open_dataset("synthetic:digits:47"),
+                threes = open_dataset("synthetic:digits:47", {.height = 28, .label = "3"});
+  ASSERT_EQ(threes.count, 5);  // 3, 13, 23, 33, 43
+  EXPECT_EQ(threes.labels, std::vector<std::int32_t>(5, 3));
+  EXPECT_EQ(threes.class_names, all.class_names);
+  ASSERT_EQ(threes.images.size(), 5u * 784);
+  for (int i = 0; i < 5; ++i)
+    EXPECT_TRUE(std::equal(threes.images.begin() + i * 784, threes.images.begin() + (i + 1) * 784,
+                           all.images.begin() + (10 * i + 3) * 784))
+        << i;
+  EXPECT_NE(threes.fingerprint, open_dataset("synthetic:digits:47", {.label = "4"}).fingerprint);
+  expect_refused([] { open_dataset("synthetic:digits:47", {.label = "11"}); },
+                 "data.label: 11; one of the classes 0, 1, 2, 3, 4, 5, 6, 7, 8, 9");
+  expect_refused([] { open_dataset("synthetic:digits:3", {.label = "3"}); }, "it has no images");
 }
 
 TEST(Dataset, FingerprintSeesEveryPart) {
