@@ -14,6 +14,7 @@ constexpr std::uint32_t kFlip = 5;        // random horizontal flip
 constexpr std::uint32_t kPrior = 6;       // x_T of a sampled image; item = its id
 constexpr std::uint32_t kSampler = 7;     // z of a sampling step; step = its index in the chain
 constexpr std::uint32_t kSynthetic = 8;   // images and points drawn by the program
+constexpr std::uint32_t kDirections = 40;  // of sliced distances; item = index of the direction
 constexpr std::uint32_t kDropout = 1000;  // + index of the dropout layer
 
 }  // namespace haze::engine::streams
