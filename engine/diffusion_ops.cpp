@@ -1,5 +1,6 @@
 #include "engine/diffusion_ops.h"
 
+#include "engine/prediction.h"
 #include "engine/random.h"
 #include "kernels/add/add.h"
 #include "kernels/common/device.h"
@@ -72,11 +73,6 @@ Tensor upload(Context& context, Shape shape, std::span<const T> values, Lifetime
   return t;
 }
 
-kernels::ItemDims items(Shape shape) {
-  HAZE_CHECK(shape.rank() >= 2 && shape.size() > 0, "[N,...] expected, got ", shape.str());
-  return {shape[0], int(shape.size() / std::size_t(shape[0]))};
-}
-
 kernels::Noise kernel_noise(const Noise& noise, Shape shape) {
   HAZE_CHECK(!noise.given || noise.given.shape == shape, "noise is ", noise.given.shape.str(),
              ", the values are ", shape.str());
@@ -107,7 +103,7 @@ Tensor to_device(Context& context, Shape shape, std::span<const std::uint8_t> va
 
 Tensor q_sample(Context& context, const Tensor& x0, const Tensor& t, const NoiseTables& tables,
                 const Noise& noise) {
-  const auto d = items(x0.shape);
+  const auto d = item_dims(x0.shape);
   HAZE_CHECK(t.shape == Shape({d.n}), "x0 is ", x0.shape.str(), ", t is ", t.shape.str());
   const Tensor x_t = empty(context, x0.shape, context.activations);
   std::visit(
@@ -149,16 +145,20 @@ NoisedImages q_sample_images(Context& context, const Tensor& images, const Tenso
 namespace {
 
 Tensor run_sampler_step(Context& context, const SamplerStep& step, const SamplerStep* on_device,
-                        const Tensor& x, const Tensor& eps, const Noise& z) {
-  const auto d = items(x.shape);
-  HAZE_CHECK(eps.shape == x.shape && eps.dtype == context.activations, "x is ", x.shape.str(),
-             ", eps is ", eps.shape.str(), ' ', name_of(eps.dtype));
+                        const Tensor& x, const Tensor& out, const Noise& z,
+                        const SamplerOutputs& outputs) {
+  const auto d = prediction_dims(x.shape, out);
+  HAZE_CHECK(out.dtype == context.activations, "out is ", name_of(out.dtype));
+  for (const Tensor* t : {&outputs.history, &outputs.x0})
+    HAZE_CHECK(!*t || t->shape == x.shape, "x is ", x.shape.str(), ", an output ", t->shape.str());
   const bool same = context.activations == DType::f32;
   const Tensor next = same ? x : empty(context, x.shape, context.activations);
+  const kernels::SamplerOut to{x.f32(), same ? kernels::Act{} : next.act(), outputs.history.f32(),
+                               outputs.x0.f32()};
   std::visit(
       [&](auto s) {
-        kernels::sampler_step(s, d, step, x.f32(), eps.in(), kernel_noise(z, x.shape), x.f32(),
-                              same ? kernels::Act{} : next.act(), on_device);
+        kernels::sampler_step(s, d, step, x.f32(), out.in(), kernel_noise(z, x.shape), to,
+                              on_device);
       },
       context.stream);
   return next;
@@ -166,19 +166,19 @@ Tensor run_sampler_step(Context& context, const SamplerStep& step, const Sampler
 
 }  // namespace
 
-Tensor sampler_step(Context& context, const SamplerStep& step, const Tensor& x, const Tensor& eps,
-                    const Noise& z) {
-  return run_sampler_step(context, step, nullptr, x, eps, z);
+Tensor sampler_step(Context& context, const SamplerStep& step, const Tensor& x, const Tensor& out,
+                    const Noise& z, const SamplerOutputs& outputs) {
+  return run_sampler_step(context, step, nullptr, x, out, z, outputs);
 }
 
 Tensor sampler_step(Context& context, const SamplerStep* on_device, const Tensor& x,
-                    const Tensor& eps, const Noise& z) {
-  return run_sampler_step(context, {}, on_device, x, eps, z);
+                    const Tensor& out, const Noise& z, const SamplerOutputs& outputs) {
+  return run_sampler_step(context, {}, on_device, x, out, z, outputs);
 }
 
 Tensor normal_noise(Context& context, Shape shape, RandomKey key, std::uint32_t first_item) {
   const Tensor x = empty(context, shape, DType::f32);
-  std::visit([&](auto s) { kernels::normal_fill(s, items(shape), key, first_item, x.f32()); },
+  std::visit([&](auto s) { kernels::normal_fill(s, item_dims(shape), key, first_item, x.f32()); },
              context.stream);
   return x;
 }

@@ -70,18 +70,23 @@ NoisedImages q_sample_images(Context& context, const Tensor& images, const Tenso
 /// The eps that q_sample_images added.
 Noise training_noise(const ImageNoising& options);
 
-/// x0 = x0_from_xt·x + x0_from_eps·eps, clipped to [lo, hi] if `clip`;
-/// x  = x0·x0 + xt·x + eps·eps + sigma·z.
+/// x0 = x0_from_xt·x + x0_from_out·out, clipped to [lo, hi] if `clip`;
+/// x  = x0·x0 + xt·x + out·out + history·h + sigma·z, and the history kept for the next step.
 using kernels::SamplerStep;
-/// Takes x [N,...] f32 one step on, in place, with the network's eps in the type of the
-/// activations; z is not drawn where sigma is 0. Returns x in the type of the activations: x itself
-/// in an f32 run.
-Tensor sampler_step(Context& context, const SamplerStep& step, const Tensor& x, const Tensor& eps,
-                    const Noise& z);
+/// What a step may leave besides x, both of x's shape and f32, empty if not wanted.
+struct SamplerOutputs {
+  Tensor history;  // h of the step before (not read if its coefficient is 0) becomes this step's
+  Tensor x0;       // overwritten with the prediction of x0
+};
+/// Takes x [N,...,C] f32 one step on, in place, with the network's out in the type of the
+/// activations: of x's shape, or [N,...,2C] with the variances behind the prediction. z is not
+/// drawn where sigma is 0. Returns x in the type of the activations: x itself in an f32 run.
+Tensor sampler_step(Context& context, const SamplerStep& step, const Tensor& x, const Tensor& out,
+                    const Noise& z, const SamplerOutputs& outputs = {});
 /// The same with coefficients that lie in device memory when the kernel runs, so that it can be
 /// replayed (replay.h).
 Tensor sampler_step(Context& context, const SamplerStep* on_device, const Tensor& x,
-                    const Tensor& eps, const Noise& z);
+                    const Tensor& out, const Noise& z, const SamplerOutputs& outputs = {});
 
 /// Standard normals of (key, first_item + n), f32: x_T of sampled images with stream kPrior.
 Tensor normal_noise(Context& context, Shape shape, RandomKey key, std::uint32_t first_item);

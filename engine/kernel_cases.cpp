@@ -255,19 +255,21 @@ KernelCase mse(Context& context, const KernelShape& k) {
 }
 
 KernelCase sampler_step(Context& context, const KernelShape& k) {
-  const kernels::ItemDims d{k.n, k.h * k.h * k.c};
+  const kernels::PredictionDims d{k.n, k.h * k.h, k.c};
+  const std::size_t size = d.items().size();
   Buffers b(context);
-  const Tensor x = b.normals(d.size(), DType::f32), eps = b.activations(d.size());
-  const Tensor act = b.activations(d.size());
-  const kernels::SamplerStep c{1, -1, 0.5f, 0.5f, 0, 0.1f, true, -1, 1};
+  const Tensor x = b.normals(size, DType::f32), eps = b.activations(size);
+  const Tensor act = b.activations(size);
+  const kernels::SamplerStep c{
+      .x0_from_xt = 1, .x0_from_out = -1, .clip = true, .x0 = 0.5f, .xt = 0.5f, .sigma = 0.1f};
   const bool half = context.activations == DType::bf16;
   KernelCase result;
-  result.bytes = double(d.size()) * (8 + double(size_of(eps.dtype)) * (half ? 2 : 1));
+  result.bytes = double(size) * (8 + double(size_of(eps.dtype)) * (half ? 2 : 1));
   std::visit(
       [&](auto s) {
         result.run = [=] {
-          kernels::sampler_step(s, d, c, x.f32(), eps.in(), {nullptr, {1, 2, 3}, 0}, x.f32(),
-                                half ? act.act() : Act{});
+          kernels::sampler_step(s, d, c, x.f32(), eps.in(), {nullptr, {1, 2, 3}, 0},
+                                {x.f32(), half ? act.act() : Act{}});
         };
       },
       context.stream);

@@ -19,7 +19,7 @@ namespace {
 SamplerStep clipped(double ab, float low, float high) {
   SamplerStep c;
   c.x0_from_xt = float(1 / std::sqrt(ab));
-  c.x0_from_eps = float(-std::sqrt(1 - ab) / std::sqrt(ab));
+  c.x0_from_out = float(-std::sqrt(1 - ab) / std::sqrt(ab));
   c.clip = true;
   c.lo = low;
   c.hi = high;
@@ -132,7 +132,7 @@ SamplerStep ddpm_step(const Schedule& schedule, const DiffusionConfig& diffusion
     c.xt = float(std::sqrt(alpha) * (1 - ab_prev) / (1 - ab));
   } else {
     c.xt = float(1 / std::sqrt(alpha));
-    c.eps = float(-beta / (std::sqrt(alpha) * std::sqrt(1 - ab)));
+    c.out = float(-beta / (std::sqrt(alpha) * std::sqrt(1 - ab)));
   }
   if (previous >= 0 || diffusion.noise_at_t0) {
     const double tilde = beta * (1 - ab_prev) / (1 - ab);
@@ -150,10 +150,10 @@ SamplerStep ddim_step(const Schedule& schedule, const DiffusionConfig& diffusion
   if (diffusion.clip_x0) {
     c = clipped(ab, low, high);
     c.x0 = float(std::sqrt(ab_prev));
-    c.eps = float(to_eps);
+    c.out = float(to_eps);
   } else {
     c.xt = float(std::sqrt(ab_prev / ab));
-    c.eps = float(to_eps - std::sqrt(ab_prev / ab * (1 - ab)));
+    c.out = float(to_eps - std::sqrt(ab_prev / ab * (1 - ab)));
   }
   c.sigma = float(sigma);
   return c;

@@ -3,44 +3,71 @@
 
 #include <limits>
 
-#include "kernels/common/noise_tiles.h"
+#include "kernels/common/prediction_tiles.h"
 #include "kernels/common/stream.h"
 
 namespace haze::kernels {
 namespace {
 
+/// sigma of each value of a tile: the step's, or the network's.
 template <class T>
-void step(const ItemDims& d, const SamplerStep& c, const float* x, const T* eps, const Noise& noise,
-          float* x_prev, T* x_act) {
+void sigmas(const PredictionDims& d, const SamplerStep& c, const T* out, int first, int count,
+            float* sigma) {
+  if (!c.learned || c.sigma == 0) {
+    std::fill_n(sigma, count, c.sigma);
+    return;
+  }
+  const float middle = (c.log_variance_max + c.log_variance_min) / 4;
+  const float half = (c.log_variance_max - c.log_variance_min) / 4;
+  each_output(d, first, count, [&](int i, int at) {
+    sigma[i] = exp_f32(middle + half * float(out[at + d.channels]));
+  });
+}
+
+template <class T>
+void step(const PredictionDims& d, const SamplerStep& c, const float* x, const T* out,
+          const Noise& noise, const SamplerOut& to, T* act) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   const float lo = c.clip ? c.lo : -kInfinity, hi = c.clip ? c.hi : kInfinity;
-  for_each_tile(d, [&](int item, int first, int count, std::int64_t) {
-    const std::size_t at = std::size_t(item) * d.elements + std::size_t(first);
-    float room[kTile] = {};
-    const float* z = c.sigma == 0 ? room : noise_of_tile(noise, d, item, first, count, room);
-    float out[kTile];
+  const ItemDims items = d.items();
+  for_each_tile(items, [&](int item, int first, int count, std::int64_t) {
+    const std::size_t at = std::size_t(item) * items.elements + std::size_t(first);
+    const T* outputs = out + std::size_t(item) * d.outputs();
+    float room[kTile] = {}, e[kTile], sigma[kTile], h[kTile] = {}, x0[kTile], next[kTile];
+    const float* z = c.sigma == 0 ? room : noise_of_tile(noise, items, item, first, count, room);
+    each_output(d, first, count, [&](int i, int o) { e[i] = float(outputs[o]); });
+    sigmas(d, c, outputs, first, count, sigma);
+    if (c.history != 0) std::copy_n(to.history + at, count, h);
 #pragma omp simd
     for (int i = 0; i < count; ++i) {
-      const float now = x[at + i], e = float(eps[at + i]);
-      float x0 = c.x0_from_xt * now + c.x0_from_eps * e;
-      x0 = x0 < lo ? lo : x0;
-      x0 = x0 > hi ? hi : x0;
-      out[i] = c.x0 * x0 + c.xt * now + c.eps * e + c.sigma * z[i];
+      const float now = x[at + i];
+      float guess = c.x0_from_xt * now + c.x0_from_out * e[i];
+      guess = guess < lo ? lo : guess;
+      guess = guess > hi ? hi : guess;
+      x0[i] = guess;
+      h[i] *= c.history;
+      next[i] = c.x0 * guess + c.xt * now + c.out * e[i] + h[i] + sigma[i] * z[i];
+      h[i] = c.keep_x0 * guess + c.keep_xt * now + c.keep_out * e[i];
     }
-    std::copy_n(out, count, x_prev + at);
-    if (!x_act) return;
+    std::copy_n(next, count, to.x + at);
+    if (to.history) std::copy_n(h, count, to.history + at);
+    if (to.x0) std::copy_n(x0, count, to.x0 + at);
+    if (!act) return;
 #pragma omp simd
-    for (int i = 0; i < count; ++i) x_act[at + i] = out[i];
+    for (int i = 0; i < count; ++i) act[at + i] = next[i];
   });
 }
 
 }  // namespace
 
 template <>
-void sampler_step(CpuStream, const ItemDims& d, const SamplerStep& c, const float* x, ConstAct eps,
-                  const Noise& z, float* x_prev, Act x_act, const SamplerStep* c_at) {
-  dispatch(eps.dtype, [&]<class T>(T) {
-    step(d, c_at ? *c_at : c, x, eps.as<T>(), resolved(z), x_prev, x_act ? x_act.as<T>() : nullptr);
+void sampler_step(CpuStream, const PredictionDims& d, const SamplerStep& given, const float* x,
+                  ConstAct out, const Noise& z, const SamplerOut& to, const SamplerStep* c_at) {
+  const SamplerStep c = c_at ? *c_at : given;
+  HAZE_CHECK(!c.learned || d.variances, "a learned sigma without variances");
+  HAZE_CHECK(c.history == 0 || to.history, "history: ", c.history, " of none");
+  dispatch(out.dtype, [&]<class T>(T) {
+    step(d, c, x, out.as<T>(), resolved(z), to, to.act ? to.act.as<T>() : nullptr);
   });
 }
 

@@ -1,52 +1,90 @@
 // sampler_step.cu — CUDA version. One pass in one launch: a thread draws one block of Philox (none
-// if sigma is 0) and takes its four elements a step on; x, eps and the results move once.
+// if sigma is 0) and takes its four elements a step on; every array moves once. Variances beside
+// the predictions are a version of their own, so that the plain one keeps its vectors.
+#include <limits>
+
 #include "kernels/sampler_step/sampler_step.h"
-#include "kernels/simt/noise.h"
+#include "kernels/simt/prediction.h"
 
 namespace haze::kernels {
 namespace {
 
-template <class T, bool kWhole>
+template <class T, bool kWhole, bool kVariances>
 __global__ void __launch_bounds__(kPieceThreads)
-    step(ItemDims d, SamplerStep by_value, const SamplerStep* c_at, const float* x, const T* eps,
-         Noise given, float* x_prev, T* x_act) {
+    step(PredictionDims d, SamplerStep by_value, const SamplerStep* c_at, const float* x,
+         const T* out, Noise given, SamplerOut to, T* act) {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
   const SamplerStep c = c_at ? *c_at : by_value;
   const Noise noise = resolved(given);
-  const unsigned blocks = unsigned(d.elements + kNormals - 1) / kNormals;
+  const ItemDims items = d.items();
+  const unsigned blocks = unsigned(items.elements + kNormals - 1) / kNormals;
   for_each_piece(std::size_t(d.n), blocks, [&](std::size_t n, unsigned block) {
-    const int first = int(block) * kNormals, count = d.elements - first;
-    const std::size_t at = n * d.elements + first;
+    const int first = int(block) * kNormals, count = items.elements - first;
+    const std::size_t at = n * items.elements + first;
     float now[kNormals], e[kNormals], z[kNormals] = {};
+    if (c.sigma != 0) {  // z becomes sigma·z
+      normals_of<kWhole>(noise, items, n, block, z);
+      if (kVariances && c.learned) {
+        const float middle = (c.log_variance_max + c.log_variance_min) / 4;
+        const float half = (c.log_variance_max - c.log_variance_min) / 4;
+        read_at(out + n * d.outputs() + d.channels, outputs_of(d, first), count, e);
+#pragma unroll
+        for (int k = 0; k < kNormals; ++k) z[k] *= exp_f32(middle + half * e[k]);
+      } else {
+        const float sigma = c.learned ? kNan : c.sigma;
+#pragma unroll
+        for (int k = 0; k < kNormals; ++k) z[k] *= sigma;
+      }
+    }
+    if (c.history != 0) {  // and that plus the history's part
+      float h[kNormals] = {kNan, kNan, kNan, kNan};
+      if (to.history) read<kNormals, kWhole>(to.history + at, count, h);
+#pragma unroll
+      for (int k = 0; k < kNormals; ++k) z[k] += c.history * h[k];
+    }
     read<kNormals, kWhole>(x + at, count, now);
-    read<kNormals, kWhole>(eps + at, count, e);
-    if (c.sigma != 0) normals_of<kWhole>(noise, d, n, block, z);
+    if constexpr (kVariances)
+      read_at(out + n * d.outputs(), outputs_of(d, first), count, e);
+    else
+      read<kNormals, kWhole>(out + at, count, e);
+    float x0[kNormals];
 #pragma unroll
     for (int k = 0; k < kNormals; ++k) {
-      float x0 = c.x0_from_xt * now[k] + c.x0_from_eps * e[k];
+      x0[k] = c.x0_from_xt * now[k] + c.x0_from_out * e[k];
       if (c.clip) {  // comparisons, not fmin: a NaN stays one
-        x0 = x0 < c.lo ? c.lo : x0;
-        x0 = x0 > c.hi ? c.hi : x0;
+        x0[k] = x0[k] < c.lo ? c.lo : x0[k];
+        x0[k] = x0[k] > c.hi ? c.hi : x0[k];
       }
-      now[k] = c.x0 * x0 + c.xt * now[k] + c.eps * e[k] + c.sigma * z[k];
+      z[k] += c.x0 * x0[k] + c.xt * now[k] + c.out * e[k];
     }
-    write<kNormals, kWhole>(x_prev + at, count, now);
-    if (x_act) write<kNormals, kWhole>(x_act + at, count, now);
+    write<kNormals, kWhole>(to.x + at, count, z);
+    if (act) write<kNormals, kWhole>(act + at, count, z);
+    if (to.x0) write<kNormals, kWhole>(to.x0 + at, count, x0);
+    if (!to.history) return;
+#pragma unroll
+    for (int k = 0; k < kNormals; ++k)
+      z[k] = c.keep_x0 * x0[k] + c.keep_xt * now[k] + c.keep_out * e[k];
+    write<kNormals, kWhole>(to.history + at, count, z);
   });
 }
 
 }  // namespace
 
 template <>
-void sampler_step(CudaStream s, const ItemDims& d, const SamplerStep& c, const float* x,
-                  ConstAct eps, const Noise& z, float* x_prev, Act x_act, const SamplerStep* c_at) {
-  dispatch(eps.dtype, [&]<class T>(T) {
-    whole_pieces<kNormals>(
-        d.elements, {x, eps.data, z.given, x_prev, x_act.data}, [&]<bool kWhole>() {
-          HAZE_LAUNCH((step<T, kWhole>), s,
-                      piece_blocks(std::size_t(d.n), std::size_t(normal_blocks(d.elements))),
-                      kPieceThreads, 0, d, c, c_at, x, eps.as<T>(), z, x_prev,
-                      x_act ? x_act.as<T>() : nullptr);
-        });
+void sampler_step(CudaStream s, const PredictionDims& d, const SamplerStep& c, const float* x,
+                  ConstAct out, const Noise& z, const SamplerOut& to, const SamplerStep* c_at) {
+  const auto blocks = piece_blocks(std::size_t(d.n), std::size_t(normal_blocks(d.elements())));
+  dispatch(out.dtype, [&]<class T>(T) {
+    const auto launch = [&]<bool kWhole, bool kVariances>() {
+      HAZE_LAUNCH((step<T, kWhole, kVariances>), s, blocks, kPieceThreads, 0, d, c, c_at, x,
+                  out.as<T>(), z, to, to.act ? to.act.as<T>() : nullptr);
+    };
+    whole_pieces<kNormals>(d.elements(),
+                           {x, out.data, z.given, to.x, to.act.data, to.history, to.x0},
+                           [&]<bool kWhole>() {
+                             if (d.variances) return launch.template operator()<kWhole, true>();
+                             launch.template operator()<kWhole, false>();
+                           });
   });
 }
 

@@ -48,7 +48,7 @@ TEST(SamplerSteps, DdpmIsAlgorithmTwo) {
     const auto k = std::size_t(t);
     const auto c = ddpm_step(s, d, t, t - 1, -1, 1);
     EXPECT_NEAR(c.xt, 1 / std::sqrt(s.alpha[k]), 1e-6);
-    EXPECT_NEAR(c.eps, -s.beta[k] / std::sqrt(1 - s.alpha_bar[k]) / std::sqrt(s.alpha[k]), 1e-6);
+    EXPECT_NEAR(c.out, -s.beta[k] / std::sqrt(1 - s.alpha_bar[k]) / std::sqrt(s.alpha[k]), 1e-6);
     EXPECT_EQ(c.x0, 0);
     EXPECT_NEAR(c.sigma, t == 0 ? 0 : std::sqrt(s.beta[k]), 1e-7);
     DiffusionConfig last = d;
@@ -63,7 +63,7 @@ TEST(SamplerSteps, DdpmIsAlgorithmTwo) {
 /// The coefficients of a step in x_t and eps alone, as if nothing were clipped.
 std::array<double, 2> expanded(const engine::SamplerStep& c) {
   return {double(c.xt) + double(c.x0) * double(c.x0_from_xt),
-          double(c.eps) + double(c.x0) * double(c.x0_from_eps)};
+          double(c.out) + double(c.x0) * double(c.x0_from_out)};
 }
 
 TEST(SamplerSteps, ClippingChangesNothingInsideTheRange) {
@@ -95,7 +95,7 @@ TEST(SamplerSteps, DdimWithEtaOneIsDdpm) {
   for (const auto [t, previous] :
        {std::array{99, 98}, {50, 49}, {99, 49}, {30, 1}, {1, 0}, {0, -1}}) {
     const auto a = ddim_step(s, d, 1, t, previous, -1, 1), b = ddpm_step(s, d, t, previous, -1, 1);
-    test::expect_close(std::vector{a.xt, a.eps, a.sigma}, std::vector{b.xt, b.eps, b.sigma}, 1e-6,
+    test::expect_close(std::vector{a.xt, a.out, a.sigma}, std::vector{b.xt, b.out, b.sigma}, 1e-6,
                        1e-7, cat("t ", t));
   }
 }
@@ -111,7 +111,7 @@ TEST(SamplerSteps, DdimWithoutNoiseStaysOnTheMarginals) {
       return std::sqrt(ab) * x0 + std::sqrt(1 - ab) * eps;
     };
     const auto c = ddim_step(s, d, 0, t, previous, -1, 1);
-    EXPECT_NEAR(double(c.xt) * marginal(t) + double(c.eps) * eps, marginal(previous), 1e-6) << t;
+    EXPECT_NEAR(double(c.xt) * marginal(t) + double(c.out) * eps, marginal(previous), 1e-6) << t;
     EXPECT_EQ(c.sigma, 0);
   }
 }
@@ -142,7 +142,7 @@ TEST(Sampler, ChainThroughTheIdentityIsTheProductOfItsSteps) {
   for (std::size_t k = 0; k < 5; ++k) {
     const auto c = ddpm_step(s, d, times[k], k < 4 ? times[k + 1] : -1, -1, 1);
     for (std::size_t i = 0; i < want.size(); ++i)
-      want[i] = (double(c.xt) + double(c.eps)) * want[i] +
+      want[i] = (double(c.xt) + double(c.out)) * want[i] +
                 double(c.sigma) * double(o.z[k * want.size() + i]);
   }
   test::expect_close(got, want, 1e-5, 1e-6, "chain");

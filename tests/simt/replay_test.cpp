@@ -53,7 +53,8 @@ struct Step {
   Buffer<std::uint8_t> images{std::vector<std::uint8_t>(4 * 105, 77)};
   Buffer<std::int32_t> index{{3, 0, 2}}, t{{0, 0, 0}};
   Buffer<float> signal{drawn(50, 1)}, noise{drawn(50, 2)};
-  Buffer<float> x_t{drawn(315, 3)}, dropped{drawn(315, 4)}, x{drawn(315, 5)}, dpred{drawn(315, 6)};
+  Buffer<float> x_t{drawn(315, 3)}, dropped{drawn(315, 4)}, x{drawn(315, 5)}, dpred{drawn(315, 6)},
+      history{drawn(315, 12)};
   Buffer<float> loss{{0}}, norm{{0}};
   Buffer<double> tiles{std::vector<double>(kernels::mse_scratch_bytes(kItems) / sizeof(double))};
   Buffer<double> chunks{std::vector<double>(1)};
@@ -77,12 +78,12 @@ struct Step {
     kernels::adam_step(stream(), kWeights, adam, {w.p, g.p, m.p, v.p, ema.p, nullptr}, chunks.p,
                        norm.p, adam_at);
     kernels::normal_fill(stream(), kItems, stream_of(5), 9, x.p);
-    kernels::sampler_step(stream(), kItems, sampler, x.p, act(dropped), {nullptr, stream_of(6), 9},
-                          x.p, {}, sampler_at);
+    kernels::sampler_step(stream(), {3, 35, 3}, sampler, x.p, act(dropped),
+                          {nullptr, stream_of(6), 9}, {x.p, {}, history.p}, sampler_at);
   }
   std::vector<float> results() const {
     std::vector<float> all;
-    for (const auto* b : {&x_t, &dropped, &x, &dpred, &loss, &norm, &w, &m, &v, &ema}) {
+    for (const auto* b : {&x_t, &dropped, &x, &history, &dpred, &loss, &norm, &w, &m, &v, &ema}) {
       const auto values = b->read();
       all.insert(all.end(), values.begin(), values.end());
     }
@@ -96,12 +97,14 @@ kernels::AdamStep adam_of(std::uint32_t step) {
 }
 kernels::SamplerStep sampler_of(std::uint32_t step) {
   return {.x0_from_xt = 1.5f,
-          .x0_from_eps = -0.5f,
+          .x0_from_out = -0.5f,
+          .clip = true,
           .x0 = 0.5f,
           .xt = 0.25f * float(step),
-          .eps = 0.1f,
+          .out = 0.1f,
+          .history = step == 0 ? 0.0f : 0.2f,
           .sigma = step % 2 ? 0.3f : 0.0f,
-          .clip = true};
+          .keep_x0 = 1};
 }
 
 TEST(Replay, WhatChangesFromStepToStepIsReadFromDeviceMemory) {

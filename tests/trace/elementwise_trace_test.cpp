@@ -135,8 +135,8 @@ TEST(ElementwiseTraces, ASamplerStepReadsTwoArraysAndWritesTwo) {
     const DeviceBuffer<float> now(numbers<float>(d.size())), before(d.size());
     const DeviceBuffer<bf16> noise(numbers<bf16>(d.size())), out(d.size());
     x = now.p, eps = noise.p, previous = before.p, act = out.p;
-    kernels::sampler_step(kStream, d, {.xt = 1, .eps = 0.1f, .sigma = 0.1f}, now.p, noise.act(), {},
-                          before.p, out.act());
+    kernels::sampler_step(kStream, {3, 100, 5}, {.xt = 1, .out = 0.1f, .sigma = 0.1f}, now.p,
+                          noise.act(), {}, {before.p, out.act()});
   });
   test::expect_clean(*trace);
   for (const void* p : {x, eps}) test::expect_traffic(*trace, p, {.read = 1});
