@@ -90,12 +90,19 @@ Var AttentionBlock::operator()(const Pass& pass, Var x) const {
   return then_release(tape, engine::reshape(tape, y, image), {y});
 }
 
-Var TimeMlp::operator()(const Pass& pass, const engine::Tensor& t) const {
+Var TimeMlp::operator()(const Pass& pass, const engine::Tensor& t,
+                        const engine::Tensor& labels) const {
   Tape& tape = pass.tape;
+  HAZE_CHECK(bool(labels) == classes.has_value(), "labels ", labels.shape.str(),
+             classes ? "; the network is conditional" : "; the network is unconditional");
   const Var e = engine::time_embedding(tape, t, convention);
   const Var h1 = then_release(tape, lin1(pass, e), {e});
   const Var a1 = then_release(tape, engine::swish(tape, h1), {h1});
-  const Var h2 = then_release(tape, lin2(pass, a1), {a1});
+  Var h2 = then_release(tape, lin2(pass, a1), {a1});
+  if (classes) {
+    const Var c = (*classes)(pass, labels);
+    h2 = then_release(tape, engine::add(tape, h2, c), {h2, c});
+  }
   return then_release(tape, engine::swish(tape, h2), {h2});
 }
 

@@ -60,11 +60,15 @@ struct AttentionBlock {
   engine::Var operator()(const Pass& pass, engine::Var x) const;
 };
 
-/// lin2(swish(lin1(embedding of t))), activated once more: what every residual block projects.
+/// lin2(swish(lin1(embedding of t))), plus the embedding of the class (diffusers' place for it),
+/// activated once more: what every residual block projects.
 struct TimeMlp {
   engine::TimeEmbedding convention;
   Linear lin1, lin2;
-  engine::Var operator()(const Pass& pass, const engine::Tensor& t) const;
+  std::optional<Embedding> classes;
+  /// t [N], labels [N] i32 (empty without classes) -> [N,width].
+  engine::Var operator()(const Pass& pass, const engine::Tensor& t,
+                         const engine::Tensor& labels) const;
 };
 
 }  // namespace haze::model

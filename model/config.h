@@ -7,13 +7,20 @@
 
 namespace haze::model {
 
-/// The two families differ in how they spell widths, attention, up- and downsampling and in their
+/// The U-Net families differ in how they spell widths, attention, up- and downsampling and in their
 /// weights' names (docs/models.md); one builder makes both.
 enum class Family : std::uint8_t { labml, ddpm };
 
-struct UNetConfig {
+/// How many time embeddings and output channels a network has follows from the diffusion process:
+/// time_steps and learned_variance are no keys of the model section.
+struct NetworkConfig {
   Family family = Family::labml;  // JSON "type": "labml_unet" | "ddpm_unet"
   int image_channels = 3;
+  int num_classes = 0;          // 0: unconditional; else classes 0 .. num_classes-1 and "none"
+  bool self_condition = false;  // the input is [x_t | an earlier prediction of x0]
+  int time_steps = 1000;        // = diffusion.steps
+  bool learned_variance =
+      false;  // = (diffusion.variance == learned): the output is [prediction | v]
   int norm_groups = 32;
   float dropout = 0.1f;
 
@@ -33,6 +40,10 @@ struct UNetConfig {
   bool flip_sin_to_cos = false;
   float freq_shift = 1;
 
+  int in_channels() const { return image_channels * (self_condition ? 2 : 1); }
+  int out_channels() const { return image_channels * (learned_variance ? 2 : 1); }
+  /// The label that stands for "no class": the last row of the class embedding.
+  int no_class() const { return num_classes; }
   int levels() const {
     return int(family == Family::labml ? ch_mults.size() : block_out_channels.size());
   }
@@ -40,19 +51,30 @@ struct UNetConfig {
   int size_multiple() const { return 1 << (levels() - 1); }
 };
 
-enum class ScheduleKind : std::uint8_t { linear, cosine, sigmoid };
-enum class Variance : std::uint8_t { beta, beta_tilde };  // sigma_t^2 of the DDPM sampler
+/// Two schedules are called "sigmoid" elsewhere: diffusers' (GeoDiff) is one of beta, lucidrains'
+/// (Jabri et al. 2022, arXiv:2212.11972) one of alpha_bar.
+enum class ScheduleKind : std::uint8_t { linear, cosine, sigmoid, sigmoid_alpha_bar };
+/// sigma_t^2 of the DDPM sampler; learned: between the two, per element (Nichol & Dhariwal 2021).
+enum class Variance : std::uint8_t { beta, beta_tilde, learned };
+/// What the network predicts; v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x0 (Salimans & Ho
+/// 2022).
+enum class Prediction : std::uint8_t { eps, x0, v };
 
 struct DiffusionConfig {
   int steps = 1000;
   ScheduleKind schedule = ScheduleKind::linear;
   double beta_start = 1e-4, beta_end = 0.02;  // linear; sigmoid: the range it is scaled to
+  Prediction prediction = Prediction::eps;
   Variance variance = Variance::beta;
   bool clip_x0 = false;      // clip the predicted x0 to the data's range while sampling
   bool noise_at_t0 = false;  // labml adds noise in the last step too
 };
 
 enum class LrDecay : std::uint8_t { none, cosine };
+enum class LossWeight : std::uint8_t { none, min_snr };
+/// How t is drawn. antithetic: t and T-1-t in turn. importance: in proportion to the root of the
+/// mean square of each t's last losses (Nichol & Dhariwal 2021, eq. 18).
+enum class Timesteps : std::uint8_t { uniform, antithetic, importance };
 
 struct TrainConfig {
   int batch_size = 64;
@@ -60,11 +82,20 @@ struct TrainConfig {
   double learning_rate = 2e-4;
   int warmup_steps = 0;
   LrDecay lr_decay = LrDecay::none;
-  double grad_clip = 0;  // largest global norm of the gradient; 0: no clipping
-  int accumulate = 1;    // micro-batches per step; batch_size is the whole batch
-  double ema_decay = 0;  // 0: no EMA
+  double grad_clip = 0;      // largest global norm of the gradient; 0: no clipping
+  int accumulate = 1;        // micro-batches per step; batch_size is the whole batch
+  double ema_decay = 0;      // 0: no EMA, unless by half-life
+  double ema_half_life = 0;  // in images, in place of ema_decay: decay = 2^(-batch/half_life)
+  bool ema_warmup = false;   // short at first: min(decay, (1+step)/(10+step)), or a half-life of at
+                             // most 5 % of the images seen (Karras et al. 2022)
+  LossWeight loss_weight = LossWeight::none;
+  double min_snr_gamma = 5;   // Hang et al. 2023, arXiv:2303.09556
+  double vlb_weight = 0.001;  // of the variational bound beside the simple loss, learned variance
+  Timesteps timesteps = Timesteps::uniform;
+  double label_dropout = 0.1;  // probability of training an image as "no class"
   double adam_beta1 = 0.9, adam_beta2 = 0.999, adam_eps = 1e-8, weight_decay = 0;
   bool flip = false;  // random horizontal flips
+  bool keeps_ema() const { return ema_decay > 0 || ema_half_life > 0; }
   int checkpoint_every = 1000, keep_checkpoints = 3, sample_every = 1000, log_every = 50;
 };
 

@@ -68,6 +68,14 @@ ConvTranspose LayerBuilder::conv_transpose(const std::string& name, int in, int 
   return {weight, parameters_.add(bias_of(name, out, fan_in))};
 }
 
+Embedding LayerBuilder::embedding(const std::string& name, int rows, int width) {
+  return {parameters_.add({.name = name + ".weight",
+                           .shape = {rows, width},
+                           .init = Init::normal,
+                           .bound = 1,
+                           .is_weight = true})};
+}
+
 Norm LayerBuilder::norm(const std::string& name, int channels, int groups, float eps) {
   if (groups < 1 || channels % groups != 0)
     throw InputError(cat("model.norm_groups: ", groups, "; it must divide the ", channels,
@@ -85,6 +93,10 @@ Var Linear::operator()(const Pass& pass, Var x, Var residual) const {
 Var JointLinear::operator()(const Pass& pass, Var x) const {
   return engine::linear(pass.tape, x, pass.tape.joint_parameter(pass.parameters, weight),
                         pass.tape.joint_parameter(pass.parameters, bias));
+}
+
+Var Embedding::operator()(const Pass& pass, const engine::Tensor& index) const {
+  return engine::embedding(pass.tape, pass.tape.parameter(pass.parameters, weight), index);
 }
 
 Var Conv::operator()(const Pass& pass, Var x, Var per_channel, Var residual) const {

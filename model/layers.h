@@ -25,6 +25,8 @@ class LayerBuilder {
                    const engine::Conv2dOptions& options);
   struct Conv conv_same(const std::string& name, int in, int out, int kernel);
   struct ConvTranspose conv_transpose(const std::string& name, int in, int out);
+  /// A table [rows,width] from N(0, 1).
+  struct Embedding embedding(const std::string& name, int rows, int width);
   /// Throws InputError if `groups` does not divide `channels`.
   struct Norm norm(const std::string& name, int channels, int groups, float eps);
   /// Linear layers name[k], each in -> out, that are applied as one product in -> size·out.
@@ -46,6 +48,12 @@ struct Linear {
 struct JointLinear {
   std::vector<engine::ParamId> weight, bias;
   engine::Var operator()(const Pass& pass, engine::Var x) const;
+};
+
+struct Embedding {
+  engine::ParamId weight;
+  /// index [N] i32 -> [N,width].
+  engine::Var operator()(const Pass& pass, const engine::Tensor& index) const;
 };
 
 struct Conv {

@@ -15,12 +15,18 @@ struct TrainingRandom {
   const std::uint32_t* step_at = nullptr;  // where RandomKey::step_at wants it; else `step`
 };
 
+struct NetworkInput {
+  engine::Var x;          // [N,H,W,in_channels] in the run's activation type; may be released
+  engine::Tensor t;       // [N] i32
+  engine::Tensor labels;  // [N] i32 in 0 .. num_classes; empty if and only if unconditional
+};
+
 class Network {
  public:
   virtual ~Network() = default;
-  /// x [N,H,W,C] in the run's activation type, t [N] i32 -> predicted noise [N,H,W,C], same type.
-  /// Dropout acts only when `random` is given. x may be released.
-  virtual engine::Var forward(engine::Tape& tape, engine::Var x, const engine::Tensor& t,
+  /// -> [N,H,W,out_channels], in the type of x: what DiffusionConfig::prediction says, then the
+  /// learned variance's v. Dropout acts only when `random` is given.
+  virtual engine::Var forward(engine::Tape& tape, const NetworkInput& in,
                               const TrainingRandom* random) = 0;
   engine::Parameters& parameters() { return parameters_; }
   const engine::Parameters& parameters() const { return parameters_; }
@@ -32,9 +38,9 @@ class Network {
 /// Builds the network; its parameters are registered but not allocated. Throws InputError, naming
 /// key and value, for a configuration that no network can have (groups that do not divide channels,
 /// lists of unequal length, ...).
-std::unique_ptr<Network> make_network(const UNetConfig& config);
+std::unique_ptr<Network> make_network(const NetworkConfig& config);
 
 /// Throws InputError unless images of height x width fit the network.
-void check_image_size(const UNetConfig& config, int height, int width);
+void check_image_size(const NetworkConfig& config, int height, int width);
 
 }  // namespace haze::model

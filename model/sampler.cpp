@@ -87,7 +87,7 @@ class Batch {
   void advance(Network& network, const Tensor& given) {
     engine::Tape tape(context_, false);
     const Tensor in = engine::to_activations(context_, x_);
-    const engine::Var eps = network.forward(tape, tape.leaf(in), t_, nullptr);
+    const engine::Var eps = network.forward(tape, {tape.leaf(in), t_, {}}, nullptr);
     const auto* at = static_cast<const Values*>(values_.raw());
     const engine::Noise z{given, {options_.seed, engine::streams::kSampler, 0, &at->k}, item()};
     engine::sampler_step(context_, &at->c, x_, tape.value(eps), z);

@@ -12,13 +12,20 @@ Schedule make_schedule(const DiffusionConfig& config) {
   const int T = config.steps;
   if (T < 1) throw InputError(cat("diffusion.steps: ", T, "; at least 1"));
   const double lo = config.beta_start, hi = config.beta_end;
-  if (config.schedule != ScheduleKind::cosine && !(lo > 0 && lo <= hi && hi < 1))
+  const bool ranged =
+      config.schedule == ScheduleKind::linear || config.schedule == ScheduleKind::sigmoid;
+  if (ranged && !(lo > 0 && lo <= hi && hi < 1))
     throw InputError(
         cat("diffusion.beta_start, beta_end: ", lo, ", ", hi, "; 0 < beta_start <= beta_end < 1"));
   const auto along = [&](int t) { return T == 1 ? 0.0 : double(t) / (T - 1); };
   const auto cosine_bar = [&](double t) {
     const double c = std::cos((t / T + 0.008) / 1.008 * std::numbers::pi / 2);
     return c * c;
+  };
+  const auto sigmoid_bar = [&](double t) {
+    const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
+    const double first = sigmoid(-3), last = sigmoid(3);
+    return (last - sigmoid(6 * t / T - 3)) / (last - first);
   };
   Schedule s;
   double bar = 1;
@@ -33,6 +40,9 @@ Schedule make_schedule(const DiffusionConfig& config) {
         break;
       case ScheduleKind::sigmoid:
         beta = lo + (hi - lo) / (1 + std::exp(6 - 12 * along(t)));
+        break;
+      case ScheduleKind::sigmoid_alpha_bar:
+        beta = std::min(1 - sigmoid_bar(t + 1) / sigmoid_bar(t), 0.999);
         break;
     }
     bar *= 1 - beta;

@@ -16,7 +16,9 @@ struct Schedule {
 
 /// linear: beta_start .. beta_end evenly (DDPM). cosine: Nichol & Dhariwal 2021, eq. 17, s = 0.008,
 /// beta capped at 0.999. sigmoid: beta = sigmoid(-6 .. 6) scaled to [beta_start, beta_end]
-/// (GeoDiff; diffusers' "sigmoid"). Throws InputError on a range that is not 0 < beta < 1.
+/// (GeoDiff; diffusers' "sigmoid"). sigmoid_alpha_bar: alpha_bar itself falls along a sigmoid from
+/// -3 to 3, beta capped at 0.999 (Jabri et al. 2022, arXiv:2212.11972; lucidrains' "sigmoid").
+/// Throws InputError on a range that is not 0 < beta < 1.
 Schedule make_schedule(const DiffusionConfig& config);
 
 /// The same betas with alpha and alpha_bar as frameworks compute them that hold them in float32:

@@ -58,7 +58,7 @@ void Trainer::gradients(int batch, const TrainingRandom& random, const Prepare& 
     TrainingRandom of_part = random;
     of_part.first_item = std::uint32_t(first);
     const engine::Var x = tape.leaf(std::move(part.x_t));
-    const engine::Var eps = network_.forward(tape, x, part.t, &of_part);
+    const engine::Var eps = network_.forward(tape, {x, part.t, {}}, &of_part);
     const float share = float(n) / float(batch);
     const engine::Var loss = engine::mse_loss(tape, eps, part.target, share);
     tape.release(eps);

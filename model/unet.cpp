@@ -30,7 +30,7 @@ struct Names {
   }
 };
 
-BlockStyle style_of(const UNetConfig& config, int first_width) {
+BlockStyle style_of(const NetworkConfig& config, int first_width) {
   const bool labml = config.family == Family::labml;
   return {.names = labml ? BlockNames{"shortcut", "time_emb"}
                          : BlockNames{"conv_shortcut", "time_emb_proj"},
@@ -43,7 +43,7 @@ BlockStyle style_of(const UNetConfig& config, int first_width) {
 
 }  // namespace
 
-UNet::UNet(const UNetConfig& config) : family_(config.family) {
+UNet::UNet(const NetworkConfig& config) : family_(config.family) {
   check_config(config);
   build(config);
 }
@@ -58,7 +58,7 @@ UNet::Block UNet::make_block(LayerBuilder& builder, const BlockStyle& style,
   return block;
 }
 
-void UNet::build(const UNetConfig& config) {
+void UNet::build(const NetworkConfig& config) {
   const bool labml = family_ == Family::labml;
   const std::vector<int> widths = level_widths(config);
   const std::vector<bool>& attends = labml ? config.is_attn : config.attention;
@@ -68,11 +68,14 @@ void UNet::build(const UNetConfig& config) {
   LayerBuilder builder(parameters_);
   Names names{labml};
 
-  stem_ = builder.conv_same(names.of("image_proj", "conv_in"), config.image_channels, first, 3);
+  stem_ = builder.conv_same(names.of("image_proj", "conv_in"), config.in_channels(), first, 3);
   const int temb = style.time_width;
   time_ = TimeMlp{{first, !labml && config.flip_sin_to_cos, labml ? 1 : config.freq_shift, labml},
                   builder.linear(names.of("time_emb.lin1", "time_embedding.linear_1"), first, temb),
-                  builder.linear(names.of("time_emb.lin2", "time_embedding.linear_2"), temb, temb)};
+                  builder.linear(names.of("time_emb.lin2", "time_embedding.linear_2"), temb, temb),
+                  {}};
+  if (config.num_classes > 0)
+    time_->classes = builder.embedding("class_embedding", config.num_classes + 1, temb);
 
   std::vector<int> skips = {first};
   int width = first;
@@ -124,7 +127,7 @@ void UNet::build(const UNetConfig& config) {
 
   head_norm_ = builder.norm(names.of("norm", "conv_norm_out"), width,
                             labml ? kLabmlHeadGroups : config.norm_groups, style.eps);
-  head_ = builder.conv_same(names.of("final", "conv_out"), width, config.image_channels, 3);
+  head_ = builder.conv_same(names.of("final", "conv_out"), width, config.out_channels(), 3);
 }
 
 Var UNet::run_block(const Pass& pass, const Block& block, Var x, Var temb, bool consume) const {
@@ -132,12 +135,11 @@ Var UNet::run_block(const Pass& pass, const Block& block, Var x, Var temb, bool 
   return block.attention ? (*block.attention)(pass, y) : y;
 }
 
-Var UNet::forward(engine::Tape& tape, Var x, const engine::Tensor& t,
-                  const TrainingRandom* random) {
+Var UNet::forward(engine::Tape& tape, const NetworkInput& in, const TrainingRandom* random) {
   const Pass pass{tape, parameters_, random};
-  const Var temb = (*time_)(pass, t);
-  std::vector<Var> skips = {(*stem_)(pass, x)};
-  tape.release(x);
+  const Var temb = (*time_)(pass, in.t, in.labels);
+  std::vector<Var> skips = {(*stem_)(pass, in.x)};
+  tape.release(in.x);
   for (const Down& entry : down_) {
     const Var in = skips.back();
     const auto* block = std::get_if<Block>(&entry);
@@ -168,12 +170,12 @@ Var UNet::forward(engine::Tape& tape, Var x, const engine::Tensor& t,
   tape.release(temb);
   const Var a = head_norm_->swish(pass, h);
   tape.release(h);
-  const Var eps = (*head_)(pass, a);
+  const Var out = (*head_)(pass, a);
   tape.release(a);
-  return eps;
+  return out;
 }
 
-std::unique_ptr<Network> make_network(const UNetConfig& config) {
+std::unique_ptr<Network> make_network(const NetworkConfig& config) {
   return std::make_unique<UNet>(config);
 }
 

@@ -14,8 +14,8 @@ namespace haze::model {
 class UNet : public Network {
  public:
   /// Throws InputError, naming key and value, for a configuration that no network can have.
-  explicit UNet(const UNetConfig& config);
-  engine::Var forward(engine::Tape& tape, engine::Var x, const engine::Tensor& t,
+  explicit UNet(const NetworkConfig& config);
+  engine::Var forward(engine::Tape& tape, const NetworkInput& in,
                       const TrainingRandom* random) override;
 
  private:
@@ -30,7 +30,7 @@ class UNet : public Network {
   using Down = std::variant<Block, Conv>;
   using Up = std::variant<Block, ConvTranspose, ResizeConv>;
 
-  void build(const UNetConfig& config);
+  void build(const NetworkConfig& config);
   Block make_block(LayerBuilder& builder, const BlockStyle& style, const std::string& name,
                    const std::string& attention_name, int in, int out) const;
   engine::Var run_block(const Pass& pass, const Block& block, engine::Var x, engine::Var temb,
@@ -48,9 +48,9 @@ class UNet : public Network {
 
 /// The part of the checks that needs no network: lengths, ranges, divisibility of the time
 /// embedding. Throws InputError.
-void check_config(const UNetConfig& config);
+void check_config(const NetworkConfig& config);
 
 /// The width of each level.
-std::vector<int> level_widths(const UNetConfig& config);
+std::vector<int> level_widths(const NetworkConfig& config);
 
 }  // namespace haze::model

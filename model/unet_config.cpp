@@ -38,7 +38,7 @@ void check_time_embedding(const char* key, int width, float shift) {
 
 }  // namespace
 
-std::vector<int> level_widths(const UNetConfig& config) {
+std::vector<int> level_widths(const NetworkConfig& config) {
   if (config.family == Family::ddpm) return config.block_out_channels;
   std::vector<int> widths;
   long long width = config.n_channels;
@@ -51,7 +51,7 @@ std::vector<int> level_widths(const UNetConfig& config) {
   return widths;
 }
 
-void check_config(const UNetConfig& c) {
+void check_config(const NetworkConfig& c) {
   require(c.image_channels >= 1, "image_channels", c.image_channels, "at least 1");
   require(c.norm_groups >= 1, "norm_groups", c.norm_groups, "at least 1");
   require(c.dropout >= 0 && c.dropout < 1, "dropout", c.dropout, "in [0, 1)");
@@ -79,7 +79,7 @@ void check_config(const UNetConfig& c) {
   }
 }
 
-void check_image_size(const UNetConfig& config, int height, int width) {
+void check_image_size(const NetworkConfig& config, int height, int width) {
   const int m = config.size_multiple();
   if (height < 1 || width < 1 || height % m != 0 || width % m != 0)
     throw InputError(cat("image size: ", height, "x", width,

@@ -46,7 +46,7 @@ struct Images {
 };
 
 Images images_of(const StateDict& record, const std::string& name, bool leading,
-                 const UNetConfig& config) {
+                 const NetworkConfig& config) {
   const auto& shape = tensor(record, name).shape;
   if (shape.size() != (leading ? 5 : 4))
     throw InputError(cat("record: ", name, ' ', shape_text(shape), "; [", leading ? "S," : "",
@@ -111,7 +111,7 @@ double largest(const HostTensor& t) {
 /// One verification: what its four kinds share.
 struct Job {
   engine::Context& context;
-  const UNetConfig& config;
+  const NetworkConfig& config;
   const DiffusionConfig& diffusion;
   Network& network;
   const StateDict& record;
@@ -134,7 +134,7 @@ struct Job {
     const engine::Shape shape{images.n, images.h, images.w, images.c};
     const auto in = engine::to_activations(context, tape.from_host(shape, x));
     const auto times = engine::to_device(context, {images.n}, std::span<const std::int32_t>(t));
-    const engine::Var eps = network.forward(tape, tape.leaf(in), times, nullptr);
+    const engine::Var eps = network.forward(tape, {tape.leaf(in), times, {}}, nullptr);
     add("eps", as_images(images, tape.to_host(tape.value(eps))), kAbsolute);
   }
 
@@ -268,8 +268,9 @@ RecordKind kind_of(const StateDict& record) {
       "(x_T, z, x_0) or (x0, t, noise, loss)");
 }
 
-Verification verify(engine::Context& context, UNetConfig config, const DiffusionConfig& diffusion,
-                    const StateDict& weights, const StateDict& record, const StateDict* expected) {
+Verification verify(engine::Context& context, NetworkConfig config,
+                    const DiffusionConfig& diffusion, const StateDict& weights,
+                    const StateDict& record, const StateDict* expected) {
   Verification result;
   result.kind = kind_of(record);
   if (expected && result.kind != RecordKind::train)

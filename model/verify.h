@@ -50,8 +50,8 @@ const char* name_of(RecordKind kind);
 /// the largest gradient in the record, because a gradient that is zero by symmetry (the bias of
 /// to_k) is recorded as rounding noise; trained weights 1e-2 of the tensor's largest value and 1e-5
 /// root mean square. Throws InputError for weights or a record that do not fit the network.
-Verification verify(engine::Context& context, UNetConfig config, const DiffusionConfig& diffusion,
-                    const StateDict& weights, const StateDict& record,
-                    const StateDict* expected = nullptr);
+Verification verify(engine::Context& context, NetworkConfig config,
+                    const DiffusionConfig& diffusion, const StateDict& weights,
+                    const StateDict& record, const StateDict* expected = nullptr);
 
 }  // namespace haze::model

@@ -31,7 +31,7 @@ Measured measure(const BenchOptions& options, const RunConfig& config, Stream st
 
   const auto network = model::make_network(config.model);
   model::check_image_size(config.model, height, width);
-  network->parameters().allocate(stream, config.seed, true, config.train.ema_decay > 0,
+  network->parameters().allocate(stream, config.seed, true, config.train.keeps_ema(),
                                  config.activations());
   engine::Context context(stream, config.activations());
   context.fusion = options.fusion;

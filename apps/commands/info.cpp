@@ -113,8 +113,7 @@ std::string all_keys() {
   for (const Key& key : keys()) {
     text += cat(key.name, "  [", json_of(key, defaults), "]\n    ", allowed(key));
     if (!key.help.empty()) text += cat(": ", key.help);
-    if (key.owner != Owner::any)
-      text += key.owner == Owner::labml ? " (labml_unet)" : " (ddpm_unet)";
+    if (key.families != kAny) text += cat(" (", owners_of(key), ")");
     text += "\n";
   }
   return text;

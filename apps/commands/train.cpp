@@ -60,7 +60,7 @@ std::string text(double gib) {
 std::string describe(const RunConfig& config, const model::Network& network, const Dataset& data,
                      const Stream& stream) {
   const double parameters = double(network.parameters().elements());
-  const int copies = 4 + (config.train.ema_decay > 0);  // weights, gradients, m, v, EMA
+  const int copies = 4 + (config.train.keeps_ema());  // weights, gradients, m, v, EMA
   return cat("network ", network.parameters().elements(), " parameters, ",
              text(parameters * 4 * copies / (1 << 30)), " with gradients and optimiser; data ",
              data.spec, ", ", data.count, " images of ", data.height, "x", data.width, "x",
@@ -162,7 +162,7 @@ int run_train(const TrainOptions& options, Program program) {
         [&](const engine::CheckpointHeader& h) { check_same_run(config, dataset, h); });
   const std::uint64_t first = from ? from->meta.step : 0;
   engine::Parameters& parameters = network->parameters();
-  parameters.allocate(stream, config.seed, true, config.train.ema_decay > 0, config.activations());
+  parameters.allocate(stream, config.seed, true, config.train.keeps_ema(), config.activations());
   if (from) restore_state(*from, parameters);
 
   RunRecord record{program.arguments, device_description(stream), config.seed, {}};

@@ -40,6 +40,9 @@ void check_together(const RunConfig& c) {
   if (c.train.batch_size % c.train.accumulate != 0)
     throw InputError(cat("train.accumulate: ", c.train.accumulate,
                          "; a divisor of train.batch_size, which is ", c.train.batch_size));
+  if (c.train.ema_decay > 0 && c.train.ema_half_life > 0)
+    throw InputError(cat("train.ema_half_life: ", c.train.ema_half_life, "; train.ema_decay is ",
+                         c.train.ema_decay, " too: one of the two, the other 0"));
 }
 
 }  // namespace
@@ -72,11 +75,13 @@ RunConfig resolve(const Settings& settings) {
     if (!key) unknown_key(name, setting, family);
     if (!belongs_to(*key, family))
       throw InputError(cat(setting.origin, ": ", name, ": ", text_of(setting.value), "; a key of ",
-                           family == model::Family::labml ? "ddpm_unet" : "labml_unet",
-                           ", but model.type is ", json_of(*find_key("model.type"), config)));
+                           owners_of(*key), ", but model.type is ",
+                           json_of(*find_key("model.type"), config)));
     set(config, *key, setting);
   }
   check_together(config);
+  config.model.time_steps = config.diffusion.steps;
+  config.model.learned_variance = config.diffusion.variance == model::Variance::learned;
   return config;
 }
 

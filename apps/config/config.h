@@ -25,7 +25,7 @@ struct DataConfig {
 /// Everything that decides the numbers of a run. Its JSON has the sections model, diffusion, data
 /// and train; the keys are those of config/keys.cpp.
 struct RunConfig {
-  model::UNetConfig model;
+  model::NetworkConfig model;
   model::DiffusionConfig diffusion;
   DataConfig data;
   model::TrainConfig train;

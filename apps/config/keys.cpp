@@ -11,8 +11,11 @@ namespace {
 
 using Words = std::string_view;
 constexpr std::array<Words, 2> kTypes = {"labml_unet", "ddpm_unet"};
-constexpr std::array<Words, 3> kSchedules = {"linear", "cosine", "sigmoid"};
-constexpr std::array<Words, 2> kVariances = {"beta", "beta_tilde"};
+constexpr std::array<Words, 4> kSchedules = {"linear", "cosine", "sigmoid", "sigmoid_alpha_bar"};
+constexpr std::array<Words, 3> kVariances = {"beta", "beta_tilde", "learned"};
+constexpr std::array<Words, 3> kPredictions = {"eps", "x0", "v"};
+constexpr std::array<Words, 2> kLossWeights = {"none", "min_snr"};
+constexpr std::array<Words, 3> kTimesteps = {"uniform", "antithetic", "importance"};
 constexpr std::array<Words, 2> kRanges = {"minus_one_one", "zero_one"};
 constexpr std::array<Words, 2> kDecays = {"none", "cosine"};
 constexpr std::array<Words, 2> kPrecisions = {"f32", "bf16"};
@@ -33,37 +36,41 @@ const Key kKeys[] = {
     {"model.type", HAZE_FIELD(choice(c.model.family, kTypes)), 0, 0, "the network's family"},
     {"model.image_channels", HAZE_FIELD(&c.model.image_channels), 1, 64, "1 grey, 3 colour"},
     {"model.n_channels", HAZE_FIELD(&c.model.n_channels), 4, kChannels,
-     "channels of the first level", Owner::labml},
+     "channels of the first level", kLabml},
     {"model.ch_mults", HAZE_FIELD(&c.model.ch_mults), 1, 64,
-     "per level: its channels over those of the level before", Owner::labml},
-    {"model.is_attn", HAZE_FIELD(&c.model.is_attn), 0, 1, "per level: attention or not",
-     Owner::labml},
-    {"model.n_blocks", HAZE_FIELD(&c.model.n_blocks), 1, 64, "residual blocks per level",
-     Owner::labml},
+     "per level: its channels over those of the level before", kLabml},
+    {"model.is_attn", HAZE_FIELD(&c.model.is_attn), 0, 1, "per level: attention or not", kLabml},
+    {"model.n_blocks", HAZE_FIELD(&c.model.n_blocks), 1, 64, "residual blocks per level", kLabml},
     {"model.block_out_channels", HAZE_FIELD(&c.model.block_out_channels), 1, kChannels,
-     "per level: its channels", Owner::ddpm},
-    {"model.attention", HAZE_FIELD(&c.model.attention), 0, 1, "per level: attention or not",
-     Owner::ddpm},
+     "per level: its channels", kDdpm},
+    {"model.attention", HAZE_FIELD(&c.model.attention), 0, 1, "per level: attention or not", kDdpm},
     {"model.layers_per_block", HAZE_FIELD(&c.model.layers_per_block), 1, 64,
-     "residual blocks per level", Owner::ddpm},
+     "residual blocks per level", kDdpm},
     {"model.attention_head_dim", HAZE_FIELD(&c.model.attention_head_dim), 0, kChannels,
-     "channels per head; 0: one head", Owner::ddpm},
-    {"model.norm_eps", HAZE_FIELD(&c.model.norm_eps), 1e-12, 1, "epsilon of GroupNorm",
-     Owner::ddpm},
+     "channels per head; 0: one head", kDdpm},
+    {"model.norm_eps", HAZE_FIELD(&c.model.norm_eps), 1e-12, 1, "epsilon of GroupNorm", kDdpm},
     {"model.downsample_padding", HAZE_FIELD(&c.model.downsample_padding), 0, 1,
-     "0: right and bottom only, 1: symmetric", Owner::ddpm},
+     "0: right and bottom only, 1: symmetric", kDdpm},
     {"model.flip_sin_to_cos", HAZE_FIELD(&c.model.flip_sin_to_cos), 0, 1,
-     "time embedding with the cosines first", Owner::ddpm},
+     "time embedding with the cosines first", kDdpm},
     {"model.freq_shift", HAZE_FIELD(&c.model.freq_shift), 0, 1, "time embedding's last frequency",
-     Owner::ddpm},
-    {"model.norm_groups", HAZE_FIELD(&c.model.norm_groups), 1, kChannels, "groups of GroupNorm"},
-    {"model.dropout", HAZE_FIELD(&c.model.dropout), 0, 0.99, "probability of dropping a value"},
+     kDdpm},
+    {"model.norm_groups", HAZE_FIELD(&c.model.norm_groups), 1, kChannels, "groups of GroupNorm",
+     kUNets},
+    {"model.dropout", HAZE_FIELD(&c.model.dropout), 0, 0.99, "probability of dropping a value",
+     kUNets},
+    {"model.num_classes", HAZE_FIELD(&c.model.num_classes), 0, 1e6,
+     "classes to tell apart; 0: none, the network is unconditional", kUNets},
+    {"model.self_condition", HAZE_FIELD(&c.model.self_condition), 0, 1,
+     "the network also sees its earlier prediction of the image", kUNets},
 
     {"diffusion.steps", HAZE_FIELD(&c.diffusion.steps), 1, 100000, "T, length of the noise chain"},
     {"diffusion.schedule", HAZE_FIELD(choice(c.diffusion.schedule, kSchedules)), 0, 0,
      "how beta grows"},
     {"diffusion.beta_start", HAZE_FIELD(&c.diffusion.beta_start), 1e-12, 0.9999, "first beta"},
     {"diffusion.beta_end", HAZE_FIELD(&c.diffusion.beta_end), 1e-12, 0.9999, "last beta"},
+    {"diffusion.prediction", HAZE_FIELD(choice(c.diffusion.prediction, kPredictions)), 0, 0,
+     "what the network predicts: the noise, the image, or v of both"},
     {"diffusion.variance", HAZE_FIELD(choice(c.diffusion.variance, kVariances)), 0, 0,
      "variance of a sampling step"},
     {"diffusion.clip_x0", HAZE_FIELD(&c.diffusion.clip_x0), 0, 1,
@@ -93,6 +100,20 @@ const Key kKeys[] = {
      "largest norm of the gradient; 0: no limit"},
     {"train.ema_decay", HAZE_FIELD(&c.train.ema_decay), 0, 0.9999999,
      "of the averaged weights; 0: none are kept"},
+    {"train.ema_half_life", HAZE_FIELD(&c.train.ema_half_life), 0, 1e12,
+     "of the averaged weights in images, in place of ema_decay"},
+    {"train.ema_warmup", HAZE_FIELD(&c.train.ema_warmup), 0, 1,
+     "average over less at first, while the weights still change fast"},
+    {"train.loss_weight", HAZE_FIELD(choice(c.train.loss_weight, kLossWeights)), 0, 0,
+     "of the times t: min_snr as in Hang et al. 2023"},
+    {"train.min_snr_gamma", HAZE_FIELD(&c.train.min_snr_gamma), 1e-3, 1e6,
+     "limit of the signal-to-noise ratio in that weight"},
+    {"train.vlb_weight", HAZE_FIELD(&c.train.vlb_weight), 0, 1e6,
+     "of the variational bound, which trains a learned variance"},
+    {"train.timesteps", HAZE_FIELD(choice(c.train.timesteps, kTimesteps)), 0, 0,
+     "how t is drawn: antithetic takes t and T-1-t in turn, importance where losses are large"},
+    {"train.label_dropout", HAZE_FIELD(&c.train.label_dropout), 0, 1,
+     "part of the images that are trained without their class, for guidance"},
     {"train.adam_beta1", HAZE_FIELD(&c.train.adam_beta1), 0, 0.9999999, ""},
     {"train.adam_beta2", HAZE_FIELD(&c.train.adam_beta2), 0, 0.9999999, ""},
     {"train.adam_eps", HAZE_FIELD(&c.train.adam_eps), 1e-30, 1, ""},
@@ -181,8 +202,13 @@ const Key* find_key(std::string_view name) {
   return at == std::end(kKeys) ? nullptr : at;
 }
 
-bool belongs_to(const Key& key, model::Family family) {
-  return key.owner == Owner::any || (key.owner == Owner::labml) == (family == model::Family::labml);
+bool belongs_to(const Key& key, model::Family family) { return key.families & bit(family); }
+
+std::string owners_of(const Key& key) {
+  std::string names;
+  for (unsigned f = 0; f < kTypes.size(); ++f)
+    if (belongs_to(key, model::Family(f))) names += cat(names.empty() ? "" : ", ", kTypes[f]);
+  return names;
 }
 
 void assign(const Key& key, RunConfig& config, const Value& value) {

@@ -17,20 +17,26 @@ struct Choice {
 using Field = std::variant<int*, std::uint64_t*, float*, double*, bool*, std::string*,
                            std::vector<int>*, std::vector<bool>*, Choice>;
 
-enum class Owner : std::uint8_t { any, labml, ddpm };  // the model type that a key belongs to
+/// The model types that a key belongs to, as bits 1 << Family.
+using Families = unsigned;
+constexpr Families bit(model::Family f) { return 1u << unsigned(f); }
+constexpr Families kLabml = bit(model::Family::labml), kDdpm = bit(model::Family::ddpm);
+constexpr Families kUNets = kLabml | kDdpm, kAny = ~0u;
 
 struct Key {
   std::string_view name;  // "train.batch_size"
   Field (*field)(RunConfig&);
   double min, max;  // of a number, or of each in a list
   std::string_view help;
-  Owner owner = Owner::any;
+  Families families = kAny;
 };
 
 /// All keys, by section and in the order in which they are written.
 std::span<const Key> keys();
 const Key* find_key(std::string_view name);
 bool belongs_to(const Key& key, model::Family family);
+/// The names of the model types that the key belongs to: "labml_unet, ddpm_unet".
+std::string owners_of(const Key& key);
 
 /// Throws InputError "<key>: <value>; <what is allowed>" unless the value fits.
 void assign(const Key& key, RunConfig& config, const Value& value);

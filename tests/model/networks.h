@@ -8,8 +8,8 @@
 namespace haze::test {
 
 /// Two levels, attention in both families' deepest level, three channels, awkward widths.
-inline model::UNetConfig tiny(model::Family family) {
-  model::UNetConfig c;
+inline model::NetworkConfig tiny(model::Family family) {
+  model::NetworkConfig c;
   c.family = family;
   c.norm_groups = 4;
   c.dropout = 0;
@@ -26,7 +26,7 @@ inline model::UNetConfig tiny(model::Family family) {
 inline constexpr model::Family kFamilies[] = {model::Family::labml, model::Family::ddpm};
 
 /// The network of a configuration, ready to train.
-inline std::unique_ptr<model::Network> ready(const model::UNetConfig& config,
+inline std::unique_ptr<model::Network> ready(const model::NetworkConfig& config,
                                              engine::Context& context, std::uint64_t seed = 1,
                                              bool training = true, bool ema = false) {
   auto network = model::make_network(config);

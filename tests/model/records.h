@@ -26,7 +26,7 @@ inline model::StateDict read_state(const std::string& path) {
 }
 
 struct RecordedCase {
-  model::UNetConfig model;
+  model::NetworkConfig model;
   model::DiffusionConfig diffusion;
 };
 
@@ -36,7 +36,7 @@ inline RecordedCase read_case(const std::string& path) {
   const auto json = nlohmann::json::parse(file);
   const auto &m = json.at("model"), &d = json.at("diffusion");
   RecordedCase c;
-  model::UNetConfig& u = c.model;
+  model::NetworkConfig& u = c.model;
   const bool labml = m.at("type") == "labml_unet";
   u.family = labml ? model::Family::labml : model::Family::ddpm;
   m.at("image_channels").get_to(u.image_channels);

@@ -16,10 +16,9 @@ using test::expect_input_error, test::ready, test::tiny;
 /// Predicts eps = x: a chain through it can be computed by hand.
 class Identity : public Network {
  public:
-  engine::Var forward(engine::Tape&, engine::Var x, const engine::Tensor& t,
-                      const TrainingRandom*) override {
-    times.push_back(test::read<std::int32_t>(t)[0]);
-    return x;
+  engine::Var forward(engine::Tape&, const NetworkInput& in, const TrainingRandom*) override {
+    times.push_back(test::read<std::int32_t>(in.t)[0]);
+    return in.x;
   }
   std::vector<int> times;
 };

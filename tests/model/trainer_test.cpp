@@ -86,7 +86,7 @@ TEST(Trainer, AccumulatedPartsEqualTheWholeBatch) {
     const Images images(9, 4, 6, 3);
     const auto step = [&](int accumulate, bool from_images) {
       engine::Context context{test::device()};
-      UNetConfig config = tiny(family);
+      NetworkConfig config = tiny(family);
       config.dropout = 0.2f;
       const auto network = ready(config, context);
       Trainer trainer(context, *network, kDiffusion, {.accumulate = accumulate, .flip = true}, 1);
@@ -118,7 +118,7 @@ TEST(Trainer, RefusesMorePartsThanImages) {
 std::vector<float> weights_after(DType type, std::uint64_t seed, int steps, int from = 0,
                                  Network* go_on = nullptr) {
   engine::Context context{test::device(), type};
-  UNetConfig config = tiny(Family::ddpm);
+  NetworkConfig config = tiny(Family::ddpm);
   config.dropout = 0.1f;
   const auto own = go_on ? nullptr : ready(config, context, 1);
   Network& network = go_on ? *go_on : *own;
@@ -136,7 +136,7 @@ TEST(Trainer, SameSeedSameBitsAndStepsNeedNoHistory) {
     EXPECT_NE(weights_after(type, 6, 4), once);
     // A new trainer that takes over the buffers at step 2 ends with the same bits.
     engine::Context context{test::device(), type};
-    UNetConfig config = tiny(Family::ddpm);
+    NetworkConfig config = tiny(Family::ddpm);
     config.dropout = 0.1f;
     const auto network = ready(config, context, 1);
     weights_after(type, 5, 2, 0, network.get());
@@ -150,7 +150,7 @@ TEST(Trainer, ReplayedStepsEqualStepsThatWereCalled) {
     for (const bool graphs : {false, true}) {
       engine::Context context{test::device(), type};
       context.graphs = graphs;
-      UNetConfig config = tiny(Family::labml);
+      NetworkConfig config = tiny(Family::labml);
       config.dropout = 0.1f;
       const auto network = ready(config, context, 1);
       Trainer trainer(context, *network, kDiffusion,
@@ -218,7 +218,7 @@ TEST(Trainer, OverfitsEightImages) {
     // The emulator takes minutes for what the CPU backend does in seconds: one family there.
     if (!std::holds_alternative<CpuStream>(test::device()) && type == DType::f32) continue;
     engine::Context context{test::device(), type};
-    UNetConfig config = tiny(family);
+    NetworkConfig config = tiny(family);
     config.n_channels = 16;
     config.block_out_channels = {16, 32};
     const auto network = ready(config, context);
@@ -239,10 +239,10 @@ TEST(Trainer, OverfitsEightImages) {
 struct Observed : UNet {
   using UNet::UNet;
   std::vector<const void*> seen;
-  engine::Var forward(engine::Tape& tape, engine::Var x, const engine::Tensor& t,
+  engine::Var forward(engine::Tape& tape, const NetworkInput& in,
                       const TrainingRandom* random) override {
-    seen.push_back(tape.value(x).raw());
-    const engine::Var y = UNet::forward(tape, x, t, random);
+    seen.push_back(tape.value(in.x).raw());
+    const engine::Var y = UNet::forward(tape, in, random);
     seen.push_back(tape.value(y).raw());
     return y;
   }
@@ -253,7 +253,7 @@ TEST(Trainer, MemoryRepeatsAndIsBounded) {
     engine::Context context{test::device()};
     context.graphs = false;  // a replayed step does not call the network
     const int size = std::holds_alternative<CpuStream>(test::device()) ? 32 : 16;  // emulated
-    UNetConfig config = tiny(family);
+    NetworkConfig config = tiny(family);
     config.n_channels = 32;
     config.block_out_channels = {32, 64};
     config.attention_head_dim = 0;

@@ -10,15 +10,15 @@ namespace {
 
 using test::expect_input_error, test::kFamilies, test::ready, test::tiny;
 
-UNetConfig labml(int channels, std::vector<bool> attention) {
-  UNetConfig c;
+NetworkConfig labml(int channels, std::vector<bool> attention) {
+  NetworkConfig c;
   c.image_channels = channels;
   c.is_attn = std::move(attention);
   return c;
 }
 
-UNetConfig ddpm(std::vector<int> widths, std::vector<bool> attention, int head_dim = 0) {
-  UNetConfig c;
+NetworkConfig ddpm(std::vector<int> widths, std::vector<bool> attention, int head_dim = 0) {
+  NetworkConfig c;
   c.family = Family::ddpm;
   c.block_out_channels = std::move(widths);
   c.attention = std::move(attention);
@@ -32,7 +32,7 @@ struct Known {
   std::uint64_t hash;  // FNV-1a of "name [shape]\n" in the order of names
 };
 
-void expect_known(const UNetConfig& config, const Known& want) {
+void expect_known(const NetworkConfig& config, const Known& want) {
   const auto network = make_network(config);  // registered, not allocated
   EXPECT_EQ(network->parameters().count(), want.tensors) << want.name;
   EXPECT_EQ(network->parameters().elements(), want.elements) << want.name;
@@ -66,11 +66,11 @@ TEST(UNet, StandardNetworksHaveTheirSystemsNamesAndShapes) {
 
 TEST(UNet, RefusesWhatNoNetworkCanHave) {
   const auto refuses = [](Family family, auto change, const std::string& text) {
-    UNetConfig c = tiny(family);
+    NetworkConfig c = tiny(family);
     change(c);
     expect_input_error([&] { make_network(c); }, text);
   };
-  using C = UNetConfig;
+  using C = NetworkConfig;
   const Family l = Family::labml, d = Family::ddpm;
   refuses(
       l, [](C& c) { c.norm_groups = 3; },
@@ -161,8 +161,8 @@ TEST(UNet, InitialValuesArePyTorchsDefaults) {
 struct Pass1 {
   std::vector<float> out, gradients;
 };
-Pass1 run(const UNetConfig& config, DType type, bool fusion, const TrainingRandom* random = nullptr,
-          int first = 0, int n = 3) {
+Pass1 run(const NetworkConfig& config, DType type, bool fusion,
+          const TrainingRandom* random = nullptr, int first = 0, int n = 3) {
   engine::Context context{test::device(), type};
   context.fusion = fusion;
   const auto network = ready(config, context);
@@ -174,7 +174,7 @@ Pass1 run(const UNetConfig& config, DType type, bool fusion, const TrainingRando
       test::leaf(tape, {n, h, w, c}, {from, from + std::ptrdiff_t(n * h * w * c)}, false, type);
   const std::vector<int> times = {0, 400, 999};
   const auto t = test::to_tensor_i32(tape, {times.begin() + first, times.begin() + first + n});
-  const auto eps = network->forward(tape, x, t, random);
+  const auto eps = network->forward(tape, {x, t, {}}, random);
   Pass1 result{tape.to_host(tape.value(eps)), {}};
   const auto loss = engine::mse_loss(tape, eps, {{}, {3, 4, 5}, 0});
   tape.backward(loss);
@@ -226,7 +226,7 @@ TEST(UNet, SameSeedSameBits) {
 }
 
 TEST(UNet, DropoutFollowsStepAndImageAndOnlyInTraining) {
-  UNetConfig config = tiny(Family::labml);
+  NetworkConfig config = tiny(Family::labml);
   const auto plain = run(config, DType::f32, true).out;
   config.dropout = 0.5f;
   EXPECT_EQ(run(config, DType::f32, true).out, plain) << "without `random` nothing is dropped";
@@ -256,7 +256,7 @@ TEST(UNet, InferenceHoldsFewActivations) {
       engine::Tape tape(*context, context == &training);
       const auto x = tape.leaf(tape.empty({2, 32, 32, 3}, DType::f32));
       test::fill(tape.value(x), 0.5f);
-      network->forward(tape, x, test::to_tensor_i32(tape, {3, 4}), nullptr);
+      network->forward(tape, {x, test::to_tensor_i32(tape, {3, 4}), {}}, nullptr);
     }
     // At most five times 2·32²·16 values live at once (joined input and its normalised copy, both
     // 16 wide and more; shortcut, result and the skips), plus oneDNN's scratch of the same order.
