@@ -102,4 +102,10 @@ struct Target {
 /// from must be 1.
 Var mse_loss(Tape& tape, Var pred, const Target& target, float scale = 1);
 
+// ---- classification ----------------------------------------------------------------------------
+
+/// Mean over N of -ln softmax(logits [N,classes])[label], labels [N] i32, as [1] f32; NaN for a
+/// label outside [0, classes). `scale` multiplies the gradient, not the value, as in mse_loss.
+Var cross_entropy(Tape& tape, Var logits, const Tensor& labels, float scale = 1);
+
 }  // namespace haze::engine
