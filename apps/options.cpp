@@ -2,116 +2,13 @@
 // configuration keys, so that all errors have one form.
 #include "apps/options.h"
 
-#include <CLI/CLI.hpp>
-#include <algorithm>
-#include <charconv>
 #include <random>
 
+#include "apps/flags.h"
 #include "apps/help.h"
-#include "apps/suggest.h"
 #include "apps/version.h"
 
 namespace haze::apps {
-namespace {
-
-using Strings = std::vector<std::string>;
-
-/// CLI11's own layout, less its decorations: "--flag VALUE", with the environment variable.
-class Format : public CLI::Formatter {
-  std::string make_option_opts(const CLI::Option* option) const override {
-    const std::string env = option->get_envname();
-    return (option->get_type_size() ? " " + option->get_type_name() : "") +
-           (env.empty() ? "" : " (" + env + ")");
-  }
-};
-
-/// Adds the flags of one subcommand, group by group.
-class Flags {
- public:
-  explicit Flags(CLI::App& app) : app_(app) {
-    auto format = std::make_shared<Format>();
-    format->column_width(34);
-    app_.formatter(format);
-  }
-  Flags& group(const std::string& name) {
-    group_ = name;
-    return *this;
-  }
-  template <class F>  // f(const std::string&)
-  CLI::Option* value(const std::string& flag, const std::string& what, const std::string& help,
-                     F f) {
-    std::function<void(const std::string&)> set = f;
-    return app_.add_option_function(flag, set, help)->type_name(what)->group(group_);
-  }
-  CLI::Option* text(const std::string& flag, std::string& to, const std::string& what,
-                    const std::string& help) {
-    return value(flag, what, help, [&to](const std::string& s) { to = s; });
-  }
-  template <class T>
-  CLI::Option* number(const std::string& flag, T& to, double min, double max,
-                      const std::string& help) {
-    const auto set = [&to, flag = flag.substr(flag.rfind(',') + 1), min,
-                      max](const std::string& s) {
-      T x{};
-      const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), x);
-      if (error != std::errc() || end != s.data() + s.size() ||
-          !(double(x) >= min && double(x) <= max))
-        throw InputError(cat(flag, ": ", s, "; a ", std::is_integral_v<T> ? "whole " : "",
-                             "number from ", std::int64_t(min), " to ", std::int64_t(max)));
-      to = x;
-    };
-    return value(flag, "N", help, set);
-  }
-  CLI::Option* one_of(const std::string& flag, const Strings& words, const std::string& help,
-                      std::function<void(const std::string&)> f) {
-    std::string list;
-    for (const auto& w : words) list += (list.empty() ? "" : "|") + w;
-    return value(flag, list, help, [flag, words, f](const std::string& s) {
-      if (std::ranges::find(words, s) == words.end()) {
-        const std::string guess = nearest(s, words);
-        std::string all;
-        for (const auto& w : words) all += (all.empty() ? "" : ", ") + w;
-        throw InputError(cat(flag, ": ", s, "; one of ", all,
-                             guess.empty() ? "" : "; did you mean " + guess + "?"));
-      }
-      f(s);
-    });
-  }
-  /// A flag that may be given several times; with `separator` also several values at once.
-  void list(const std::string& flag, Strings& to, const std::string& what, const std::string& help,
-            char separator = 0) {
-    std::function<void(const Strings&)> add = [&to](const Strings& all) {
-      to.insert(to.end(), all.begin(), all.end());
-    };
-    CLI::Option* option = app_.add_option_function(flag, add, help)->type_name(what)->group(group_);
-    option->allow_extra_args(false);
-    if (separator) option->delimiter(separator);
-  }
-  void yes(const std::string& flag, bool& to, const std::string& help, bool becomes = true) {
-    app_.add_flag_callback(
-            flag, [&to, becomes] { to = becomes; }, help)
-        ->group(group_);
-  }
-  /// A flag that sets a configuration key.
-  CLI::Option* key(const std::string& flag, const std::string& what, const std::string& key,
-                   Settings& into, const std::string& help) {
-    return value(flag, what, help, [&into, flag, key](const std::string& s) {
-      parse_assignment(key + "=" + s, flag, into);
-    });
-  }
-  void settings(Settings& into) {
-    std::function<void(const Strings&)> set = [&into](const Strings& all) {
-      for (const std::string& one : all) parse_assignment(one, "--set", into);
-    };
-    app_.add_option_function("--set", set, "set a configuration key; haze info --keys lists them")
-        ->type_name("KEY=VALUE")
-        ->group(group_);
-  }
-
- private:
-  CLI::App& app_;
-  std::string group_ = "Options";
-};
 
 std::uint64_t seed_of(const std::string& text) {
   if (text == "random") return std::random_device()();
@@ -120,20 +17,6 @@ std::uint64_t seed_of(const std::string& text) {
   if (error != std::errc() || end != text.data() + text.size() || seed >> 53)
     throw InputError(cat("--seed: ", text, "; a whole number from 0 to 2^53 - 1, or random"));
   return seed;
-}
-
-std::vector<int> size_of(const std::string& text) {
-  int height = 0, width = 0;
-  const char* end = text.data() + text.size();
-  const auto h = std::from_chars(text.data(), end, height);
-  bool good = h.ec == std::errc() && h.ptr != end && *h.ptr == 'x';
-  if (good) {
-    const auto w = std::from_chars(h.ptr + 1, end, width);
-    good = w.ec == std::errc() && w.ptr == end;
-  }
-  if (!good || std::min(height, width) < 1 || std::max(height, width) > 16384)
-    throw InputError(cat("--size: ", text, "; HEIGHTxWIDTH in pixels, as in 32x32"));
-  return {height, width};
 }
 
 void common_flags(Flags& flags, CommonOptions& o) {
@@ -153,6 +36,22 @@ void compute_flags(Flags& flags, CommonOptions& o, bool& fusion) {
   flags.number("--threads", o.threads, 1, 4096, "CPU threads [all]");
   flags.one_of("--fusion", {"on", "off"}, "off: fused ops run as the ops they are made of [on]",
                [&fusion](const std::string& s) { fusion = s == "on"; });
+}
+
+namespace {
+
+std::vector<int> size_of(const std::string& text) {
+  int height = 0, width = 0;
+  const char* end = text.data() + text.size();
+  const auto h = std::from_chars(text.data(), end, height);
+  bool good = h.ec == std::errc() && h.ptr != end && *h.ptr == 'x';
+  if (good) {
+    const auto w = std::from_chars(h.ptr + 1, end, width);
+    good = w.ec == std::errc() && w.ptr == end;
+  }
+  if (!good || std::min(height, width) < 1 || std::max(height, width) > 16384)
+    throw InputError(cat("--size: ", text, "; HEIGHTxWIDTH in pixels, as in 32x32"));
+  return {height, width};
 }
 
 void train_flags(Flags flags, Options& o, bool data_flag_given) {
@@ -184,12 +83,6 @@ void train_flags(Flags flags, Options& o, bool data_flag_given) {
   flags.yes("--print-config", t.print_config, "print every key, its value and where it is from");
   compute_flags(flags, o.common, t.fusion);
   common_flags(flags, o.common);
-}
-
-template <class T>
-void weights_flag(Flags& flags, T& o) {
-  flags.one_of("--weights", {"ema", "raw"}, "averaged or last weights [ema, where there are any]",
-               [&o](const std::string& s) { o.ema = s == "ema", o.ema_asked = true; });
 }
 
 void sample_flags(Flags flags, Options& o) {

@@ -1,4 +1,4 @@
-// options.h — the command line as plain structs. CLI11 is known to options.cpp alone.
+// options.h — the command line as plain structs. CLI11 is known to flags.h and those who include it.
 #pragma once
 #include <cstdint>
 #include <optional>
