@@ -121,6 +121,9 @@ void verify_flags(Flags flags, Options& o) {
   flags.text("--output", v.output, "FILE", "write what was computed, under the record's names");
   flags.yes("--json", v.json, "one JSON document on standard output");
   compute_flags(flags, o.common, v.fusion);
+  flags.one_of("--precision", {"f32", "bf16"},
+               "of activations; bf16: within twice the error recorded of a bf16 run [f32]",
+               [&v](const std::string& t) { v.precision = t; });
   common_flags(flags, o.common);
 }
 

@@ -37,7 +37,7 @@ struct SampleOptions {
 };
 
 struct VerifyOptions {
-  std::string config, weights, fixture, expect, output;
+  std::string config, weights, fixture, expect, output, precision = "f32";
   bool json = false, fusion = true;
 };
 

@@ -13,6 +13,8 @@ namespace {
 
 constexpr double kAbsolute = 1e-4, kGradient = 1e-3, kGradientFloor = 4e-6;
 constexpr double kTrained = 1e-2, kTrainedRms = 1e-5;
+constexpr double kBf16 = 2;
+constexpr int kBf16Points = 8;  // tests/pytorch/record.py takes the same
 constexpr double kAny = std::numeric_limits<double>::infinity();
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
@@ -102,6 +104,11 @@ Comparison compare(const std::string& name, const HostTensor& got, const HostTen
   return c;
 }
 
+std::vector<float> scaled(std::vector<float> v, float scale) {
+  for (float& e : v) e *= scale;
+  return v;
+}
+
 double largest(const HostTensor& t) {
   double most = 0;
   for (const float v : t.values) most = std::max(most, std::abs(double(v)));
@@ -125,57 +132,95 @@ struct Job {
     return {{i.n, i.c, i.h, i.w}, nhwc_to_nchw(nhwc, i.n, i.c, i.h, i.w)};
   }
 
-  void forward() {
+  /// eps of a forward record with `scale` times its x.
+  StateDict outputs(float scale) {
     const Images images = images_of(record, "x", false, config);
     require_shape(record, "t", {images.n});
-    const auto x = images.block(tensor(record, "x"), 0);
+    const auto x = scaled(images.block(tensor(record, "x"), 0), scale);
     const auto t = times_of(tensor(record, "t"), 0, std::size_t(images.n), 1 << 24);
     engine::Tape tape(context, false);
     const engine::Shape shape{images.n, images.h, images.w, images.c};
     const auto in = engine::to_activations(context, tape.from_host(shape, x));
     const auto times = engine::to_device(context, {images.n}, std::span<const std::int32_t>(t));
     const engine::Var eps = network.forward(tape, {tape.leaf(in), times, {}}, nullptr);
-    add("eps", as_images(images, tape.to_host(tape.value(eps))), kAbsolute);
+    return {{"eps", as_images(images, tape.to_host(tape.value(eps)))}};
   }
 
   Schedule recorded_schedule() const { return in_single_precision(make_schedule(diffusion)); }
 
-  /// Calls f(batch) for block k of a grad or train record.
+  /// Calls f(batch) for block k of a grad or train record, with `scale` times its x0.
   template <class F>
-  auto with_batch(const Images& images, int k, F f) {
-    const auto x0 = images.block(tensor(record, "x0"), k);
+  auto with_batch(const Images& images, int k, float scale, F f) {
+    const auto x0 = scaled(images.block(tensor(record, "x0"), k), scale);
     const auto noise = images.block(tensor(record, "noise"), k);
     const auto t = times_of(tensor(record, "t"), std::size_t(k) * std::size_t(images.n),
                             std::size_t(images.n), diffusion.steps);
     return f(GivenBatch{x0, noise, t, images.n, images.h, images.w, images.c});
   }
 
-  void grad() {
+  /// Loss and gradients of a grad record with `scale` times its x0, under the record's names.
+  StateDict gradients(float scale) {
     const Images images = images_of(record, "x0", false, config);
     require_shape(record, "noise", tensor(record, "x0").shape);
     require_shape(record, "t", {images.n});
     Trainer trainer(context, network, recorded_schedule(), {}, 0);
-    const float loss =
-        with_batch(images, 0, [&](const GivenBatch& b) { return trainer.loss_and_gradients(b); });
-    add("loss", {{1}, {loss}}, kAbsolute);
+    const float loss = with_batch(
+        images, 0, scale, [&](const GivenBatch& b) { return trainer.loss_and_gradients(b); });
+    StateDict found{{"loss", {{1}, {loss}}}};
     auto& parameters = network.parameters();
-    StateDict gradients;
     for (auto& [name, g] : to_state_dict(parameters, parameters.gradients, true))
-      gradients["grad." + name] = std::move(g);
+      found["grad." + name] = std::move(g);
+    for (const auto& [name, g] : found)
+      if (!record.contains(name))
+        throw InputError(cat("record: it has no ", name, ", which the network computes"));
+    for (const auto& [name, g] : record)
+      if (name.starts_with("grad.") && !found.contains(name))
+        throw InputError(cat("record: ", name, "; the network has no such gradient"));
+    return found;
+  }
+
+  void forward() {
+    for (auto& [name, got] : outputs(1)) add(name, std::move(got), kAbsolute);
+  }
+
+  void grad() {
     double most = 0;
     for (const auto& [name, t] : record)
       if (name.starts_with("grad.")) most = std::max(most, largest(t));
-    for (const auto& [name, t] : record) {
-      if (!name.starts_with("grad.")) continue;
-      const auto got = gradients.find(name);
-      if (got == gradients.end())
-        throw InputError(cat("record: ", name, "; the network has no such gradient"));
-      add(name, got->second, std::max(kGradient * largest(t), kGradientFloor * most));
-      gradients.erase(got);
+    for (auto& [name, got] : gradients(1)) {
+      const double size = largest(tensor(record, name));
+      add(name, std::move(got),
+          name == "loss" ? kAbsolute : std::max(kGradient * size, kGradientFloor * most));
     }
-    if (!gradients.empty())
-      throw InputError(
-          cat("record: it has no ", gradients.begin()->first, ", which the network computes"));
+  }
+
+  /// Holds what bf16 changes, at all points at which the recorder took its own bf16 run's errors,
+  /// against those. The truth is the record, and where the record has no numbers `single`, a Job of
+  /// the same network in f32.
+  void against_bf16(Job& single) {
+    const auto compute = [&](Job& job, int k) {
+      const float scale = 1 - float(k) / 64;
+      return result.kind == RecordKind::forward ? job.outputs(scale) : job.gradients(scale);
+    };
+    std::map<std::string, double> squares;
+    for (int k = 0; k < kBf16Points; ++k) {
+      StateDict found = compute(*this, k);
+      const StateDict truth = k == 0 ? record : compute(single, k);
+      for (const auto& [name, got] : found) {
+        const double rms = compare(name, got, tensor(truth, name), kAny).rms_difference;
+        squares[name] += rms * rms / kBf16Points;
+      }
+      if (k == 0) result.computed = std::move(found);
+    }
+    for (const auto& [name, square] : squares) {
+      require_shape(record, "bf16_error." + name, {1});
+      const double allowed = kBf16 * double(tensor(record, "bf16_error." + name).values[0]);
+      Comparison c = compare(name, result.computed.at(name), tensor(record, name), kAny);
+      c.rms_difference = std::sqrt(square);
+      c.rms_tolerance = allowed;
+      c.ok = c.rms_difference <= allowed;
+      result.comparisons.push_back(c);
+    }
   }
 
   void sample() {
@@ -215,8 +260,9 @@ struct Job {
     Trainer trainer(context, network, recorded_schedule(), options, 0);
     HostTensor losses{{images.leading}, {}};
     for (int k = 0; k < images.leading; ++k)
-      losses.values.push_back(with_batch(
-          images, k, [&](const GivenBatch& b) { return trainer.step(std::uint32_t(k), b).loss; }));
+      losses.values.push_back(with_batch(images, k, 1, [&](const GivenBatch& b) {
+        return trainer.step(std::uint32_t(k), b).loss;
+      }));
     add("loss", std::move(losses), kAbsolute);
     StateDict after = to_state_dict(network.parameters(), network.parameters().weights);
     if (expected) {
@@ -277,11 +323,27 @@ Verification verify(engine::Context& context, NetworkConfig config,
     throw InputError(cat("expected weights: a ", name_of(result.kind),
                          " record has none; they go with a train record"));
   config.dropout = 0;
-  const auto network = make_network(config);
+  const bool bf16 = context.activations == DType::bf16;
   const bool trains = result.kind == RecordKind::grad || result.kind == RecordKind::train;
-  network->parameters().allocate(context.stream, 0, trains, false, context.activations);
-  from_state_dict(network->parameters(), network->parameters().weights, weights);
+  if (bf16 && (result.kind == RecordKind::sample || result.kind == RecordKind::train))
+    throw InputError(cat("--precision: bf16; forward and grad records say what it may change, a ",
+                         name_of(result.kind), " record does not"));
+  const auto ready = [&](DType type) {
+    auto network = make_network(config);
+    network->parameters().allocate(context.stream, 0, trains, false, type);
+    from_state_dict(network->parameters(), network->parameters().weights, weights);
+    return network;
+  };
+  const auto network = ready(context.activations);
   Job job{context, config, diffusion, *network, record, result};
+  if (bf16) {
+    engine::Context f32(context.stream, DType::f32);
+    f32.fusion = context.fusion;
+    const auto truth = ready(DType::f32);
+    Job single{f32, config, diffusion, *truth, record, result};
+    job.against_bf16(single);
+    return result;
+  }
   switch (result.kind) {
     case RecordKind::forward:
       job.forward();

@@ -10,6 +10,10 @@
 // that of an optional tensor adam_eps [1]: with a small eps, Adam turns a gradient that is zero but
 // for rounding into a step of full size. x_t is made with the schedule in float32, as recorders
 // hold it.
+//
+// forward and grad records may also hold bf16_error.NAME [1] for each of their results: how far a
+// bf16 run of the other framework is from the truth, as a root mean square over the tensor and over
+// eight points, the record's x or x0 times 1 - k/64.
 #pragma once
 #include <string>
 #include <vector>
@@ -49,7 +53,9 @@ const char* name_of(RecordKind kind);
 /// f32: outputs, losses and images 1e-4; a gradient 1e-3 of its largest value, and at least 1e-6 of
 /// the largest gradient in the record, because a gradient that is zero by symmetry (the bias of
 /// to_k) is recorded as rounding noise; trained weights 1e-2 of the tensor's largest value and 1e-5
-/// root mean square. Throws InputError for weights or a record that do not fit the network.
+/// root mean square. In bf16 (context.activations): the root mean square of what bf16 changes,
+/// taken as bf16_error was, at most twice that; rms_difference holds it. Throws InputError for
+/// weights or a record that do not fit the network.
 Verification verify(engine::Context& context, NetworkConfig config,
                     const DiffusionConfig& diffusion, const StateDict& weights,
                     const StateDict& record, const StateDict* expected = nullptr);

@@ -62,5 +62,19 @@ TEST(Verify, RecordsOfOtherNumbersDoNot) {
   EXPECT_THAT(done.out, testing::HasSubstr("MISMATCH"));
 }
 
+TEST(Verify, Bf16AgainstTheRecordedErrorOfBf16) {
+  const std::string base = HAZE_SOURCE_DIR "/tests/fixtures/labml_one_level";
+  const auto verify = [&](const std::string& kind) {
+    return haze({"verify", "--config", base + ".json", "--weights", base + ".weights.safetensors",
+                 "--precision", "bf16", "--fixture", cat(base, '.', kind, ".safetensors")});
+  };
+  const auto done = verify("forward");
+  EXPECT_EQ(done.code, 0) << done.out << done.err;
+  EXPECT_THAT(done.out, testing::HasSubstr(" inf "));  // any single element may differ; the rms not
+  const auto refused = verify("train");
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, testing::HasSubstr("--precision: bf16; forward and grad records say"));
+}
+
 }  // namespace
 }  // namespace haze::apps

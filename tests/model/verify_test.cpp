@@ -42,7 +42,8 @@ int expect_verified(const RecordedCase& c, const std::string& stem) {
     EXPECT_TRUE(v.ok()) << path << table(v);
     for (const auto& [name, t] : record) {
       const bool input = name == "x" || name == "t" || name == "x0" || name == "noise" ||
-                         name == "x_T" || name == "z" || name == "adam_eps";
+                         name == "x_T" || name == "z" || name == "adam_eps" ||
+                         name.starts_with("bf16_error.");
       if (input) continue;
       EXPECT_EQ(v.computed.at(name).shape, t.shape) << name;
     }
@@ -62,6 +63,34 @@ class Recorded : public testing::TestWithParam<const char*> {};
 TEST_P(Recorded, IsReproduced) {
   const std::string stem = kFixtures + GetParam();
   EXPECT_GE(expect_verified(test::read_case(stem + ".json"), stem), 1);
+}
+
+/// At most twice the error of a bf16 run of PyTorch (autocast), tensor by tensor.
+TEST_P(Recorded, IsReproducedInBf16AsWellAsInPyTorch) {
+  const std::string stem = kFixtures + GetParam();
+  const RecordedCase c = test::read_case(stem + ".json");
+  engine::Context context{test::device(), DType::bf16};
+  const StateDict weights = read_state(stem + ".weights.safetensors");
+  for (const char* kind : {"forward", "grad"}) {
+    const std::string path = cat(stem, '.', kind, ".safetensors");
+    if (!fs::exists(path)) continue;
+    const StateDict record = read_state(path);
+    const Verification v = verify(context, c.model, c.diffusion, weights, record);
+    EXPECT_TRUE(v.ok()) << path << table(v);
+    std::size_t expected = 0;
+    for (const auto& [name, t] : record) expected += name.starts_with("bf16_error.");
+    EXPECT_EQ(v.comparisons.size(), expected);
+    double squares = 0;
+    const Comparison* worst = &v.comparisons[0];
+    for (const Comparison& one : v.comparisons) {
+      const auto ratio = [](const Comparison& r) { return 2 * r.rms_difference / r.rms_tolerance; };
+      squares += ratio(one) * ratio(one);
+      if (ratio(one) > ratio(*worst)) worst = &one;
+    }
+    std::printf("%s in bf16: %.2f times PyTorch's error, at worst %.2f (%s)\n",
+                fs::path(path).filename().c_str(), std::sqrt(squares / double(expected)),
+                2 * worst->rms_difference / worst->rms_tolerance, worst->name.c_str());
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, Recorded,
@@ -128,7 +157,29 @@ TEST(Verify, SaysNo) {
   record.at("loss").values[0] += 2e-4f;
   auto& g = record.at("grad.conv_in.weight").values;
   g[7] += float(2e-3 * test::largest(g));
-  EXPECT_EQ(denied(c, weights, record), "loss grad.conv_in.weight ");
+  EXPECT_EQ(denied(c, weights, record), "grad.conv_in.weight loss ");
+}
+
+TEST(Verify, SaysNoInBf16) {
+  const std::string stem = kFixtures + "ddpm_google";
+  const RecordedCase c = test::read_case(stem + ".json");
+  const StateDict weights = read_state(stem + ".weights.safetensors");
+  engine::Context context{test::device(), DType::bf16};
+  StateDict record = read_state(stem + ".grad.safetensors");
+  // A third of PyTorch's error: twice that is less than anybody's bf16.
+  record.at("bf16_error.loss").values[0] /= 1000;
+  record.at("bf16_error.grad.conv_in.weight").values[0] /= 3;
+  record.at("grad.conv_out.bias").values[0] = NAN;
+  std::string names;
+  for (const Comparison& one : verify(context, c.model, c.diffusion, weights, record).comparisons)
+    if (!one.ok) names += one.name + ' ';
+  EXPECT_EQ(names, "grad.conv_in.weight grad.conv_out.bias loss ");
+  record.erase("bf16_error.grad.conv_in.bias");
+  expect_input_error([&] { verify(context, c.model, c.diffusion, weights, record); },
+                     "record: it has no tensor bf16_error.grad.conv_in.bias");
+  record = read_state(stem + ".sample.safetensors");
+  expect_input_error([&] { verify(context, c.model, c.diffusion, weights, record); },
+                     "--precision: bf16; forward and grad records say what it may change");
 }
 
 TEST(Verify, RefusesRecordsThatDoNotFit) {

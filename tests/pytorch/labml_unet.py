@@ -91,7 +91,7 @@ class LabmlUNet(nn.Module):
         half = self.n // 2
         angle = t[:, None] * torch.exp(torch.arange(half) * -(math.log(10000) / (half - 1)))
         temb = torch.cat([angle.sin(), angle.cos()], dim=1)
-        temb = self.time_emb.lin2(F.silu(self.time_emb.lin1(temb)))
+        temb = self.time_emb.lin2(F.silu(self.time_emb.lin1(temb.to(x.dtype))))
         x = self.image_proj(x)
         skips = [x]
         for entry in self.down:

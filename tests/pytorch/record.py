@@ -10,8 +10,11 @@ Needs torch, diffusers and safetensors; building and testing haze needs none of 
 those of the table in model/verify.h. Weights are rounded to float16 before anything is computed, so
 that they can be stored in half the space; biases and affine parameters are perturbed, so that a
 mix-up shows. Everything is computed in float32 on the CPU from fixed seeds.
+
+forward and grad records also say how far a bfloat16 run of PyTorch is from the truth (bf16_errors).
 """
 import argparse
+import copy
 import json
 import math
 import pathlib
@@ -76,7 +79,7 @@ class Diffusion:
         return ab.sqrt() * x0 + (1 - ab).sqrt() * noise
 
     def loss(self, net, x0, t, noise):
-        return F.mse_loss(noise, net(self.noised(x0, t, noise), t))
+        return F.mse_loss(noise, net(self.noised(x0, t, noise), t).to(noise.dtype))
 
     def chain(self, net, x, z):
         """labml's p_sample: sigma² = beta, noise in the last step too, no clipping."""
@@ -107,6 +110,36 @@ def gradients(net, loss):
     names, parameters = zip(*net.named_parameters())
     found = torch.autograd.grad(loss, parameters, allow_unused=True)
     return {"grad." + n: g for n, g in zip(names, found) if g is not None}
+
+
+# Points at which the errors of bfloat16 are taken: the recorded images times 1 - k/64.
+BF16_POINTS = 8
+
+
+def bf16_errors(net, compute, x, *rest):
+    """bf16_error.NAME: the root mean square of what bfloat16 changes in tensor NAME of compute(net, x,
+    *rest), over the tensor's elements and over BF16_POINTS points.
+
+    The root mean square, because a bias has so few elements that the error of one run is a matter of
+    luck (from a third to twice the mean), and absolute, because some gradients are zero but for
+    rounding. The truth is float64. The peer is autocast on float32 weights, as people train and as
+    haze does: what layers hand on and what is multiplied is bfloat16; weights, their gradients and
+    sums are float32. A model of bfloat16 weights differs from it by less than its errors vary.
+    The float32 numbers recorded beside must be the truth as far as bfloat16 can tell.
+    """
+    double, squares, noise = copy.deepcopy(net).double(), {}, {}
+    for k in range(BF16_POINTS):
+        at = x * (1 - k / 64)
+        truth = compute(double, at.double(), *rest)
+        single = compute(net, at, *rest)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = compute(net, at, *rest)
+        for name, value in truth.items():
+            for squared, other in (squares, found), (noise, single):
+                error = (other[name].double() - value).square().mean()
+                squared[name] = squared.get(name, 0) + error / BF16_POINTS
+    assert all(noise[name] < 1e-4 * squares[name] for name in squares)
+    return {"bf16_error." + name: s.sqrt().float().reshape(1) for name, s in squares.items()}
 
 
 def train(net, diffusion, x0, t, noise, eps=1e-8):
@@ -176,11 +209,17 @@ def record(out, name, case):
     save("weights", {k: v.half() for k, v in net.state_dict().items()})
     x, t = randn(), times()
     with torch.no_grad():
-        save("forward", {"x": x, "t": t, "eps": net(x, t)})
+        outputs = lambda net, x: {"eps": net(x, t)}
+        save("forward", {"x": x, "t": t, **outputs(net, x), **bf16_errors(net, outputs, x)})
     if "grad" in case["records"]:
         x0, t, noise = randn().clamp(-1, 1), times(), randn()
-        loss = diffusion.loss(net, x0, t, noise)
-        save("grad", {"x0": x0, "t": t, "noise": noise, "loss": loss.reshape(1), **gradients(net, loss)})
+
+        def outputs(net, x0):
+            loss = diffusion.loss(net, x0, t, noise.to(x0.dtype))
+            return {"loss": loss.reshape(1), **gradients(net, loss)}
+
+        save("grad", {"x0": x0, "t": t, "noise": noise, **outputs(net, x0),
+                      **bf16_errors(net, outputs, x0)})
     if "sample" in case["records"]:
         x, z = randn(), randn(settings["steps"])
         if model["type"] == "labml_unet":
