@@ -23,15 +23,18 @@ struct NetworkInput {
 
 class Network {
  public:
+  explicit Network(NetworkConfig config = {}) : config_(std::move(config)) {}
   virtual ~Network() = default;
   /// -> [N,H,W,out_channels], in the type of x: what DiffusionConfig::prediction says, then the
   /// learned variance's v. Dropout acts only when `random` is given.
   virtual engine::Var forward(engine::Tape& tape, const NetworkInput& in,
                               const TrainingRandom* random) = 0;
+  const NetworkConfig& config() const { return config_; }
   engine::Parameters& parameters() { return parameters_; }
   const engine::Parameters& parameters() const { return parameters_; }
 
  protected:
+  NetworkConfig config_;
   engine::Parameters parameters_;
 };
 

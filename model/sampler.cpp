@@ -1,6 +1,7 @@
 #include "model/sampler.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "engine/random.h"
@@ -9,181 +10,218 @@
 
 namespace haze::model {
 
-using engine::SamplerStep;
 using engine::Shape;
 using engine::Tensor;
 
+// STUB begin
+}  // namespace haze::model
+namespace haze::engine {
+struct BlendStep {
+  float signal, noise;
+};
+inline void blend(Context&, const BlendStep*, const Tensor&, const Tensor&, const Noise&,
+                  const Tensor&) {
+  throw InputError("guidance and inpainting: not there yet");
+}
+inline Tensor guide(Context&, const Tensor&, const Tensor&, int, float, float) {
+  throw InputError("guidance and inpainting: not there yet");
+}
+namespace streams {
+constexpr std::uint32_t kKnown = 12;
+}
+}  // namespace haze::engine
+namespace haze::model {
+// STUB end
 namespace {
 
-/// Coefficients of x0 = (x_t - sqrt(1 - ab)·eps) / sqrt(ab), clipped.
-SamplerStep clipped(double ab, float low, float high) {
-  SamplerStep c;
-  c.x0_from_xt = float(1 / std::sqrt(ab));
-  c.x0_from_out = float(-std::sqrt(1 - ab) / std::sqrt(ab));
-  c.clip = true;
-  c.lo = low;
-  c.hi = high;
-  return c;
-}
-
-struct Chain {
-  std::vector<int> times;
-  std::vector<SamplerStep> steps;
+struct Job {
+  engine::Context& context;
+  Network& network;
+  const Chain& chain;
+  const SampleOptions& options;
+  Shape all;  // [n,H,W,C]
 };
 
-Chain make_chain(const DiffusionConfig& diffusion, const SampleOptions& o) {
-  if (!(o.eta >= 0 && o.eta <= 1)) throw InputError(cat("eta: ", o.eta, "; in [0, 1]"));
-  const Schedule schedule = make_schedule(diffusion);
-  const int T = schedule.steps();
-  Chain chain{sampling_times(T, o.steps == 0 ? T : o.steps), {}};
-  for (std::size_t k = 0; k < chain.times.size(); ++k) {
-    const int t = chain.times[k];
-    const int previous = k + 1 < chain.times.size() ? chain.times[k + 1] : -1;
-    chain.steps.push_back(o.kind == SamplerKind::ddpm
-                              ? ddpm_step(schedule, diffusion, t, previous, o.low, o.high)
-                              : ddim_step(schedule, diffusion, o.eta, t, previous, o.low, o.high));
-  }
-  return chain;
-}
-
-/// Images [first, first + n) of a call, in steps. What changes from step to step lies at fixed
-/// addresses on the device, so that on CUDA a step is captured once and replayed.
+/// Images [first, first + n) of a job. What changes from step to step lies at fixed addresses on
+/// the device, so that on CUDA a step is captured once and replayed.
 class Batch {
  public:
-  Batch(engine::Context& context, const SampleOptions& options, int first, Shape shape, int total)
-      : context_(context),
-        options_(options),
+  Batch(const Job& job, int first, int n)
+      : job_(job),
         first_(first),
-        shape_(shape),
-        total_(total),
-        x_(engine::lasting(context, shape, DType::f32)),
-        t_(engine::lasting(context, {shape[0]}, DType::i32)),
-        values_(engine::lasting(context, {int(sizeof(Values))}, DType::u8)) {
-    const RandomKey key{options.seed, engine::streams::kPrior, 0};
-    engine::copy(context, x_,
-                 options.x_T.empty() ? engine::normal_noise(context, shape, key, item())
-                                     : upload(options.x_T, 0));
+        shape_({n, job.all[1], job.all[2], job.all[3]}),
+        x_(engine::lasting(job.context, shape_, DType::f32)),
+        t_(engine::lasting(job.context, {n}, DType::i32)),
+        values_(engine::lasting(job.context, {int(sizeof(Values))}, DType::u8)) {
+    const SampleOptions& o = job.options;
+    const NetworkConfig& config = job.network.config();
+    const RandomKey key{o.seed, engine::streams::kPrior, 0};
+    engine::copy(
+        job.context, x_,
+        o.x_T.empty() ? engine::normal_noise(job.context, shape_, key, item()) : rows(o.x_T, 0));
+    if (job.chain.has_history) outputs_.history = zeros();
+    if (config.self_condition || o.on_x0) outputs_.x0 = zeros();
+    if (config.num_classes > 0) {
+      std::vector<std::int32_t> labels(std::size_t(n), config.no_class());
+      none_ = lasting_i32(labels);
+      if (!o.labels.empty()) std::copy_n(o.labels.begin() + first, n, labels.begin());
+      labels_ = lasting_i32(labels);
+    }
+    if (!o.inpainting) return;
+    known_ = engine::to_device(job.context, {1, shape_[1], shape_[2], shape_[3]},
+                               std::span<const float>(o.inpainting->image), engine::Lifetime::run);
+    mask_ =
+        engine::to_device(job.context, {shape_[1], shape_[2]},
+                          std::span<const std::uint8_t>(o.inpainting->mask), engine::Lifetime::run);
   }
 
-  void step(Network& network, int t, const SamplerStep& c, std::size_t k) {
-    const std::vector<std::int32_t> times(std::size_t(shape_[0]), t);
-    const Values values{c, std::uint32_t(k)};
-    engine::overwrite(context_, t_, std::as_bytes(std::span(times)));
-    engine::overwrite(context_, values_, std::as_bytes(std::span(&values, 1)));
-    if (options_.z.empty()) return replay_.run(context_, [&] { advance(network, {}); });
-    advance(network, c.sigma != 0 ? upload(options_.z, k) : Tensor{});
+  void step(std::size_t k) {
+    const ChainStep& step = job_.chain.steps[k];
+    const std::vector<std::int32_t> times(std::size_t(shape_[0]), step.t);
+    const double ab = step.alpha_bar_after;
+    const Values values{step.c, {float(std::sqrt(ab)), float(std::sqrt(1 - ab))}, std::uint32_t(k)};
+    engine::overwrite(job_.context, t_, std::as_bytes(std::span(times)));
+    engine::overwrite(job_.context, values_, std::as_bytes(std::span(&values, 1)));
+    const auto& z = job_.options.z;
+    if (z.empty()) return replay_[step.calls].run(job_.context, [&] { advance(step.calls, {}); });
+    advance(step.calls, step.c.sigma != 0 ? rows(z, k) : Tensor{});
   }
 
-  void read(float* to) const {
-    std::visit([&](auto s) { kernels::copy_out(s, to, x_.raw(), x_.bytes()); }, context_.stream);
+  void read(const Tensor& from, float* to) const {
+    std::visit([&](auto s) { kernels::copy_out(s, to, from.raw(), from.bytes()); },
+               job_.context.stream);
   }
+  void read_x(float* to) const { read(x_, to); }
+  void read_x0(float* to) const { read(outputs_.x0, to); }
 
  private:
   struct Values {
-    SamplerStep c;
+    engine::SamplerStep c;
+    engine::BlendStep known;
     std::uint32_t k;
   };
 
-  void advance(Network& network, const Tensor& given) {
-    engine::Tape tape(context_, false);
-    const Tensor in = engine::to_activations(context_, x_);
-    const engine::Var eps = network.forward(tape, {tape.leaf(in), t_, {}}, nullptr);
+  void advance(bool calls, const Tensor& given) {
+    engine::Tape tape(job_.context, false);
+    const Tensor in = engine::to_activations(job_.context, x_);
     const auto* at = static_cast<const Values*>(values_.raw());
-    const engine::Noise z{given, {options_.seed, engine::streams::kSampler, 0, &at->k}, item()};
-    engine::sampler_step(context_, &at->c, x_, tape.value(eps), z);
-  }
-  std::uint32_t item() const { return options_.first_item + std::uint32_t(first_); }
-  /// This batch's rows of the k-th [total,H,W,C] block of given noise.
-  Tensor upload(const std::vector<float>& all, std::size_t k) const {
-    const std::size_t image = shape_.size() / std::size_t(shape_[0]);
-    const std::size_t row = k * std::size_t(total_) + std::size_t(first_);
-    return engine::to_device(context_, shape_, std::span(all).subspan(row * image, shape_.size()));
+    const std::uint64_t seed = job_.options.seed;
+    const engine::Noise z{given, {seed, engine::streams::kSampler, 0, &at->k}, item()};
+    const engine::SamplerOutputs none;
+    engine::sampler_step(job_.context, &at->c, x_, calls ? answer(tape, in) : in, z,
+                         calls ? outputs_ : none);
+    if (known_)
+      engine::blend(job_.context, &at->known, known_, mask_,
+                    {{}, {seed, engine::streams::kKnown, 0, &at->k}, item()}, x_);
   }
 
-  engine::Context& context_;
-  const SampleOptions& options_;
+  /// What the network says of x, guided where asked for.
+  Tensor answer(engine::Tape& tape, const Tensor& in) const {
+    const Guidance& g = job_.options.guidance;
+    const auto call = [&](const Tensor& labels) {
+      engine::Var x = tape.leaf(in);
+      if (job_.network.config().self_condition)
+        x = engine::concat_channels(tape, x,
+                                    tape.leaf(engine::to_activations(job_.context, outputs_.x0)));
+      return tape.value(job_.network.forward(tape, {x, t_, labels}, nullptr));
+    };
+    const Tensor with = call(labels_);
+    if (g.weight == 1) return with;
+    return engine::guide(job_.context, with, call(none_), in.shape[3], float(g.weight),
+                         float(g.rescale));
+  }
+
+  std::uint32_t item() const { return job_.options.first_item + std::uint32_t(first_); }
+  Tensor zeros() const {
+    return engine::to_device(job_.context, shape_,
+                             std::span<const float>(std::vector<float>(shape_.size())),
+                             engine::Lifetime::run);
+  }
+  Tensor lasting_i32(const std::vector<std::int32_t>& v) const {
+    return engine::to_device(job_.context, {int(v.size())}, std::span<const std::int32_t>(v),
+                             engine::Lifetime::run);
+  }
+  /// This batch's rows of the k-th [n,H,W,C] block of given numbers.
+  Tensor rows(const std::vector<float>& all, std::size_t k) const {
+    const std::size_t image = shape_.size() / std::size_t(shape_[0]);
+    const std::size_t row = k * std::size_t(job_.all[0]) + std::size_t(first_);
+    return engine::to_device(job_.context, shape_,
+                             std::span(all).subspan(row * image, shape_.size()));
+  }
+
+  const Job& job_;
   int first_;
   Shape shape_;
-  int total_;
-  Tensor x_, t_, values_;
-  engine::Replay replay_;
+  Tensor x_, t_, values_, labels_, none_, known_, mask_;
+  engine::SamplerOutputs outputs_;
+  std::array<engine::Replay, 2> replay_;  // of a way back, of a step that calls the network
 };
+
+void check_sizes(const Job& job) {
+  const SampleOptions& o = job.options;
+  const std::size_t all = job.all.size(), steps = job.chain.steps.size();
+  HAZE_CHECK(o.x_T.empty() || o.x_T.size() == all, "x_T has ", o.x_T.size(), " values, not ", all);
+  HAZE_CHECK(o.z.empty() || o.z.size() == steps * all, "z has ", o.z.size(), " values, not ",
+             steps * all);
+  if (!o.inpainting) return;
+  const std::size_t pixels = std::size_t(job.all[1]) * std::size_t(job.all[2]);
+  if (o.inpainting->mask.size() != pixels)
+    throw InputError(cat("mask: ", o.inpainting->mask.size(), " pixels; the images have ", pixels));
+  HAZE_CHECK(o.inpainting->image.size() * std::size_t(job.all[0]) == all, "known image has ",
+             o.inpainting->image.size(), " values");
+}
+
+void check_conditions(const Job& job) {
+  const SampleOptions& o = job.options;
+  const NetworkConfig& config = job.network.config();
+  const Guidance& g = o.guidance;
+  if (config.num_classes == 0 && (!o.labels.empty() || g.weight != 1 || g.rescale != 0))
+    throw InputError(
+        "class, guidance: the network is unconditional; train one with model.num_classes");
+  HAZE_CHECK(o.labels.empty() || o.labels.size() == std::size_t(job.all[0]), o.labels.size(),
+             " labels for ", job.all[0], " images");
+  for (const std::int32_t label : o.labels)
+    if (label < 0 || label > config.num_classes)
+      throw InputError(cat("class: ", label, "; 0 to ", config.num_classes - 1));
+  if (!std::isfinite(g.weight)) throw InputError(cat("guidance: ", g.weight, "; a finite number"));
+  if (!(g.rescale >= 0 && g.rescale <= 1))
+    throw InputError(cat("guidance rescale: ", g.rescale, "; in [0, 1]"));
+}
 
 }  // namespace
 
-std::vector<int> sampling_times(int T, int steps) {
-  if (steps < 1 || steps > T)
-    throw InputError(cat("steps: ", steps, "; 1 to ", T, ", the steps of the noise schedule"));
-  std::vector<int> times;
-  for (int k = 0; k < steps; ++k)
-    times.push_back(steps == 1 ? T - 1
-                               : int(std::lround(double(T - 1) * (steps - 1 - k) / (steps - 1))));
-  return times;
-}
-
-SamplerStep ddpm_step(const Schedule& schedule, const DiffusionConfig& diffusion, int t,
-                      int previous, float low, float high) {
-  const double ab = schedule.alpha_bar_at(t), ab_prev = schedule.alpha_bar_at(previous);
-  const double alpha = ab / ab_prev, beta = 1 - alpha;
-  SamplerStep c;
-  if (diffusion.clip_x0) {
-    c = clipped(ab, low, high);
-    c.x0 = float(std::sqrt(ab_prev) * beta / (1 - ab));
-    c.xt = float(std::sqrt(alpha) * (1 - ab_prev) / (1 - ab));
-  } else {
-    c.xt = float(1 / std::sqrt(alpha));
-    c.out = float(-beta / (std::sqrt(alpha) * std::sqrt(1 - ab)));
+std::vector<float> run_chain(engine::Context& context, Network& network, const Chain& chain, int n,
+                             int height, int width, int channels, const SampleOptions& options) {
+  HAZE_CHECK(n >= 1 && options.batch >= 1, n, " images in batches of ", options.batch);
+  const Job job{context, network, chain, options, {n, height, width, channels}};
+  check_sizes(job);
+  check_conditions(job);
+  const std::size_t image = Shape({height, width, channels}).size(), steps = chain.steps.size();
+  const int batch = options.on_x0 ? n : options.batch;
+  const int total = (n + batch - 1) / batch * int(steps);
+  int done = 0;
+  std::vector<float> images(std::size_t(n) * image), x0(options.on_x0 ? images.size() : 0);
+  for (int first = 0; first < n; first += batch) {
+    Batch part(job, first, std::min(batch, n - first));
+    for (std::size_t k = 0; k < steps; ++k) {
+      part.step(k);
+      if (options.on_x0) {
+        part.read_x0(x0.data());
+        options.on_x0(int(k), int(steps), x0);
+      }
+      if (options.progress && !options.progress(++done, total))
+        throw RunError(cat("sampling stopped after ", done, " of ", total, " steps"));
+    }
+    part.read_x(images.data() + std::size_t(first) * image);
   }
-  if (previous >= 0 || diffusion.noise_at_t0) {
-    const double tilde = beta * (1 - ab_prev) / (1 - ab);
-    c.sigma = float(std::sqrt(diffusion.variance == Variance::beta ? beta : tilde));
-  }
-  return c;
-}
-
-SamplerStep ddim_step(const Schedule& schedule, const DiffusionConfig& diffusion, double eta, int t,
-                      int previous, float low, float high) {
-  const double ab = schedule.alpha_bar_at(t), ab_prev = schedule.alpha_bar_at(previous);
-  const double sigma = eta * std::sqrt((1 - ab_prev) / (1 - ab) * (1 - ab / ab_prev));
-  const double to_eps = std::sqrt(std::max(0.0, 1 - ab_prev - sigma * sigma));
-  SamplerStep c;
-  if (diffusion.clip_x0) {
-    c = clipped(ab, low, high);
-    c.x0 = float(std::sqrt(ab_prev));
-    c.out = float(to_eps);
-  } else {
-    c.xt = float(std::sqrt(ab_prev / ab));
-    c.out = float(to_eps - std::sqrt(ab_prev / ab * (1 - ab)));
-  }
-  c.sigma = float(sigma);
-  return c;
+  return images;
 }
 
 std::vector<float> sample(engine::Context& context, Network& network,
                           const DiffusionConfig& diffusion, int n, int height, int width,
                           int channels, const SampleOptions& options) {
-  HAZE_CHECK(n >= 1 && options.batch >= 1, n, " images in batches of ", options.batch);
-  const Chain chain = make_chain(diffusion, options);
-  const std::size_t image = Shape({height, width, channels}).size();
-  const std::size_t steps = chain.times.size(), all = std::size_t(n) * image;
-  HAZE_CHECK(options.x_T.empty() || options.x_T.size() == all, "x_T has ", options.x_T.size(),
-             " values, not ", all);
-  HAZE_CHECK(options.z.empty() || options.z.size() == steps * all, "z has ", options.z.size(),
-             " values, not ", steps * all);
-  const int batches = (n + options.batch - 1) / options.batch, total = batches * int(steps);
-  int done = 0;
-  std::vector<float> images(all);
-  for (int first = 0; first < n; first += options.batch) {
-    const int size = std::min(options.batch, n - first);
-    Batch batch(context, options, first, {size, height, width, channels}, n);
-    for (std::size_t k = 0; k < steps; ++k) {
-      batch.step(network, chain.times[k], chain.steps[k], k);
-      if (options.progress && !options.progress(++done, total))
-        throw RunError(cat("sampling stopped after ", done, " of ", total, " steps"));
-    }
-    batch.read(images.data() + std::size_t(first) * image);
-  }
-  return images;
+  return run_chain(context, network, make_chain(diffusion, options), n, height, width, channels,
+                   options);
 }
 
 }  // namespace haze::model

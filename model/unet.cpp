@@ -43,7 +43,7 @@ BlockStyle style_of(const NetworkConfig& config, int first_width) {
 
 }  // namespace
 
-UNet::UNet(const NetworkConfig& config) : family_(config.family) {
+UNet::UNet(const NetworkConfig& config) : Network(config), family_(config.family) {
   check_config(config);
   build(config);
 }

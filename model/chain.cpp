@@ -1,0 +1,180 @@
+#include "model/chain.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "model/chain_steps.h"
+
+namespace haze::model {
+
+using engine::SamplerStep;
+
+SamplerStep predict_x0(const DiffusionConfig& diffusion, double ab, float low, float high) {
+  const Reading r = reading_of(diffusion.prediction, ab);
+  SamplerStep c;
+  c.x0_from_xt = float(r.x0_xt);
+  c.x0_from_out = float(r.x0_out);
+  c.clip = diffusion.clip_x0;
+  c.lo = low, c.hi = high;
+  return c;
+}
+
+void set_mean(SamplerStep& c, const Reading& r, double of_x0, double of_eps, double of_xt) {
+  double xt = of_xt + of_eps * r.eps_xt, out = of_eps * r.eps_out;
+  if (c.clip)
+    c.x0 = float(of_x0);
+  else
+    xt += of_x0 * r.x0_xt, out += of_x0 * r.x0_out;
+  c.xt = float(xt), c.out = float(out);
+}
+
+SamplerStep ddpm_step(const Schedule& schedule, const DiffusionConfig& diffusion, int t,
+                      int previous, float low, float high) {
+  const double ab = schedule.alpha_bar_at(t), ab_prev = schedule.alpha_bar_at(previous);
+  const double alpha = ab / ab_prev, beta = 1 - alpha;
+  SamplerStep c = predict_x0(diffusion, ab, low, high);
+  set_mean(c, reading_of(diffusion.prediction, ab), std::sqrt(ab_prev) * beta / (1 - ab), 0,
+           std::sqrt(alpha) * (1 - ab_prev) / (1 - ab));
+  if (previous < 0 && !diffusion.noise_at_t0) return c;
+  const double tilde = beta * (1 - ab_prev) / (1 - ab);
+  if (diffusion.variance == Variance::learned) {
+    c.learned = true;
+    c.sigma = 1;
+    c.log_variance_min = float(std::log(std::max(tilde, 1e-20)));  // 0 in the last step
+    c.log_variance_max = float(std::log(beta));
+  } else {
+    c.sigma = float(std::sqrt(diffusion.variance == Variance::beta ? beta : tilde));
+  }
+  return c;
+}
+
+SamplerStep ddim_step(const Schedule& schedule, const DiffusionConfig& diffusion, double eta, int t,
+                      int previous, float low, float high) {
+  const double ab = schedule.alpha_bar_at(t), ab_prev = schedule.alpha_bar_at(previous);
+  const double sigma = eta * std::sqrt((1 - ab_prev) / (1 - ab) * (1 - ab / ab_prev));
+  SamplerStep c = predict_x0(diffusion, ab, low, high);
+  set_mean(c, reading_of(diffusion.prediction, ab), std::sqrt(ab_prev),
+           std::sqrt(std::max(0.0, 1 - ab_prev - sigma * sigma)), 0);
+  c.sigma = float(sigma);
+  return c;
+}
+
+std::vector<int> sampling_times(int T, int steps, Spacing spacing, SamplerKind kind) {
+  if (steps < 1 || steps > T)
+    throw InputError(cat("steps: ", steps, "; 1 to ", T, ", the steps of the noise schedule"));
+  std::vector<int> times;
+  const bool beyond = kind == SamplerKind::dpmpp && steps < T;  // S+1 points, the last left out
+  for (int k = 0; k < steps; ++k) {
+    double t = T - 1;
+    if (spacing == Spacing::leading)
+      t = beyond ? double(T / (steps + 1)) * (steps - k) : double(T / steps) * (steps - 1 - k);
+    else if (spacing == Spacing::trailing)
+      t = std::rint(T - double(T) * k / steps) - 1;
+    else if (beyond)
+      t = std::rint(double(T - 1) * (steps - k) / steps);
+    else if (steps > 1)
+      t = std::round(double(T - 1) * (steps - 1 - k) / (steps - 1));
+    times.push_back(int(t));
+  }
+  return times;
+}
+
+namespace {
+
+void check(const ChainOptions& o) {
+  const bool solver = o.kind == SamplerKind::dpmpp || o.kind == SamplerKind::heun;
+  if (!(o.eta >= 0 && o.eta <= 1)) throw InputError(cat("eta: ", o.eta, "; in [0, 1]"));
+  if (o.eta != 0 && o.kind != SamplerKind::ddim)
+    throw InputError(cat("eta: ", o.eta, "; it belongs to the sampler ddim"));
+  if (!(o.strength > 0 && o.strength <= 1))
+    throw InputError(cat("strength: ", o.strength, "; above 0, at most 1"));
+  if (o.jump_length < 0 || o.jump_repeats < 1)
+    throw InputError(cat("jump: ", o.jump_length, " steps, ", o.jump_repeats,
+                         " times; at least 0 steps, at least once"));
+  if (solver && o.jump_length > 0 && o.jump_repeats > 1)
+    throw InputError(
+        cat("jump: ", o.jump_length, "; a way back needs a sampler without memory, ddpm or ddim"));
+}
+
+/// The times that are visited, the last ones only if the start is an image.
+std::vector<int> times_of(const Schedule& schedule, const ChainOptions& o) {
+  const int T = schedule.steps();
+  auto times = sampling_times(T, o.steps == 0 ? T : o.steps, o.spacing, o.kind);
+  if (o.strength < 1) {
+    const double kept = std::floor(o.strength * double(times.size()) + 1e-9);
+    const auto n = std::ptrdiff_t(std::max(1.0, kept));
+    times.erase(times.begin(), times.end() - n);
+  }
+  return times;
+}
+
+/// Steps k = first .. last-1 once, then the noise that leads from the level after the last back to
+/// the level before the first.
+void add_way_back(std::vector<ChainStep>& steps, double ab_from, double ab_to, int t) {
+  const double keep = ab_to / ab_from;
+  ChainStep back{.t = t, .calls = false, .c = {}, .alpha_bar_after = ab_to};
+  back.c.xt = float(std::sqrt(keep));
+  back.c.sigma = float(std::sqrt(1 - keep));
+  steps.push_back(back);
+}
+
+}  // namespace
+
+int Chain::calls() const {
+  return int(std::ranges::count_if(steps, [](const ChainStep& s) { return s.calls; }));
+}
+
+Chain make_chain(const DiffusionConfig& diffusion, const ChainOptions& o) {
+  check(o);
+  const Schedule schedule = make_schedule(diffusion);
+  const std::vector<int> times = times_of(schedule, o);
+  std::vector<double> levels;
+  for (const int t : times) levels.push_back(schedule.alpha_bar_at(t));
+  levels.push_back(1);
+  if (o.kind == SamplerKind::dpmpp)
+    return {dpmpp_steps(diffusion, times, levels, o.low, o.high), levels[0], true};
+  if (o.kind == SamplerKind::heun)
+    return {heun_steps(diffusion, times, levels, o.low, o.high), levels[0], true};
+  Chain chain{{}, levels[0], false};
+  const std::size_t n = times.size(), jump = std::size_t(o.jump_length);
+  const auto add = [&](std::size_t k) {
+    const int t = times[k], previous = k + 1 < n ? times[k + 1] : -1;
+    chain.steps.push_back({t, true,
+                           o.kind == SamplerKind::ddpm
+                               ? ddpm_step(schedule, diffusion, t, previous, o.low, o.high)
+                               : ddim_step(schedule, diffusion, o.eta, t, previous, o.low, o.high),
+                           levels[k + 1]});
+  };
+  if (jump == 0 || o.jump_repeats == 1) {
+    for (std::size_t k = 0; k < n; ++k) add(k);
+    return chain;
+  }
+  for (std::size_t first = 0; first < n; first += jump) {
+    const std::size_t last = std::min(first + jump, n);
+    for (int round = 0; round < o.jump_repeats; ++round) {
+      if (round > 0) add_way_back(chain.steps, levels[last], levels[first], times[first]);
+      for (std::size_t k = first; k < last; ++k) add(k);
+    }
+  }
+  return chain;
+}
+
+Chain make_inversion(const DiffusionConfig& diffusion, const ChainOptions& o) {
+  check(o);
+  const Schedule schedule = make_schedule(diffusion);
+  const std::vector<int> times = times_of(schedule, o);
+  Chain chain{{}, schedule.alpha_bar_at(times.back()), false};
+  DiffusionConfig unclipped = diffusion;  // a clipped x0 could not be found again
+  unclipped.clip_x0 = false;
+  for (std::size_t k = times.size() - 1; k > 0; --k) {
+    const double here = schedule.alpha_bar_at(times[k]), next = schedule.alpha_bar_at(times[k - 1]);
+    ChainStep step{
+        .t = times[k], .c = predict_x0(unclipped, here, o.low, o.high), .alpha_bar_after = next};
+    set_mean(step.c, reading_of(diffusion.prediction, here), std::sqrt(next), std::sqrt(1 - next),
+             0);
+    chain.steps.push_back(step);
+  }
+  return chain;
+}
+
+}  // namespace haze::model

@@ -1,0 +1,74 @@
+// chain.h — a sampler as data: the steps from noise to image, each with the time at which the
+// network is called and the coefficients of what is done with its answer. Every method is a way of
+// filling this list; sampler.h runs it without knowing which method made it.
+#pragma once
+#include <vector>
+
+#include "engine/diffusion_ops.h"
+#include "model/config.h"
+#include "model/schedule.h"
+
+namespace haze::model {
+
+/// ddpm: Ho et al. 2020, algorithm 2. ddim: Song et al. 2020, arXiv:2010.02502, eq. 12. dpmpp:
+/// DPM-Solver++(2M), Lu et al. 2022, arXiv:2211.01095, algorithm 2, first order in the first and
+/// the last step. heun: Karras et al. 2022, arXiv:2206.00364, algorithm 1, on the schedule's own
+/// noise levels; it calls the network twice per step, but for the last.
+enum class SamplerKind : std::uint8_t { ddpm, ddim, dpmpp, heun };
+
+/// Which of the T times a shorter chain visits (Lin et al. 2023, arXiv:2305.08891, table 2).
+/// linspace: both ends, T-1 and 0. leading: multiples of floor(T/S). trailing: back from T-1 in steps
+/// of T/S. For dpmpp the first two take S+1 points and leave out 0, as diffusers does.
+enum class Spacing : std::uint8_t { linspace, leading, trailing };
+
+struct ChainOptions {
+  SamplerKind kind = SamplerKind::ddpm;
+  Spacing spacing = Spacing::linspace;
+  int steps = 0;             // 0: every step of the schedule
+  double eta = 0;            // ddim: 0 deterministic, 1 as noisy as ddpm; in [0, 1]
+  float low = -1, high = 1;  // the data's range: what DiffusionConfig::clip_x0 clips to
+  double strength = 1;   // the last strength·steps of the chain only, for a start from an image
+  int jump_length = 0;   // RePaint (Lugmayr et al. 2022, arXiv:2201.09865, fig. 9): after this
+  int jump_repeats = 1;  // many steps go back as many, each stretch jump_repeats times in all
+};
+
+struct ChainStep {
+  int t = 0;               // of the network's call
+  bool calls = true;       // false: noise is added, back up to an earlier level
+  engine::SamplerStep c;   // from x, the network's output and history to the next x
+  double alpha_bar_after;  // the noise level that x has after the step; 1: the image
+};
+
+struct Chain {
+  std::vector<ChainStep> steps;
+  double alpha_bar_start;    // of the x that it starts from
+  bool has_history = false;  // some step reads SamplerStep::history
+  int calls() const;         // of the network
+};
+
+/// The times of a chain of `steps` steps, from the noisy end. Throws InputError unless
+/// 1 <= steps <= T.
+std::vector<int> sampling_times(int T, int steps, Spacing spacing = Spacing::linspace,
+                                SamplerKind kind = SamplerKind::ddim);
+
+/// Throws InputError for steps outside [1, T], eta outside [0, 1] or given to another sampler than
+/// ddim, strength outside (0, 1], a jump that is not positive or not of ddpm or ddim, or a sampler
+/// that cannot use noise_at_t0.
+Chain make_chain(const DiffusionConfig& diffusion, const ChainOptions& options);
+
+/// The deterministic DDIM chain run backwards, from an image (taken to be at the chain's least
+/// noise level) to noise: Song et al. 2020, eq. 14, each step with the network's answer at its
+/// start.
+Chain make_inversion(const DiffusionConfig& diffusion, const ChainOptions& options);
+
+/// The step from time t to `previous` (-1: to the image itself), for a DDPM chain over any subset
+/// of times: alpha_t = alpha_bar_t / alpha_bar_previous takes the place of the schedule's own. The
+/// mean is the posterior's (Ho et al. eq. 7) of the predicted x0.
+engine::SamplerStep ddpm_step(const Schedule& schedule, const DiffusionConfig& diffusion, int t,
+                              int previous, float low, float high);
+/// The same for DDIM: sigma = eta·sqrt((1 - ab_prev)/(1 - ab)·(1 - ab/ab_prev)). The noise is not
+/// derived again from a clipped x0 (diffusers' default).
+engine::SamplerStep ddim_step(const Schedule& schedule, const DiffusionConfig& diffusion,
+                              double eta, int t, int previous, float low, float high);
+
+}  // namespace haze::model
