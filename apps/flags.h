@@ -114,6 +114,9 @@ std::uint64_t seed_of(const std::string& text);
 /// Flags that several subcommands have.
 void common_flags(Flags& flags, CommonOptions& o);
 void compute_flags(Flags& flags, CommonOptions& o, bool& fusion);
+/// The subcommands whose flags are in eval_options.cpp.
+void classifier_flags(Flags flags, Options& o);
+
 template <class T>
 void weights_flag(Flags& flags, T& o) {
   flags.one_of("--weights", {"ema", "raw"}, "averaged or last weights [ema, where there are any]",

@@ -31,6 +31,12 @@ const CommandHelp kCommands[] = {
      "      --out raw.safetensors\n",
      "Writes the network's weights in PyTorch's layout, named as in the system that they come "
      "from."},
+    {Command::classifier, "classifier", "train a classifier of a data set, to judge samples with",
+     "  haze classifier --data mnist:data/mnist --out mnist-classifier.safetensors\n"
+     "  haze classifier --data images:photos --epochs 10 --out photos.safetensors\n",
+     "Says how many test images it gets right. haze eval measures in its features, and asks it "
+     "which\n"
+     "class a sample shows."},
     {Command::data, "data", "look at a data set",
      "  haze data synthetic:digits --out digits.png\n"
      "  haze data images:photos --size 64x64 --channels 3 --out grid.png\n",
@@ -72,7 +78,7 @@ std::string short_help() {
          " — trains and samples denoising diffusion models\n\n"
          "  haze train --config demo --out runs/demo           train on digits drawn by haze\n"
          "  haze sample --checkpoint runs/demo --out grid.png  draw images from it\n\n"
-         "Subcommands: train, sample, verify, export, data, info, bench.\n"
+         "Subcommands: train, sample, verify, export, classifier, data, info, bench.\n"
          "haze SUBCOMMAND --help opens with examples. haze --help says what each is for.\n"
          "Configurations come as JSON files or by name: demo, mnist, fashion-mnist, celeba64, ...\n"
          "haze info --keys lists what a configuration may say; --set KEY=VALUE changes it for a "
@@ -88,7 +94,7 @@ std::string long_help() {
       "Usage: haze SUBCOMMAND [OPTIONS]\n\nSubcommands:\n";
   for (const CommandHelp& c : kCommands) {
     std::string name = std::string("  ") + c.name;
-    name.resize(10, ' ');
+    name.resize(13, ' ');
     text += name + c.summary + "\n";
   }
   return text +

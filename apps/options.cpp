@@ -251,6 +251,9 @@ Options parse_options(const Strings& arguments) {
     case Command::bench:
       bench_flags(Flags(app), o);
       break;
+    case Command::classifier:
+      classifier_flags(Flags(app), o);
+      break;
     default:
       info_flags(Flags(app), o);
   }

@@ -1,4 +1,5 @@
-// options.h — the command line as plain structs. CLI11 is known to flags.h and those who include it.
+// options.h — the command line as plain structs. CLI11 is known to flags.h and those who include
+// it.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -6,6 +7,7 @@
 #include <vector>
 
 #include "apps/config/config.h"
+#include "apps/eval_options.h"
 
 namespace haze::apps {
 
@@ -79,7 +81,8 @@ enum class Command : std::uint8_t {
   export_weights,
   data,
   info,
-  bench
+  bench,
+  classifier
 };
 
 struct Options {
@@ -92,6 +95,7 @@ struct Options {
   DataOptions data;
   InfoOptions info;
   BenchOptions bench;
+  ClassifierOptions classifier;
   std::string text;  // with Command::none: what to print (help, version) before leaving with 0
 };
 

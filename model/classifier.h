@@ -35,6 +35,7 @@ class Classifier {
 
   const ClassifierConfig& config() const { return config_; }
   engine::Parameters& parameters() { return parameters_; }
+  const engine::Parameters& parameters() const { return parameters_; }
 
  private:
   struct Stage {

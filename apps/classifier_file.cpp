@@ -1,0 +1,85 @@
+#include "apps/classifier_file.h"
+
+#include <charconv>
+
+#include "engine/files/new_file.h"
+#include "engine/files/safetensors.h"
+#include "model/weights.h"
+
+namespace haze::apps {
+namespace {
+
+constexpr const char* kFormat = "haze-classifier/1";
+
+template <class T>
+T number(const engine::SafetensorsReader& file, const std::string& key) {
+  const auto found = file.metadata().find(key);
+  const std::string text = found == file.metadata().end() ? "" : found->second;
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || error != std::errc() || end != text.data() + text.size())
+    throw InputError(cat(file.path(), ": metadata ", key, ": \"", text, "\"; a number"));
+  return value;
+}
+
+std::string text(const engine::SafetensorsReader& file, const std::string& key) {
+  const auto found = file.metadata().find(key);
+  return found == file.metadata().end() ? "" : found->second;
+}
+
+/// An extent within what any data set has, so that a foreign file cannot ask for all memory.
+int extent(const engine::SafetensorsReader& file, const std::string& key, int most) {
+  const int value = number<int>(file, key);
+  if (value < 1 || value > most)
+    throw InputError(cat(file.path(), ": metadata ", key, ": ", value, "; 1 to ", most));
+  return value;
+}
+
+}  // namespace
+
+void save_classifier(const std::string& path, const model::Classifier& classifier,
+                     const ClassifierRecord& r) {
+  const auto state = model::to_state_dict(classifier.parameters(), classifier.parameters().weights);
+  std::vector<engine::SafetensorsTensor> tensors;
+  for (const auto& [name, tensor] : state)
+    tensors.push_back({name, tensor.shape, tensor.values.data()});
+  engine::make_directories(engine::disk(), engine::directory_of(path));
+  engine::write_safetensors(engine::disk(), path, std::move(tensors),
+                            {{"format", "pt"},
+                             {"haze", kFormat},
+                             {"height", std::to_string(r.config.height)},
+                             {"width", std::to_string(r.config.width)},
+                             {"channels", std::to_string(r.config.channels)},
+                             {"classes", std::to_string(r.config.classes)},
+                             {"data", r.data},
+                             {"dataset", r.fingerprint},
+                             {"epochs", std::to_string(r.epochs)},
+                             {"seed", std::to_string(r.seed)},
+                             {"accuracy", std::to_string(r.accuracy)}});
+}
+
+LoadedClassifier load_classifier(const std::string& path, Stream stream) {
+  const engine::SafetensorsReader file(engine::disk(), path);
+  if (text(file, "haze") != kFormat)
+    throw InputError(cat(path, ": not a classifier of haze; haze classifier --out FILE makes one"));
+  LoadedClassifier loaded;
+  ClassifierRecord& r = loaded.record;
+  r.config = {extent(file, "height", 16384), extent(file, "width", 16384),
+              extent(file, "channels", 1024), extent(file, "classes", 65536)};
+  r.data = text(file, "data"), r.fingerprint = text(file, "dataset");
+  r.epochs = number<int>(file, "epochs"), r.seed = number<std::uint64_t>(file, "seed");
+  r.accuracy = number<double>(file, "accuracy");
+  model::StateDict state;
+  for (const auto& entry : file.tensors()) state[entry.name] = {entry.shape, file.read_f32(entry)};
+  loaded.network = std::make_unique<model::Classifier>(r.config);
+  engine::Parameters& parameters = loaded.network->parameters();
+  parameters.allocate(stream, 0, false, false, DType::f32);
+  try {
+    model::from_state_dict(parameters, parameters.weights, state);
+  } catch (const InputError& e) {
+    throw InputError(cat(path, ": ", e.what()));
+  }
+  return loaded;
+}
+
+}  // namespace haze::apps
