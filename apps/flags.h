@@ -114,6 +114,8 @@ std::uint64_t seed_of(const std::string& text);
 /// Flags that several subcommands have.
 void common_flags(Flags& flags, CommonOptions& o);
 void compute_flags(Flags& flags, CommonOptions& o, bool& fusion);
+/// What to sample from, and how. The defaults are those of `s`.
+void sampler_flags(Flags& flags, SampleOptions& s);
 /// The subcommands whose flags are in eval_options.cpp.
 void classifier_flags(Flags flags, Options& o);
 

@@ -38,6 +38,20 @@ void compute_flags(Flags& flags, CommonOptions& o, bool& fusion) {
                [&fusion](const std::string& s) { fusion = s == "on"; });
 }
 
+void sampler_flags(Flags& flags, SampleOptions& s) {
+  flags.group("What to sample");
+  flags.text("--checkpoint", s.checkpoint, "PATH",
+             "a run folder (its newest good checkpoint) or a file");
+  weights_flag(flags, s);
+  flags.number("-n,--n", s.n, 1, 1 << 20, cat("images [", s.n, "]"));
+  flags.value("--seed", "N|random", "[0]", [&s](const std::string& t) { s.seed = seed_of(t); });
+  flags.group("Sampler");
+  flags.one_of("--sampler", {"ddpm", "ddim"}, "[ddpm]",
+               [&s](const std::string& t) { s.sampler = t; });
+  flags.number("--steps", s.steps, 1, 100000, "network evaluations per image [all of the chain]");
+  flags.number("--eta", s.eta, 0, 1, "noise of ddim: 0 none, 1 as ddpm [0]");
+}
+
 namespace {
 
 std::vector<int> size_of(const std::string& text) {
@@ -87,17 +101,7 @@ void train_flags(Flags flags, Options& o, bool data_flag_given) {
 
 void sample_flags(Flags flags, Options& o) {
   SampleOptions& s = o.sample;
-  flags.group("What to sample");
-  flags.text("--checkpoint", s.checkpoint, "PATH",
-             "a run folder (its newest good checkpoint) or a file");
-  weights_flag(flags, s);
-  flags.number("-n,--n", s.n, 1, 1 << 20, "images [64]");
-  flags.value("--seed", "N|random", "[0]", [&s](const std::string& t) { s.seed = seed_of(t); });
-  flags.group("Sampler");
-  flags.one_of("--sampler", {"ddpm", "ddim"}, "[ddpm]",
-               [&s](const std::string& t) { s.sampler = t; });
-  flags.number("--steps", s.steps, 1, 100000, "network evaluations per image [all of the chain]");
-  flags.number("--eta", s.eta, 0, 1, "noise of ddim: 0 none, 1 as ddpm [0]");
+  sampler_flags(flags, s);
   flags.text("--noise", s.noise, "FILE", "given noise: safetensors with x_T and, for ddpm, z");
   flags.group("Result");
   flags.text("--out", s.out, "FILE|-", "PNG grid [grid.png]");

@@ -1,0 +1,74 @@
+#include "apps/sampling.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+
+#include "engine/files/safetensors.h"
+#include "model/weights.h"
+
+namespace haze::apps {
+namespace {
+
+/// A tensor [steps?,n,C,H,W] of the given file as haze lays it out.
+std::vector<float> given(const engine::SafetensorsReader& file, const char* name, int n, int c,
+                         int h, int w, int steps) {
+  const engine::SafetensorsEntry& entry = file.at(name);
+  std::vector<std::int64_t> want = {n, c, h, w};
+  if (steps > 0) want.insert(want.begin(), steps);
+  if (entry.shape != want) {
+    std::string text;
+    for (const auto extent : want) text += (text.empty() ? "[" : ",") + std::to_string(extent);
+    throw InputError(
+        cat(file.path(), ": ", name, ": ", entry.shape_text(), "; ", text, "] for these options"));
+  }
+  return model::nchw_to_nhwc(file.read_f32(entry), n * std::max(steps, 1), c, h, w);
+}
+
+}  // namespace
+
+model::SampleOptions sampler_options(const SampleOptions& o, const RunConfig& config,
+                                     Console& console) {
+  model::SampleOptions s;
+  s.kind = o.sampler == "ddim" ? model::SamplerKind::ddim : model::SamplerKind::ddpm;
+  if (s.kind == model::SamplerKind::ddpm && o.eta != 0)
+    throw InputError(cat("--eta: ", o.eta, "; it belongs to --sampler ddim"));
+  s.steps = o.steps > 0 ? o.steps : config.diffusion.steps;
+  if (s.steps > config.diffusion.steps)
+    throw InputError(cat("--steps: ", s.steps, "; at most the chain's ", config.diffusion.steps));
+  s.low = config.data.range == DataRange::zero_one ? 0 : -1;
+  s.eta = o.eta, s.seed = o.seed, s.batch = std::min(o.batch, o.n);
+  if (!o.noise.empty()) {
+    const engine::SafetensorsReader file(engine::disk(), o.noise);
+    const int c = config.model.image_channels, h = config.data.image_size[0],
+              w = config.data.image_size[1];
+    s.x_T = given(file, "x_T", o.n, c, h, w, 0);
+    if (file.has("z")) s.z = given(file, "z", o.n, c, h, w, s.steps);
+  }
+  const int batches = (o.n + s.batch - 1) / s.batch;
+  s.progress = [&console, batches, start = std::chrono::steady_clock::now(), calls = 0](
+                   int done, int total) mutable {
+    ++calls;
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const double rate = calls / std::max(seconds, 1e-9), all = double(batches) * total;
+    char speed[40];
+    if (rate >= 1)
+      std::snprintf(speed, sizeof speed, "it/s %.2f", rate);
+    else
+      std::snprintf(speed, sizeof speed, "s/it %.2f", 1 / rate);
+    console.progress(calls / all,
+                     cat("step ", done, " of ", total, " batch ", (calls - 1) / total + 1, " of ",
+                         batches, " ", speed, " left ", duration((all - calls) / rate)),
+                     calls >= all);
+    return true;
+  };
+  return s;
+}
+
+DType activations_of(const SampleOptions& o, const RunConfig& config) {
+  if (o.precision.empty()) return config.activations();
+  return o.precision == "bf16" ? DType::bf16 : DType::f32;
+}
+
+}  // namespace haze::apps

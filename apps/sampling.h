@@ -1,0 +1,19 @@
+// sampling.h — from the command line's options to those of the sampler: for `haze sample` and for
+// every other command that draws images.
+#pragma once
+#include "apps/config/config.h"
+#include "apps/console.h"
+#include "apps/options.h"
+#include "model/sampler.h"
+
+namespace haze::apps {
+
+/// Holds the options against the configuration of the trained network, reads given noise, and shows
+/// progress on the console. InputError naming flag, value and what is allowed.
+model::SampleOptions sampler_options(const SampleOptions& o, const RunConfig& config,
+                                     Console& console);
+
+/// As asked, or as the network was trained.
+DType activations_of(const SampleOptions& o, const RunConfig& config);
+
+}  // namespace haze::apps
