@@ -67,6 +67,8 @@ Var attention(Tape& tape, Var qkv, int heads, QkvLayout layout);
 Var add(Tape& tape, Var a, Var b);
 /// x [N,...,C] + v [N,C], the same vector at every pixel of an image.
 Var add_channel(Tape& tape, Var x, Var v);
+/// v [N,C] -> [N,height,width,C]: the same vector at every pixel.
+Var broadcast_pixels(Tape& tape, Var v, int height, int width);
 /// [N,H,W,Ca], [N,H,W,Cb] -> [N,H,W,Ca+Cb], a first.
 Var concat_channels(Tape& tape, Var a, Var b);
 /// Nearest neighbour: [N,H,W,C] -> [N,2H,2W,C].

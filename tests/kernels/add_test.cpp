@@ -65,6 +65,39 @@ TEST(AddChannel, BackendsMatchReference) {
       }
 }
 
+// Against the definition: y[n,p,c] = v[n,c], and dv[n,c] is the sum of dy over the pixels.
+TEST(BroadcastPixels, RepeatsAVectorAndSumsItsGradient) {
+  for (const Stream stream : test::streams())
+    for (const DType type : {DType::f32, DType::bf16}) {
+      const int n = 3, h = 5, w = 7, c = 2;
+      const auto v = test::normal(n * c, 1, 0, 1, type);
+      const auto dy = test::normal(n * h * w * c, 2, 0, 1, type);
+      std::vector<double> y(dy.size()), dv(v.size());
+      for (int i = 0; i < n; ++i)
+        for (int p = 0; p < h * w; ++p)
+          for (int k = 0; k < c; ++k) {
+            const auto at = std::size_t((i * h * w + p) * c + k), of = std::size_t(i * c + k);
+            y[at] = v[of];
+            dv[of] += 2 * dy[at];
+          }
+      engine::Context context(stream, type);
+      engine::Tape tape(context);
+      const auto a = leaf(tape, {n, c}, v, true, type), frozen = leaf(tape, {n, c}, v, false, type);
+      const auto b = engine::broadcast_pixels(tape, a, h, w);
+      test::expect_close(test::value_of(tape, b), y, 0, 0, "exact");
+      EXPECT_EQ(tape.value(b).shape, engine::Shape({n, h, w, c}));
+      test::expect_check([&] { engine::broadcast_pixels(tape, b, h, w); }, "v must be [N,C]");
+      const auto sum =
+          engine::add(tape, engine::add(tape, b, engine::broadcast_pixels(tape, a, h, w)),
+                      engine::broadcast_pixels(tape, frozen, h, w));
+      tape.backward(sum, test::to_tensor(tape, {n, h, w, c}, dy, type));
+      // f32 sums of 35 unit normals, then rounded to the type, twice and once more as their sum.
+      const double u = 3 * test::rounding(type);
+      test::expect_close(test::grad_of(tape, a), dv, u, 35 * 0x1p-24 * 6 + 12 * u, "v, used twice");
+      EXPECT_FALSE(tape.grad(frozen));
+    }
+}
+
 TEST(AddChannel, GradientsAddUpOverUsesAndOnlyWhereAskedFor) {
   for (const Stream stream : test::streams()) {
     const AddChannelDims d = kCases[2].d;
