@@ -17,7 +17,15 @@ std::string block_name(std::string name) {
   return name.substr(0, end);
 }
 
-bool is_time_embedding(const std::string& block) { return block.starts_with("time_emb"); }
+/// Blocks whose output is a vector per image: the time's, and fully connected layers.
+bool is_vector(const std::string& block) {
+  return block.starts_with("time_emb") || block.starts_with("linears.") || block.starts_with("fc");
+}
+
+/// Look-up tables: a row per class or time.
+bool is_table(const std::string& block) {
+  return block.starts_with("class_embedding") || block.starts_with("step_embeddings");
+}
 
 }  // namespace
 
@@ -35,8 +43,8 @@ std::vector<NetworkBlock> blocks_of(const model::Network& network, int height, i
     if (p.name.find("norm") != p.name.npos) has_norm = true;
     if (p.shape.rank() < 2 && !block.output.empty()) continue;
     const int channels = p.shape[0];
-    if (is_time_embedding(name)) {
-      block.output = {channels};
+    if (is_vector(name) || is_table(name)) {
+      block.output = {is_table(name) ? p.shape[1] : channels};
       continue;
     }
     // A resampling block is one convolution and nothing else: labml's down.2.conv and up.3.conv,

@@ -9,18 +9,23 @@ namespace haze::model {
 
 /// The U-Net families differ in how they spell widths, attention, up- and downsampling and in their
 /// weights' names (docs/models.md); one builder makes both.
-enum class Family : std::uint8_t { labml, ddpm };
+/// The others are the small networks of introductory tutorials, each in a file of its own.
+enum class Family : std::uint8_t { labml, ddpm, point_mlp, conv_denoiser, linear_denoiser };
 
-/// How many time embeddings and output channels a network has follows from the diffusion process:
-/// time_steps and learned_variance are no keys of the model section.
+/// How many time embeddings and output channels a network has follows from the diffusion process,
+/// and for which size of images it is made from the data: time_steps, learned_variance,
+/// image_height and image_width are no keys of the model section.
 struct NetworkConfig {
-  Family family = Family::labml;  // JSON "type": "labml_unet" | "ddpm_unet"
+  Family family = Family::labml;  // JSON "type": "labml_unet", "ddpm_unet", "point_mlp", ...
   int image_channels = 3;
   int num_classes = 0;          // 0: unconditional; else classes 0 .. num_classes-1 and "none"
   bool self_condition = false;  // the input is [x_t | an earlier prediction of x0]
   int time_steps = 1000;        // = diffusion.steps
   bool learned_variance =
       false;  // = (diffusion.variance == learned): the output is [prediction | v]
+  int image_height = 0, image_width = 0;  // = data.image_size; 0: not known, or any
+  int hidden = 128;                       // point_mlp, linear_denoiser: width of the hidden layers
+  std::vector<int> widths = {64, 128, 128};  // conv_denoiser: channels between its convolutions
   int norm_groups = 32;
   float dropout = 0.1f;
 
@@ -44,6 +49,8 @@ struct NetworkConfig {
   int out_channels() const { return image_channels * (learned_variance ? 2 : 1); }
   /// The label that stands for "no class": the last row of the class embedding.
   int no_class() const { return num_classes; }
+  bool is_unet() const { return family == Family::labml || family == Family::ddpm; }
+  /// Of the U-Nets.
   int levels() const {
     return int(family == Family::labml ? ch_mults.size() : block_out_channels.size());
   }

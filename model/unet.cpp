@@ -175,8 +175,4 @@ Var UNet::forward(engine::Tape& tape, const NetworkInput& in, const TrainingRand
   return out;
 }
 
-std::unique_ptr<Network> make_network(const NetworkConfig& config) {
-  return std::make_unique<UNet>(config);
-}
-
 }  // namespace haze::model

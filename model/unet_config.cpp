@@ -79,12 +79,4 @@ void check_config(const NetworkConfig& c) {
   }
 }
 
-void check_image_size(const NetworkConfig& config, int height, int width) {
-  const int m = config.size_multiple();
-  if (height < 1 || width < 1 || height % m != 0 || width % m != 0)
-    throw InputError(cat("image size: ", height, "x", width,
-                         "; height and width must be multiples of ", m,
-                         ", because the network has ", config.levels(), " levels"));
-}
-
 }  // namespace haze::model

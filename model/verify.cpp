@@ -323,6 +323,12 @@ Verification verify(engine::Context& context, NetworkConfig config,
     throw InputError(cat("expected weights: a ", name_of(result.kind),
                          " record has none; they go with a train record"));
   config.dropout = 0;
+  config.time_steps = diffusion.steps;
+  for (const char* images : {"x", "x0", "x_T"})
+    if (const auto at = record.find(images); at != record.end() && at->second.shape.size() >= 4) {
+      config.image_height = int(at->second.shape.end()[-2]);
+      config.image_width = int(at->second.shape.end()[-1]);
+    }
   const bool bf16 = context.activations == DType::bf16;
   const bool trains = result.kind == RecordKind::grad || result.kind == RecordKind::train;
   if (bf16 && (result.kind == RecordKind::sample || result.kind == RecordKind::train))

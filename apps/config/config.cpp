@@ -69,6 +69,7 @@ RunConfig resolve(const Settings& settings) {
   if (const auto type = settings.find("model.type"); type != settings.end())
     set(config, *find_key("model.type"), type->second);
   const auto family = config.model.family;
+  if (family == model::Family::point_mlp) config.model.image_channels = 2;
   config.diffusion.noise_at_t0 = family == model::Family::labml;
   for (const auto& [name, setting] : settings) {
     const Key* key = find_key(name);
@@ -81,6 +82,8 @@ RunConfig resolve(const Settings& settings) {
   }
   check_together(config);
   config.model.time_steps = config.diffusion.steps;
+  if (const auto& size = config.data.image_size; !size.empty())
+    config.model.image_height = size[0], config.model.image_width = size[1];
   config.model.learned_variance = config.diffusion.variance == model::Variance::learned;
   return config;
 }

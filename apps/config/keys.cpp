@@ -10,7 +10,8 @@ namespace haze::apps {
 namespace {
 
 using Words = std::string_view;
-constexpr std::array<Words, 2> kTypes = {"labml_unet", "ddpm_unet"};
+constexpr std::array<Words, 5> kTypes = {"labml_unet", "ddpm_unet", "point_mlp", "conv_denoiser",
+                                         "linear_denoiser"};
 constexpr std::array<Words, 4> kSchedules = {"linear", "cosine", "sigmoid", "sigmoid_alpha_bar"};
 constexpr std::array<Words, 3> kVariances = {"beta", "beta_tilde", "learned"};
 constexpr std::array<Words, 3> kPredictions = {"eps", "x0", "v"};
@@ -34,7 +35,12 @@ constexpr double kChannels = 65536;
 
 const Key kKeys[] = {
     {"model.type", HAZE_FIELD(choice(c.model.family, kTypes)), 0, 0, "the network's family"},
-    {"model.image_channels", HAZE_FIELD(&c.model.image_channels), 1, 64, "1 grey, 3 colour"},
+    {"model.image_channels", HAZE_FIELD(&c.model.image_channels), 1, 64,
+     "1 grey, 3 colour; 2 for 2-D points, the default of point_mlp"},
+    {"model.hidden", HAZE_FIELD(&c.model.hidden), 1, kChannels, "units of a hidden layer",
+     kPerceptrons},
+    {"model.widths", HAZE_FIELD(&c.model.widths), 1, kChannels, "channels between the convolutions",
+     bit(model::Family::conv_denoiser)},
     {"model.n_channels", HAZE_FIELD(&c.model.n_channels), 4, kChannels,
      "channels of the first level", kLabml},
     {"model.ch_mults", HAZE_FIELD(&c.model.ch_mults), 1, 64,

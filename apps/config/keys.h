@@ -22,6 +22,8 @@ using Families = unsigned;
 constexpr Families bit(model::Family f) { return 1u << unsigned(f); }
 constexpr Families kLabml = bit(model::Family::labml), kDdpm = bit(model::Family::ddpm);
 constexpr Families kUNets = kLabml | kDdpm, kAny = ~0u;
+constexpr Families kPerceptrons =
+    bit(model::Family::point_mlp) | bit(model::Family::linear_denoiser);
 
 struct Key {
   std::string_view name;  // "train.batch_size"

@@ -37,16 +37,21 @@ inline RecordedCase read_case(const std::string& path) {
   const auto &m = json.at("model"), &d = json.at("diffusion");
   RecordedCase c;
   model::NetworkConfig& u = c.model;
-  const bool labml = m.at("type") == "labml_unet";
-  u.family = labml ? model::Family::labml : model::Family::ddpm;
+  constexpr const char* kTypes[] = {"labml_unet", "ddpm_unet", "point_mlp", "conv_denoiser",
+                                    "linear_denoiser"};
+  const auto type = std::ranges::find(kTypes, m.at("type").get<std::string>());
+  u.family = model::Family(type - std::begin(kTypes));
+  EXPECT_NE(type, std::end(kTypes));
   m.at("image_channels").get_to(u.image_channels);
+  u.hidden = m.value("hidden", u.hidden);
+  u.widths = m.value("widths", u.widths);
   u.norm_groups = m.value("norm_groups", 32);
-  if (labml) {
+  if (u.family == model::Family::labml) {
     m.at("n_channels").get_to(u.n_channels);
     m.at("ch_mults").get_to(u.ch_mults);
     u.is_attn = m.at("is_attn").get<std::vector<bool>>();
     m.at("n_blocks").get_to(u.n_blocks);
-  } else {
+  } else if (u.family == model::Family::ddpm) {
     m.at("block_out_channels").get_to(u.block_out_channels);
     u.attention = m.at("attention").get<std::vector<bool>>();
     m.at("layers_per_block").get_to(u.layers_per_block);

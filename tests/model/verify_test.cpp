@@ -97,14 +97,15 @@ INSTANTIATE_TEST_SUITE_P(Fixtures, Recorded,
                          testing::Values("labml_rgb_rect", "labml_mults_113", "labml_two_blocks",
                                          "labml_three_blocks", "labml_one_level", "ddpm_google",
                                          "ddpm_class_default", "ddpm_three_levels",
-                                         "ddpm_every_level"),
+                                         "ddpm_every_level", "point_mlp", "conv_denoiser",
+                                         "linear_denoiser"),
                          [](const auto& i) { return std::string(i.param); });
 
 TEST(Verify, EveryFixtureIsInTheListAbove) {
   int configs = 0;
   for (const auto& entry : fs::directory_iterator(kFixtures))
     configs += entry.path().extension() == ".json";
-  EXPECT_EQ(configs, 9);
+  EXPECT_EQ(configs, 12);
 }
 
 TEST(Verify, OriginalsRecords) {

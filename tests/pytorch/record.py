@@ -23,6 +23,7 @@ import sys
 import torch
 from labml_unet import LabmlUNet
 from safetensors.torch import load_file, save_file
+from tutorial_networks import ConvDenoiser, LinearDenoiser, PointMlp
 from torch import nn
 from torch.nn import functional as F
 
@@ -59,9 +60,16 @@ def diffusers_unet(model):
     return Sample()
 
 
-def build(model):
+def build(model, size=None, steps=None):
+    """size and steps: what the networks of tutorials are made for."""
     if model["type"] == "ddpm_unet":
         return diffusers_unet(model)
+    if model["type"] == "point_mlp":
+        return PointMlp(model["image_channels"], model["hidden"], steps)
+    if model["type"] == "conv_denoiser":
+        return ConvDenoiser(model["image_channels"], model["widths"])
+    if model["type"] == "linear_denoiser":
+        return LinearDenoiser(model["image_channels"], model["hidden"], size)
     keys = ("image_channels", "n_channels", "ch_mults", "is_attn", "n_blocks", "norm_groups")
     return LabmlUNet(**{k: model[k] for k in keys if k in model})
 
@@ -190,7 +198,7 @@ def check_against_reference(folder):
 def record(out, name, case):
     torch.manual_seed(case["seed"])
     model, settings = case["model"], case["diffusion"]
-    net, diffusion = build(model), Diffusion(settings["steps"])
+    net, diffusion = build(model, case["size"], settings["steps"]), Diffusion(settings["steps"])
     with torch.no_grad():
         for key, p in net.named_parameters():
             if p.dim() == 1:
@@ -203,7 +211,8 @@ def record(out, name, case):
         {k: v.detach().contiguous() for k, v in tensors.items()}, out / f"{name}.{kind}.safetensors",
         {"format": "pt"})
 
-    config = {"model": {**model, "dropout": 0.0}, "diffusion": {
+    dropout = {"dropout": 0.0} if model["type"].endswith("unet") else {}
+    config = {"model": {**model, **dropout}, "diffusion": {
         "schedule": "linear", "beta_start": BETA[0], "beta_end": BETA[1], **settings}}
     (out / f"{name}.json").write_text(json.dumps(config, indent=2) + "\n")
     save("weights", {k: v.half() for k, v in net.state_dict().items()})
@@ -222,7 +231,7 @@ def record(out, name, case):
                       **bf16_errors(net, outputs, x0)})
     if "sample" in case["records"]:
         x, z = randn(), randn(settings["steps"])
-        if model["type"] == "labml_unet":
+        if model["type"] != "ddpm_unet":
             x0 = diffusion.chain(net, x, z)
         else:
             z[-1] = 0  # the scheduler adds no noise at t = 0
@@ -256,6 +265,12 @@ def ddpm(c, widths, attn, layers, head, padding, flip, shift, eps, size, records
             "diffusion": {"steps": 8, "variance": "beta", **diffusion}}
 
 
+def tutorial(kind, c, size, records, seed, batch=3, steps=300, **model):
+    return {"seed": seed, "batch": batch, "size": size, "records": records,
+            "model": {"type": kind, "image_channels": c, **model},
+            "diffusion": {"steps": steps, "variance": "beta"}}
+
+
 CASES = {
     "labml_rgb_rect": labml(3, [1, 2], [True, False], 1, (8, 12), ["sample"], 1),
     "labml_mults_113": labml(2, [1, 1, 3], [False, True, False], 1, (16, 12), [], 2),
@@ -268,6 +283,9 @@ CASES = {
     "ddpm_three_levels": ddpm(1, [8, 8, 12], [False, True, False], 2, 4, 0, True, 1, 1e-5, (16, 12), [], 8),
     "ddpm_every_level": ddpm(3, [8, 8], [True, True], 2, 0, 1, False, 0, 1e-6, (12, 8), ["sample"], 9,
                              variance="beta_tilde", clip_x0=False),
+    "point_mlp": tutorial("point_mlp", 2, (1, 1), ["grad"], 10, batch=37, steps=7, hidden=19),
+    "conv_denoiser": tutorial("conv_denoiser", 1, (5, 7), ["grad"], 11, widths=[6, 9, 5]),
+    "linear_denoiser": tutorial("linear_denoiser", 3, (5, 4), ["grad"], 12, hidden=17),
 }
 
 
@@ -307,6 +325,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--reference", type=pathlib.Path, help="folder with records of the original")
     parser.add_argument("--out", type=pathlib.Path, help="folder to write records to")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES, help="only these")
     parser.add_argument("--keys", action="store_true", help="print names and shapes as a table")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -316,8 +335,8 @@ def main():
         print_keys()
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
-        for name, case in CASES.items():
-            record(args.out, name, case)
+        for name in args.cases:
+            record(args.out, name, CASES[name])
         for path in args.out.glob("*.safetensors"):
             path.chmod(0o644)  # save_file leaves them to their owner alone
     return 0

@@ -33,12 +33,12 @@ class PointMlp(nn.Module):
 
 
 class ConvDenoiser(nn.Module):
-    def __init__(self, channels):
+    def __init__(self, channels, widths):
         super().__init__()
-        self.conv1 = nn.Conv2d(channels + 1, 64, 3, padding=1)
-        self.conv2 = nn.Conv2d(64, 128, 3, padding=1)
-        self.conv3 = nn.Conv2d(128, 128, 3, padding=1)
-        self.conv4 = nn.Conv2d(128, channels, 3, padding=1)
+        self.conv1 = nn.Conv2d(channels + 1, widths[0], 3, padding=1)
+        self.conv2 = nn.Conv2d(widths[0], widths[1], 3, padding=1)
+        self.conv3 = nn.Conv2d(widths[1], widths[2], 3, padding=1)
+        self.conv4 = nn.Conv2d(widths[2], channels, 3, padding=1)
 
     def forward(self, x, t):
         h = with_time(x, t)
