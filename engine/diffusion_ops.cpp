@@ -5,7 +5,6 @@
 #include "kernels/add/add.h"
 #include "kernels/common/device.h"
 #include "kernels/normal_fill/normal_fill.h"
-#include "kernels/q_sample/q_sample.h"
 
 namespace haze::engine {
 namespace {
@@ -34,16 +33,28 @@ void copy(Context& context, const Tensor& to, const Tensor& from) {
   std::visit([&](auto s) { kernels::copy(s, to.raw(), from.raw(), to.bytes()); }, context.stream);
 }
 
-Tensor resident(Context& context, Shape shape, std::span<const std::uint8_t> values) {
+namespace {
+
+template <class T>
+Tensor resident_values(Context& context, Shape shape, std::span<const T> values) {
   HAZE_CHECK(shape.size() == values.size(), shape.str(), " holds ", shape.size(), " values, got ",
              values.size());
   if (std::holds_alternative<CpuStream>(context.stream)) {
-    void* here = const_cast<std::uint8_t*>(values.data());  // kernels only read it
-    return {shape, DType::u8, std::shared_ptr<void>(std::shared_ptr<void>(), here)};
+    void* here = const_cast<T*>(values.data());  // kernels only read it
+    return {shape, dtype_of<T>, std::shared_ptr<void>(std::shared_ptr<void>(), here)};
   }
-  const Tensor t = lasting(context, shape, DType::u8);
+  const Tensor t = lasting(context, shape, dtype_of<T>);
   overwrite(context, t, std::as_bytes(values));
   return t;
+}
+
+}  // namespace
+
+Tensor resident(Context& context, Shape shape, std::span<const std::uint8_t> values) {
+  return resident_values(context, shape, values);
+}
+Tensor resident(Context& context, Shape shape, std::span<const float> values) {
+  return resident_values(context, shape, values);
 }
 
 std::size_t free_device_bytes([[maybe_unused]] const Context& context) {
@@ -122,21 +133,33 @@ Noise training_noise(const ImageNoising& o) {
 NoisedImages q_sample_images(Context& context, const Tensor& images, const Tensor& index,
                              const NoiseTables& tables, const ImageNoising& o) {
   const Shape& all = images.shape;
-  HAZE_CHECK(all.rank() == 4 && images.dtype == DType::u8 && index.shape.rank() == 1, "images are ",
-             all.str(), ' ', name_of(images.dtype), ", index is ", index.shape.str());
+  HAZE_CHECK(all.rank() == 4 && (images.dtype == DType::u8 || images.dtype == DType::f32) &&
+                 index.shape.rank() == 1,
+             "images are ", all.str(), ' ', name_of(images.dtype), ", index is ",
+             index.shape.str());
   const kernels::ImageDims d{index.shape[0], all[1], all[2], all[3], all[0]};
+  const bool given = o.times == TimeDraw::given;
+  HAZE_CHECK(!given || o.t.shape == index.shape, "index is ", index.shape.str(), ", t is ",
+             o.t.shape.str());
   const kernels::ImageDraws draws{{o.seed, streams::kTimestep, o.step, o.step_at},
                                   {o.seed, streams::kNoise, o.step, o.step_at},
                                   {o.seed, streams::kFlip, o.step, o.step_at},
                                   o.first_item,
                                   o.flip,
-                                  o.zero_to_one};
-  const NoisedImages out{empty(context, {d.n, d.h, d.w, d.c}, context.activations),
-                         empty(context, {d.n}, DType::i32)};
+                                  o.zero_to_one,
+                                  o.times};
+  const Shape shape{d.n, d.h, d.w, d.c};
+  const NoisedImages out{empty(context, shape, context.activations),
+                         given ? o.t : empty(context, {d.n}, DType::i32),
+                         o.wants_x0 ? empty(context, shape, DType::f32) : Tensor{}};
+  const kernels::StoredImages stored =
+      images.dtype == DType::u8
+          ? kernels::StoredImages(static_cast<const std::uint8_t*>(images.raw()))
+          : kernels::StoredImages(images.f32());
   std::visit(
       [&](auto s) {
-        kernels::q_sample_images(s, d, static_cast<const std::uint8_t*>(images.raw()), index.i32(),
-                                 kernel_schedule(tables), draws, out.t.i32(), out.x_t.act());
+        kernels::q_sample_images(s, d, stored, index.i32(), kernel_schedule(tables), draws,
+                                 out.t.i32(), out.x_t.act(), out.x0.f32());
       },
       context.stream);
   return out;

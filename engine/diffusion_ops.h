@@ -8,13 +8,10 @@
 #include <span>
 
 #include "engine/ops.h"
+#include "kernels/q_sample/q_sample.h"
 #include "kernels/sampler_step/sampler_step.h"
 
 namespace haze::engine {
-
-/// Normals that are drawn inside (key, first_item) or given [N,...] f32. The same value handed to
-/// q_sample and to mse_loss means the same numbers.
-using Noise = Target;
 
 /// The schedule as the kernels use it: sqrt(alpha_bar) and sqrt(1 - alpha_bar), [T] f32.
 struct NoiseTables {
@@ -40,8 +37,9 @@ void overwrite(Context& context, const Tensor& to, std::span<const std::byte> va
 
 /// Overwrites `to` with `from`, of equal size and type.
 void copy(Context& context, const Tensor& to, const Tensor& from);
-/// Host bytes as a lasting tensor: on the CPU the values themselves, which must stay.
+/// Host values as a lasting tensor: on the CPU the values themselves, which must stay.
 Tensor resident(Context& context, Shape shape, std::span<const std::uint8_t> values);
+Tensor resident(Context& context, Shape shape, std::span<const float> values);
 /// Bytes that allocations may still take; on the CPU, where nothing need be copied, all there are.
 std::size_t free_device_bytes(const Context& context);
 
@@ -50,6 +48,9 @@ std::size_t free_device_bytes(const Context& context);
 Tensor q_sample(Context& context, const Tensor& x0, const Tensor& t, const NoiseTables& tables,
                 const Noise& noise);
 
+/// How the images of a batch come to their times: uniform, antithetic (t and T-1-t for neighbours
+/// in the global batch) or given.
+using kernels::TimeDraw;
 /// How a training batch is made of stored images.
 struct ImageNoising {
   std::uint64_t seed = 0;
@@ -58,13 +59,18 @@ struct ImageNoising {
   bool zero_to_one = false;                // scale bytes to [0,1] instead of [-1,1]
   bool flip = false;                       // mirror each image left to right with probability 1/2
   const std::uint32_t* step_at = nullptr;  // if set, the step lies there on the device (RandomKey)
+  TimeDraw times = TimeDraw::uniform;
+  Tensor t = {};          // [N] i32: the times, if given
+  bool wants_x0 = false;  // x0 is needed too: targets other than the noise, the variational bound
 };
 struct NoisedImages {
-  Tensor x_t;  // [N,H,W,C], activations
-  Tensor t;    // [N] i32, drawn from 0 .. T-1
+  Tensor x_t;      // [N,H,W,C], activations
+  Tensor t;        // [N] i32, in 0 .. T-1
+  Tensor x0 = {};  // [N,H,W,C] f32, if wanted: scaled and flipped
 };
-/// One pass from images [M,H,W,C] u8 to x_t of images index [N] i32. t comes from stream kTimestep,
-/// eps from kNoise, the flip from kFlip; training_noise() is that eps for mse_loss.
+/// One pass from images [M,H,W,C], u8 or f32 (taken as they are), to x_t of images index [N] i32. t
+/// comes from stream kTimestep, eps from kNoise, the flip from kFlip; training_noise() is that eps
+/// for mse_loss.
 NoisedImages q_sample_images(Context& context, const Tensor& images, const Tensor& index,
                              const NoiseTables& tables, const ImageNoising& options);
 /// The eps that q_sample_images added.

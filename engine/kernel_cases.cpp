@@ -236,17 +236,18 @@ KernelCase q_sample(Context& context, const KernelShape& k) {
 }
 
 KernelCase mse(Context& context, const KernelShape& k) {
-  const kernels::ItemDims d{k.n, k.h * k.h * k.c};
+  const kernels::PredictionDims d{k.n, k.h * k.h, k.c};
+  const std::size_t size = d.items().size();
   Buffers b(context);
-  const Tensor pred = b.activations(d.size()), dpred = b.activations(d.size());
+  const Tensor pred = b.activations(size), dpred = b.activations(size);
   const Tensor loss = b.raw(1, DType::f32);
-  const auto scratch = b.memory(kernels::mse_scratch_bytes(d));
+  const auto scratch = b.memory(kernels::mse_scratch_bytes(d.items()));
   KernelCase result;
-  result.bytes = 2.0 * double(d.size()) * size_of(pred.dtype);
+  result.bytes = 2.0 * double(size) * size_of(pred.dtype);
   std::visit(
       [&](auto s) {
         result.run = [=] {
-          kernels::mse(s, d, pred.in(), {nullptr, {1, 2, 3}, 0}, 1, scratch.get(), loss.f32(),
+          kernels::mse(s, d, pred.in(), {{nullptr, {1, 2, 3}, 0}}, 1, scratch.get(), loss.f32(),
                        dpred.act());
         };
       },

@@ -93,16 +93,29 @@ Var time_embedding(Tape& tape, const Tensor& t, const TimeEmbedding& convention)
 /// table [V,D], index [N] (i32, each in [0,V)) -> [N,D].
 Var embedding(Tape& tape, Var table, const Tensor& index);
 
-/// What a prediction is held against: given numbers, or the noise of `key`, drawn again inside.
-struct Target {
-  Tensor given;  // same shape as the prediction, f32; empty: draw
+/// Standard normals [N,...] that are given, or drawn inside (key, first_item + n, element). The
+/// same value handed to q_sample and to mse_loss means the same numbers.
+struct Noise {
+  Tensor given;  // f32; empty: draw
   RandomKey key;
   std::uint32_t first_item = 0;  // index of the batch's first image in the global batch
 };
-/// mean((pred - target)²) as [1]. `scale` multiplies the gradient, not the value: 1/k for the k-th
-/// part of an accumulated batch. The gradient is computed with the value, so what backward() starts
-/// from must be 1.
-Var mse_loss(Tape& tape, Var pred, const Target& target, float scale = 1);
+/// What a prediction is held against, by time: from_noise[t]·noise + from_x0[t]·x0, the squared
+/// error weighted by weight[t]. Alone, the noise.
+struct Target {
+  Noise noise;     // of the data's shape
+  Tensor x0 = {};  // of the data's shape, f32; needed with from_x0
+  Tensor t = {};   // [N] i32; needed with any table
+  Tensor from_noise = {}, from_x0 = {}, weight = {};  // [T] f32; empty: 1, 0, 1 for every t
+  int channels = 0;  // of the data; 0: as many as pred has. With 2·channels, pred's last axis is
+                     // [prediction | variance], and the variances have no part in the loss
+};
+/// mean(weight·(pred - target)²) as [1]. `scale` multiplies the gradient, not the value: 1/k for
+/// the k-th part of an accumulated batch. The gradient is computed with the value, so what
+/// backward() starts from must be 1. Unless empty, item_loss [N] f32 is overwritten with each
+/// item's mean of (pred - target)², without weight.
+Var mse_loss(Tape& tape, Var pred, const Target& target, float scale = 1,
+             const Tensor& item_loss = {});
 
 // ---- classification ----------------------------------------------------------------------------
 

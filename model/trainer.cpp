@@ -60,7 +60,7 @@ void Trainer::gradients(int batch, const TrainingRandom& random, const Prepare& 
     const engine::Var x = tape.leaf(std::move(part.x_t));
     const engine::Var eps = network_.forward(tape, {x, part.t, {}}, &of_part);
     const float share = float(n) / float(batch);
-    const engine::Var loss = engine::mse_loss(tape, eps, part.target, share);
+    const engine::Var loss = engine::mse_loss(tape, eps, {part.target}, share);
     tape.release(eps);
     engine::copy(context_, memory_.loss(k), tape.value(loss));
     tape.backward(loss);

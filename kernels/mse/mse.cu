@@ -1,72 +1,132 @@
 // mse.cu — CUDA version. Two launches: one pass that draws the target, writes the gradient and sums
-// tiles, and one block that adds the tiles. A tile is a warp's work, 256 elements of one item, so
-// its sum needs no shared memory; the bits depend on n and elements alone.
+// tiles, and one block that adds the tiles (a third adds them by item, where that is wanted). A
+// tile is a warp's work, 256 elements of one item, so its sum needs no shared memory; the bits
+// depend on n and elements alone.
+#include <limits>
+
 #include "kernels/mse/mse.h"
-#include "kernels/simt/noise.h"
+#include "kernels/simt/prediction.h"
 
 namespace haze::kernels {
 namespace {
 
 constexpr int kThreads = 256, kWarps = kThreads / 32;
 
-template <class T, bool kWhole>
+/// A table's value at an item's time; NaN outside it.
+HAZE_DEVICE float at_time(const MseTarget& target, const float* table, std::size_t n,
+                          float otherwise) {
+  if (!table) return otherwise;
+  const std::int32_t t = target.t[n];
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  return unsigned(t) < unsigned(target.steps) ? table[t] : kNan;
+}
+
+template <class T, bool kWhole, bool kVariances>
 __global__ void __launch_bounds__(kThreads)
-    sum_tiles(ItemDims d, unsigned tiles_per_item, const T* pred, Noise given, float factor,
-              double* partial, T* dpred) {
-  const Noise target = resolved(given);
+    sum_tiles(PredictionDims d, unsigned tiles_per_item, const T* pred, MseTarget target,
+              float factor, double* partial, T* dpred) {
   const std::size_t tile = std::size_t(blockIdx.x) * kWarps + threadIdx.x / 32;
   const std::size_t n = tile / tiles_per_item;
   if (n >= std::size_t(d.n)) return;  // a whole warp
+  const Noise noise = resolved(target.noise);
+  const ItemDims items = d.items();
+  const float a = at_time(target, target.from_noise, n, 1);
+  const float b = at_time(target, target.from_x0, n, 0);
+  factor *= at_time(target, target.weight, n, 1);
   static_assert(kMseTile == 2 * 32 * kNormals);
   double sum = 0;
 #pragma unroll
   for (unsigned half = 0; half < 2; ++half) {
     const unsigned lane = threadIdx.x % 32 + half * 32;
     const unsigned block = unsigned(tile - n * tiles_per_item) * (kMseTile / kNormals) + lane;
-    const int first = int(block) * kNormals, count = d.elements - first;
+    const int first = int(block) * kNormals, count = items.elements - first;
     if (count <= 0) break;
-    const std::size_t at = n * d.elements + first;
-    float want[kNormals], v[kNormals];
-    normals_of<kWhole>(target, d, n, block, want);
-    read<kNormals, kWhole>(pred + at, count, v);
+    const std::size_t at = n * items.elements + first;
+    float want[kNormals] = {}, v[kNormals];
+    if (a != 0) normals_of<kWhole>(noise, items, n, block, want);
+    if (b != 0) {
+      read<kNormals, kWhole>(target.x0 + at, count, v);
+#pragma unroll
+      for (int k = 0; k < kNormals; ++k) want[k] = a * want[k] + b * v[k];
+    } else if (a != 1) {
+#pragma unroll
+      for (int k = 0; k < kNormals; ++k) want[k] *= a;
+    }
+    if constexpr (kVariances)
+      read_at(pred + n * d.outputs(), outputs_of(d, first), count, v);
+    else
+      read<kNormals, kWhole>(pred + at, count, v);
 #pragma unroll
     for (int k = 0; k < kNormals; ++k) {
       const float difference = v[k] - want[k];
       if (k < count) sum += double(difference) * double(difference);
       v[k] = factor * difference;
     }
-    if (dpred) write<kNormals, kWhole>(dpred + at, count, v);
+    if (!dpred) continue;
+    if constexpr (kVariances)
+      write_at(dpred + n * d.outputs(), outputs_of(d, first), count, v);
+    else
+      write<kNormals, kWhole>(dpred + at, count, v);
   }
   sum = warp_sum(sum);
   if (threadIdx.x % 32 == 0) partial[tile] = sum;
 }
 
 __global__ void __launch_bounds__(kThreads)
-    add_tiles(std::size_t tiles, const double* partial, double size, float* loss) {
+    add_tiles(std::size_t tiles, unsigned tiles_per_item, MseTarget target, const double* partial,
+              double size, float* loss) {
   HAZE_SHARED(double[32], room);
   double sum = 0;
-  for (std::size_t i = threadIdx.x; i < tiles; i += kThreads) sum += partial[i];
+  for (std::size_t i = threadIdx.x; i < tiles; i += kThreads)
+    sum += target.weight
+               ? double(at_time(target, target.weight, i / tiles_per_item, 1)) * partial[i]
+               : partial[i];
   sum = block_sum(sum, room);
   if (threadIdx.x == 0) *loss = float(sum / size);
+}
+
+/// A warp per item.
+__global__ void __launch_bounds__(kThreads)
+    item_means(int n, unsigned tiles_per_item, const double* partial, int elements,
+               float* item_loss) {
+  const unsigned item = blockIdx.x * kWarps + threadIdx.x / 32;
+  if (item >= unsigned(n)) return;  // a whole warp
+  const double* of_item = partial + std::size_t(item) * tiles_per_item;
+  double sum = 0;
+  for (unsigned k = threadIdx.x % 32; k < tiles_per_item; k += 32) sum += of_item[k];
+  sum = warp_sum(sum);
+  if (threadIdx.x % 32 == 0) item_loss[item] = float(sum / elements);
 }
 
 }  // namespace
 
 template <>
-void mse(CudaStream s, const ItemDims& d, ConstAct pred, const Noise& target, float scale,
-         void* scratch, float* loss, Act dpred) {
+void mse(CudaStream s, const PredictionDims& d, ConstAct pred, const MseTarget& target, float scale,
+         void* scratch, float* loss, Act dpred, float* item_loss) {
+  HAZE_CHECK(!target.from_x0 || target.x0, "a target with x0 needs x0");
+  HAZE_CHECK(target.t || (!target.from_noise && !target.from_x0 && !target.weight),
+             "tables need t");
   double* partial = static_cast<double*>(scratch);
-  const auto size = double(d.size());
+  const auto size = double(d.items().size());
   const auto factor = float(2.0 * scale / size);
-  const std::size_t tiles = mse_scratch_bytes(d) / sizeof(double);
+  const std::size_t tiles = mse_scratch_bytes(d.items()) / sizeof(double);
+  const auto per_item = unsigned(tiles / std::size_t(d.n));
   dispatch(pred.dtype, [&]<class T>(T) {
-    whole_pieces<kNormals>(d.elements, {pred.data, target.given, dpred.data}, [&]<bool kWhole>() {
-      HAZE_LAUNCH((sum_tiles<T, kWhole>), s, unsigned((tiles + kWarps - 1) / kWarps), kThreads, 0,
-                  d, unsigned(tiles / std::size_t(d.n)), pred.as<T>(), target, factor, partial,
+    const auto launch = [&]<bool kWhole, bool kVariances>() {
+      HAZE_LAUNCH((sum_tiles<T, kWhole, kVariances>), s, unsigned((tiles + kWarps - 1) / kWarps),
+                  kThreads, 0, d, per_item, pred.as<T>(), target, factor, partial,
                   dpred ? dpred.as<T>() : nullptr);
-    });
+    };
+    whole_pieces<kNormals>(d.elements(), {pred.data, target.noise.given, target.x0, dpred.data},
+                           [&]<bool kWhole>() {
+                             if (d.variances) return launch.template operator()<kWhole, true>();
+                             launch.template operator()<kWhole, false>();
+                           });
   });
-  HAZE_LAUNCH(add_tiles, s, 1, kThreads, 0, tiles, partial, size, loss);
+  HAZE_LAUNCH(add_tiles, s, 1, kThreads, 0, tiles, per_item, target, partial, size, loss);
+  if (item_loss)
+    HAZE_LAUNCH(item_means, s, unsigned((d.n + kWarps - 1) / kWarps), kThreads, 0, d.n, per_item,
+                partial, d.elements(), item_loss);
 }
 
 }  // namespace haze::kernels

@@ -25,49 +25,65 @@ void noise_values(const ItemDims& d, const float* x0, const std::int32_t* t,
   });
 }
 
-void mirror(const ImageDims& d, const std::uint8_t* from, std::uint8_t* to) {
+template <class P>
+void mirror(const ImageDims& d, const P* from, P* to) {
   for (int y = 0; y < d.h; ++y, from += d.w * d.c, to += d.w * d.c)
     for (int x = 0; x < d.w; ++x)
       for (int c = 0; c < d.c; ++c) to[x * d.c + c] = from[(d.w - 1 - x) * d.c + c];
 }
 
-template <class T>
-void noise_image(const ImageDims& d, const std::uint8_t* image, float a, float b,
-                 const ImageDraws& draws, std::uint32_t item, T* x_t) {
+/// x0 of stored values: f32 as it is; both scales of bytes as (gain·byte - offset)/255, the
+/// numerator exact, one rounding.
+inline void scale(const float* in, int count, bool, float* x0) { std::copy_n(in, count, x0); }
+inline void scale(const std::uint8_t* in, int count, bool zero_to_one, float* x0) {
+  const float gain = zero_to_one ? 1.0f : 2.0f, offset = zero_to_one ? 0.0f : 255.0f;
+#pragma omp simd
+  for (int i = 0; i < count; ++i) x0[i] = (gain * float(in[i]) - offset) / 255.0f;
+}
+
+template <class P, class T>
+void noise_image(const ImageDims& d, const P* image, float a, float b, const ImageDraws& draws,
+                 std::uint32_t item, T* x_t, float* x0_out) {
   const int elements = d.elements();
-  // Both scales as (gain·byte - offset)/255: numerator exact, one rounding.
-  const float gain = draws.zero_to_one ? 1.0f : 2.0f, offset = draws.zero_to_one ? 0.0f : 255.0f;
   for (int first = 0; first < elements; first += kTile) {
     const int count = std::min(kTile, elements - first);
-    float eps[kTile];
+    float eps[kTile], x0[kTile];
     draw_normals(draws.noise, item, first, count, eps);
-    const std::uint8_t* in = image + first;
+    scale(image + first, count, draws.zero_to_one, x0);
     T* out = x_t + first;
 #pragma omp simd
-    for (int i = 0; i < count; ++i)
-      out[i] = a * ((gain * float(in[i]) - offset) / 255.0f) + b * eps[i];
+    for (int i = 0; i < count; ++i) out[i] = a * x0[i] + b * eps[i];
+    if (x0_out) std::copy_n(x0, count, x0_out + first);
   }
 }
 
-template <class T>
-void noise_images(const ImageDims& d, const std::uint8_t* images, const std::int32_t* index,
-                  const NoiseSchedule& schedule, const ImageDraws& draws, std::int32_t* t, T* x_t) {
+std::int32_t time_of(const ImageDraws& draws, std::uint32_t item, int steps, std::int32_t given) {
+  if (draws.times == TimeDraw::given) return given;
+  const bool pairs = draws.times == TimeDraw::antithetic;
+  const std::uint32_t drawer = pairs ? item & ~1u : item;
+  const auto t = std::int32_t(below(random4(draws.timestep, drawer, 0).v[0], std::uint32_t(steps)));
+  return drawer == item ? t : steps - 1 - t;
+}
+
+template <class P, class T>
+void noise_images(const ImageDims& d, const P* images, const std::int32_t* index,
+                  const NoiseSchedule& schedule, const ImageDraws& draws, std::int32_t* t, T* x_t,
+                  float* x0) {
 #pragma omp parallel
   {
-    std::vector<std::uint8_t> mirrored(draws.mirrors ? std::size_t(d.elements()) : 0);
+    std::vector<P> mirrored(draws.mirrors ? std::size_t(d.elements()) : 0);
 #pragma omp for schedule(static)
     for (int n = 0; n < d.n; ++n) {
       const std::uint32_t item = draws.first_item + std::uint32_t(n);
-      const std::uint32_t at =
-          below(random4(draws.timestep, item, 0).v[0], std::uint32_t(schedule.steps));
-      t[n] = std::int32_t(at);
-      const std::uint8_t* image = images + std::size_t(index[n]) * d.elements();
+      t[n] = time_of(draws, item, schedule.steps, t[n]);
+      const P* image = images + std::size_t(index[n]) * d.elements();
       if (draws.mirrors && random4(draws.flip, item, 0).v[0] >> 31) {
         mirror(d, image, mirrored.data());
         image = mirrored.data();
       }
-      noise_image(d, image, schedule.sqrt_alpha_bar[at], schedule.sqrt_one_minus_alpha_bar[at],
-                  draws, item, x_t + std::size_t(n) * d.elements());
+      const std::size_t at = std::size_t(n) * d.elements();
+      noise_image(d, image, schedule.sqrt_alpha_bar[t[n]], schedule.sqrt_one_minus_alpha_bar[t[n]],
+                  draws, item, x_t + at, x0 ? x0 + at : nullptr);
     }
   }
 }
@@ -89,14 +105,19 @@ void q_sample(CpuStream, const ItemDims& d, const float* x0, const std::int32_t*
 }
 
 template <>
-void q_sample_images(CpuStream, const ImageDims& d, const std::uint8_t* images,
+void q_sample_images(CpuStream, const ImageDims& d, const StoredImages& images,
                      const std::int32_t* index, const NoiseSchedule& schedule,
-                     const ImageDraws& given, std::int32_t* t, Act x_t) {
+                     const ImageDraws& given, std::int32_t* t, Act x_t, float* x0) {
   ImageDraws draws = given;
   for (RandomKey* key : {&draws.timestep, &draws.noise, &draws.flip}) *key = resolved(*key);
   check_below(d.n, index, d.images, "index");
-  dispatch(x_t.dtype,
-           [&]<class T>(T) { noise_images(d, images, index, schedule, draws, t, x_t.as<T>()); });
+  if (draws.times == TimeDraw::given) check_below(d.n, t, schedule.steps, "t");
+  dispatch(x_t.dtype, [&]<class T>(T) {
+    const auto run = [&]<class P>(P) {
+      noise_images(d, images.as<P>(), index, schedule, draws, t, x_t.as<T>(), x0);
+    };
+    images.dtype == DType::u8 ? run(std::uint8_t{}) : run(float{});
+  });
 }
 
 }  // namespace haze::kernels

@@ -26,6 +26,25 @@ struct ImageDims {
   int elements() const { return h * w * c; }
 };
 
+/// A data set [images,h,w,c]: bytes, which are scaled, or f32, which is x0 as it stands.
+struct StoredImages {
+  StoredImages(const std::uint8_t* p) : data(p), dtype(DType::u8) {}
+  StoredImages(const float* p) : data(p), dtype(DType::f32) {}
+  template <class P>
+  const P* as() const {
+    return static_cast<const P*>(data);
+  }
+  const void* data;
+  DType dtype;
+};
+
+/// How the items of a batch come to their times.
+enum class TimeDraw : std::uint8_t {
+  uniform,     // each draws its own
+  antithetic,  // items 2k and 2k + 1 of the global batch: t as 2k draws it, and steps - 1 - t
+  given,       // read from t
+};
+
 /// What is drawn for item first_item + n: t = below(bits, steps) and the flip, from the first draw
 /// of its block 0; eps as Noise draws it.
 struct ImageDraws {
@@ -33,14 +52,15 @@ struct ImageDraws {
   std::uint32_t first_item = 0;
   bool mirrors = false;      // flip left to right where the flip's draw is >= 2^31
   bool zero_to_one = false;  // x0 = byte/255, else (2·byte - 255)/255
+  TimeDraw times = TimeDraw::uniform;
 };
 
-/// x_t of images index[n] of [images,h,w,c] u8, in one pass. Overwrites t [n] (the drawn times) and
-/// x_t [n,h,w,c]. An index outside [0,images): CheckError on the CPU, NaN on a
-/// device.
+/// x_t of images index[n] of a data set, in one pass. Overwrites x_t [n,h,w,c], unless given t [n]
+/// (the drawn times) and, unless null, x0 [n,h,w,c] f32 (no aliases). An index outside [0,images)
+/// or a given t outside [0,steps): CheckError on the CPU, NaN on a device.
 template <class S>
-void q_sample_images(S stream, const ImageDims& d, const std::uint8_t* images,
+void q_sample_images(S stream, const ImageDims& d, const StoredImages& images,
                      const std::int32_t* index, const NoiseSchedule& schedule,
-                     const ImageDraws& draws, std::int32_t* t, Act x_t);
+                     const ImageDraws& draws, std::int32_t* t, Act x_t, float* x0 = nullptr);
 
 }  // namespace haze::kernels

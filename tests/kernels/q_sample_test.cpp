@@ -125,6 +125,112 @@ TEST(QSampleImages, EqualsTheFormulaOnScaledMirroredImages) {
           }
 }
 
+TEST(QSampleImages, X0IsTheScaledMirroredImage) {
+  const Tables tables;
+  for (const Stream stream : test::streams())
+    for (const Batch& b : {Batch(5, 7, 3), Batch(1, 1, 2), Batch(16, 20, 1)})
+      for (const bool zero_to_one : {false, true}) {
+        engine::Context context(stream, DType::bf16);
+        engine::Tape tape(context);
+        ImageNoising o{77, 3, 1000, zero_to_one, true};
+        const auto without = noised(context, b, tables, o, 0, 9);
+        EXPECT_FALSE(without.x0);
+        o.wants_x0 = true;
+        const auto got = noised(context, b, tables, o, 0, 9);
+        bool flips[9];
+        for (std::uint32_t n = 0; n < 9; ++n)
+          flips[n] =
+              kernels::random4({77, engine::streams::kFlip, 3}, 1000 + n, 0).v[0] >= 0x80000000u;
+        const auto d = b.dims();
+        std::vector<double> x0(std::size_t(d.n) * d.elements());
+        ref::scale_images(d, b.bytes.data(), b.index.data(), flips, zero_to_one, x0.data());
+        // One rounding of a quotient of at most 1, and of the reference's own f32 comparison none.
+        test::expect_close(test::values(tape, got.x0), x0, 0, 0x1p-24, cat(b.h, 'x', b.w));
+        EXPECT_EQ(test::values(tape, got.x_t), test::values(tape, without.x_t));
+      }
+}
+
+TEST(QSampleImages, StoredNumbersAreTakenAsTheyAre) {
+  const Tables tables;
+  for (const Stream stream : test::streams())
+    for (const Batch& b : {Batch(5, 7, 3), Batch(1, 1, 2), Batch(8, 8, 4)}) {
+      engine::Context context{stream};
+      engine::Tape tape(context);
+      const auto d = b.dims();
+      const auto stored = test::normal(std::size_t(b.images) * d.elements(), 4, 0, 3);
+      const auto data = test::to_tensor(tape, {b.images, b.h, b.w, b.c}, stored);
+      ImageNoising o{77, 3, 1000, true, true};  // a scale that must not be applied
+      o.wants_x0 = true;
+      const auto got = engine::q_sample_images(
+          context, data, to_device(context, {9}, std::span(b.index)), tables.on(context), o);
+      std::vector<double> x0(std::size_t(d.n) * d.elements());
+      for (int n = 0; n < d.n; ++n) {
+        const bool flip =
+            kernels::random4({77, engine::streams::kFlip, 3}, 1000 + unsigned(n), 0).v[0] >=
+            0x80000000u;
+        for (int i = 0; i < d.elements(); ++i) {
+          const int x = i / b.c % b.w, from = flip ? b.w - 1 - x : x;
+          x0[std::size_t(n * d.elements() + i)] =
+              stored[std::size_t(b.index[std::size_t(n)] * d.elements() + i + (from - x) * b.c)];
+        }
+      }
+      EXPECT_EQ(test::values(tape, got.x0), x0);
+      const auto again =
+          engine::q_sample(context, got.x0, got.t, tables.on(context), engine::training_noise(o));
+      // Both make one expression of the same numbers: an fma more or less, of numbers below 16.
+      test::expect_close(test::values(tape, got.x_t), test::values(tape, again), 0, 16 * 0x1p-23,
+                         "x_t");
+    }
+}
+
+TEST(QSampleImages, AntitheticTimesComeInPairsOfTheGlobalBatch) {
+  for (const Stream stream : test::streams()) {
+    Batch b(1, 1, 1);
+    b.index.assign(2000, 0);
+    engine::Context context{stream};
+    engine::Tape tape(context);
+    ImageNoising o{1, 2, 0};
+    o.times = engine::TimeDraw::antithetic;
+    const auto all = ints(tape, noised(context, b, Tables(), o, 0, 2000).t);
+    int below = 0;
+    for (std::size_t k = 0; k < 2000; k += 2) {
+      EXPECT_EQ(all[k] + all[k + 1], kSteps - 1) << k;
+      below += all[k] < kSteps / 2;
+    }
+    EXPECT_NEAR(below, 500, 4.5 * std::sqrt(250));  // binomial: the first of a pair is uniform
+    o.first_item = 3;                               // begins with the second of a pair
+    const auto part = ints(tape, noised(context, b, Tables(), o, 3, 5).t);
+    EXPECT_EQ(part, std::vector<std::int32_t>(all.begin() + 3, all.begin() + 8));
+  }
+}
+
+TEST(QSampleImages, TimesMayBeGiven) {
+  const Tables tables;
+  const Batch b(5, 7, 3);
+  for (const Stream stream : test::streams()) {
+    engine::Context context{stream};
+    engine::Tape tape(context);
+    ImageNoising o{77, 3, 10, false, true};
+    const auto drawn = noised(context, b, tables, o, 0, 9);
+    o.times = engine::TimeDraw::given;
+    o.t = drawn.t;
+    const auto same = noised(context, b, tables, o, 0, 9);
+    EXPECT_EQ(test::values(tape, same.x_t), test::values(tape, drawn.x_t));
+    EXPECT_EQ(same.t.raw(), drawn.t.raw());
+    o.t = test::to_tensor_i32(tape, {0, 1, 2, 3, 4, 5, 6, 999, 1000});
+    if (std::holds_alternative<CpuStream>(stream)) {
+      test::expect_check([&] { noised(context, b, tables, o, 0, 9); },
+                         "t[8] is 1000, must be in [0,1000)");
+    } else {
+      const auto x_t = test::values(tape, noised(context, b, tables, o, 0, 9).x_t);
+      for (std::size_t i = 0; i < x_t.size(); ++i) EXPECT_EQ(std::isnan(x_t[i]), i >= 8 * 105) << i;
+      EXPECT_EQ(ints(tape, o.t).back(), 1000);
+    }
+    o.t = test::to_tensor_i32(tape, {0, 1});
+    test::expect_check([&] { noised(context, b, tables, o, 0, 9); }, "index is [9], t is [2]");
+  }
+}
+
 TEST(QSampleImages, DoesNotDependOnHowABatchIsSplit) {
   for (const Stream stream : test::streams()) {
     const Tables tables;
@@ -202,8 +308,13 @@ TEST(QSample, ATimeOrAnImageOutsideIsNanOnADevice) {
     for (std::size_t i = 0; i < 15; ++i) EXPECT_EQ(std::isnan(x_t[i]), i >= 5) << i;
     Batch b(1, 1, 3);
     b.index = {5, 6, -1};
-    const auto got = test::values(tape, noised(context, b, tables, {}, 0, 3).x_t);
-    for (std::size_t i = 0; i < 9; ++i) EXPECT_EQ(std::isnan(got[i]), i >= 3) << i;
+    ImageNoising o;
+    o.wants_x0 = true;
+    const auto out = noised(context, b, tables, o, 0, 3);
+    for (const Tensor& t : {out.x_t, out.x0}) {
+      const auto got = test::values(tape, t);
+      for (std::size_t i = 0; i < 9; ++i) EXPECT_EQ(std::isnan(got[i]), i >= 3) << i;
+    }
   }
 }
 

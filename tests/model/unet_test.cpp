@@ -176,7 +176,7 @@ Pass1 run(const NetworkConfig& config, DType type, bool fusion,
   const auto t = test::to_tensor_i32(tape, {times.begin() + first, times.begin() + first + n});
   const auto eps = network->forward(tape, {x, t, {}}, random);
   Pass1 result{tape.to_host(tape.value(eps)), {}};
-  const auto loss = engine::mse_loss(tape, eps, {{}, {3, 4, 5}, 0});
+  const auto loss = engine::mse_loss(tape, eps, {{{}, {3, 4, 5}, 0}});
   tape.backward(loss);
   network->parameters().finish_gradients();
   result.gradients = test::gradients_of(*network);

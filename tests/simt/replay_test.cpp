@@ -73,8 +73,8 @@ struct Step {
     kernels::q_sample_images(stream(), kDims, images.p, index.p, {signal.p, noise.p, 50},
                              {stream_of(1), stream_of(2), stream_of(3), 9, true}, t.p, act(x_t));
     kernels::dropout_forward(stream(), kItems, {0.3f, stream_of(4), 9}, act(x_t), act(dropped));
-    kernels::mse(stream(), kItems, act(dropped), {nullptr, stream_of(2), 9}, 1, tiles.p, loss.p,
-                 act(dpred));
+    kernels::mse(stream(), {3, 35, 3}, act(dropped), {{nullptr, stream_of(2), 9}}, 1, tiles.p,
+                 loss.p, act(dpred));
     kernels::adam_step(stream(), kWeights, adam, {w.p, g.p, m.p, v.p, ema.p, nullptr}, chunks.p,
                        norm.p, adam_at);
     kernels::normal_fill(stream(), kItems, stream_of(5), 9, x.p);

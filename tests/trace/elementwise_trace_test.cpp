@@ -152,7 +152,7 @@ TEST(ElementwiseTraces, TheLossReadsThePredictionOnce) {
           const DeviceBuffer<float> pred(numbers<float>(d.size())), dpred(d.size()), loss(1);
           const DeviceBuffer<double> scratch(kernels::mse_scratch_bytes(d) / 8);
           prediction = pred.p, gradient = dpred.p;
-          kernels::mse(kStream, d, pred.act(), {}, 1, scratch.p, loss.p, dpred.act());
+          kernels::mse(kStream, {3, 100, 7}, pred.act(), {}, 1, scratch.p, loss.p, dpred.act());
         },
         s);
     test::expect_clean(*trace);

@@ -40,10 +40,16 @@ void noise_is_never_in_memory() {
     const DeviceBuffer<T> x_t(kItems.size());
     kernels::q_sample_images(kStream, {kN, kH, kW, kC, kN}, images.p, index.p,
                              {table.p, table.p + 10, 10}, {kKey, kKey, kKey}, t.p, x_t.act());
+    const DeviceBuffer<float> data(test::numbers<float>(kItems.size())), x0(kItems.size());
+    const kernels::ImageDraws draws{kKey, kKey, kKey};
+    kernels::q_sample_images(kStream, {kN, kH, kW, kC, kN}, data.p, index.p,
+                             {table.p, table.p + 10, 10}, draws, t.p, x_t.act(), x0.p);
+    expect(data, {.read = 1});
+    expect(x0, {.written = 1});
     kernels::normal_fill(kStream, kItems, kKey, 0, prior.p);
     expect(images, {.read = 1});
-    expect(t, {.written = 1});
-    expect(x_t, {.written = 1});
+    expect(t, {.written = 2});
+    expect(x_t, {.written = 2});
     expect(prior, {.written = 1});
   });
 }
