@@ -85,29 +85,27 @@ void expect_step(const Stream stream, DType type, const SamplerStep& c, const Ca
   // Terms are below 2.5·5 and rounded at most eight times; a learned sigma's exponent is below 4
   // and rounded four times, its exp once.
   const double absolute = 8 * 12.5 * 0x1p-24 + (c.learned ? 5 * 5 * 4 * 0x1p-24 : 0);
-  for (const Noise& noise : {drawn, given})
-    for (const bool outputs : {false, true}) {
-      if (c.history != 0 && !outputs) continue;
-      const std::string label =
-          cat(k.str(), ' ', name_of(type), " x0 ", c.x0, " history ", c.history);
-      const Tensor now = test::to_tensor(tape, k.shape(n), x);
-      const Tensor e = test::to_tensor(tape, k.outputs(n), out, type);
-      // What nobody has written yet must not be read.
-      const Tensor history =
-          test::to_tensor(tape, k.shape(n), c.history == 0 ? std::vector<double>(size, NAN) : h);
-      const Tensor x0 = test::to_tensor(tape, k.shape(n), std::vector<double>(size, NAN));
-      const Tensor next = engine::sampler_step(
-          context, c, now, e, noise,
-          outputs ? engine::SamplerOutputs{history, x0} : engine::SamplerOutputs{});
-      test::expect_close(test::values(tape, now), want, 0, absolute, label);
-      EXPECT_EQ(next.dtype, type);
-      EXPECT_EQ(next.raw() == now.raw(), type == DType::f32);
-      test::expect_close(test::values(tape, next), test::values(tape, now),
-                         2 * test::rounding(type), 0, "for the network");
-      if (!outputs) continue;
-      test::expect_close(test::values(tape, history), want_h, 0, absolute, label + ": history");
-      test::expect_close(test::values(tape, x0), want_x0, 0, absolute, label + ": x0");
-    }
+  for (const auto& [noise, outputs] : {std::pair{drawn, true}, {given, c.history != 0}}) {
+    const std::string label =
+        cat(k.str(), ' ', name_of(type), " x0 ", c.x0, " history ", c.history);
+    const Tensor now = test::to_tensor(tape, k.shape(n), x);
+    const Tensor e = test::to_tensor(tape, k.outputs(n), out, type);
+    // What nobody has written yet must not be read.
+    const Tensor history =
+        test::to_tensor(tape, k.shape(n), c.history == 0 ? std::vector<double>(size, NAN) : h);
+    const Tensor x0 = test::to_tensor(tape, k.shape(n), std::vector<double>(size, NAN));
+    const Tensor next = engine::sampler_step(
+        context, c, now, e, noise,
+        outputs ? engine::SamplerOutputs{history, x0} : engine::SamplerOutputs{});
+    test::expect_close(test::values(tape, now), want, 0, absolute, label);
+    EXPECT_EQ(next.dtype, type);
+    EXPECT_EQ(next.raw() == now.raw(), type == DType::f32);
+    test::expect_close(test::values(tape, next), test::values(tape, now), 2 * test::rounding(type),
+                       0, "for the network");
+    if (!outputs) continue;
+    test::expect_close(test::values(tape, history), want_h, 0, absolute, label + ": history");
+    test::expect_close(test::values(tape, x0), want_x0, 0, absolute, label + ": x0");
+  }
 }
 
 TEST(SamplerStep, EqualsTheFormulaWithNoiseDrawnOrGiven) {
