@@ -1,6 +1,4 @@
 // eval_options.cpp — the flags of `haze classifier` and `haze eval`.
-#include "apps/eval_options.h"
-
 #include "apps/flags.h"
 
 namespace haze::apps {
@@ -20,6 +18,69 @@ void classifier_flags(Flags flags, Options& o) {
   flags.text("--out", c.out, "FILE", "safetensors file to write");
   flags.yes("--json", c.json, "one JSON document on standard output");
   compute_flags(flags, o.common, c.fusion);
+  common_flags(flags, o.common);
+}
+
+namespace {
+
+const std::vector<std::pair<std::string, Metric>> kMetrics = {
+    {"frechet", Metric::frechet},
+    {"kid", Metric::kid},
+    {"swd", Metric::swd},
+    {"class-accuracy", Metric::class_accuracy},
+};
+
+void metrics_of(const std::string& list, std::vector<Metric>& to) {
+  to.clear();
+  for (std::size_t at = 0; at <= list.size();) {
+    const std::size_t end = std::min(list.find(',', at), list.size());
+    const std::string name = list.substr(at, end - at);
+    Strings known;
+    for (const auto& [word, metric] : kMetrics) {
+      known.push_back(word);
+      if (word == name) to.push_back(metric);
+    }
+    if (std::ranges::find(known, name) == known.end()) {
+      std::string all;
+      for (const auto& word : known) all += (all.empty() ? "" : ", ") + word;
+      const std::string guess = nearest(name, known);
+      throw InputError(cat("--metrics: ", name, "; some of ", all,
+                           guess.empty() ? "" : "; did you mean " + guess + "?"));
+    }
+    at = end + 1;
+  }
+}
+
+}  // namespace
+
+void eval_flags(Flags flags, Options& o) {
+  EvalOptions& e = o.eval;
+  sampler_flags(flags, e.sample);
+  flags.group("What to sample");
+  flags.text("--samples", e.samples, "FILE|DIR|SPEC",
+             "instead of a checkpoint: saved tensors, a folder of images, a data set");
+  flags.group("What to hold it against");
+  flags.text("--data", e.data, "SPEC", "data set, e.g. mnist:DIR#test")->envname("HAZE_DATA");
+  flags.text("--label", e.label, "NAME", "this class of the data only [all]");
+  flags.number("--data-n", e.data_n, 2, 1 << 30, "its first N images [all]");
+  flags.group("What to measure");
+  flags.value("--metrics", "LIST", "frechet, kid, swd, class-accuracy [frechet,kid,swd]",
+              [&e](const std::string& s) { metrics_of(s, e.metrics); });
+  flags.text("--features", e.features, "pixels|classifier:FILE",
+             "what distances are taken in [pixels]");
+  flags.text("--classifier", e.classifier, "FILE",
+             "what class-accuracy asks; haze classifier makes it [that of --features]");
+  flags.number("--subsets", e.subsets, 1, 100000, "random subsets of kid [100]");
+  flags.number("--subset-size", e.subset_size, 2, 1 << 20,
+               "images in each [a tenth of the smaller set, at most 1000]");
+  flags.number("--directions", e.directions, 1, 1 << 20, "random directions of swd [512]");
+  flags.group("Result");
+  flags.yes("--json", e.json, "one JSON document on standard output");
+  compute_flags(flags, o.common, e.sample.fusion);
+  flags.number("--batch", e.sample.batch, 1, 65536,
+               "images per network call; changes no image [64]");
+  flags.one_of("--precision", {"f32", "bf16"}, "of activations [as trained]",
+               [&e](const std::string& t) { e.sample.precision = t; });
   common_flags(flags, o.common);
 }
 

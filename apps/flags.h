@@ -118,6 +118,7 @@ void compute_flags(Flags& flags, CommonOptions& o, bool& fusion);
 void sampler_flags(Flags& flags, SampleOptions& s);
 /// The subcommands whose flags are in eval_options.cpp.
 void classifier_flags(Flags flags, Options& o);
+void eval_flags(Flags flags, Options& o);
 
 template <class T>
 void weights_flag(Flags& flags, T& o) {

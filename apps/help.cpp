@@ -31,6 +31,14 @@ const CommandHelp kCommands[] = {
      "      --out raw.safetensors\n",
      "Writes the network's weights in PyTorch's layout, named as in the system that they come "
      "from."},
+    {Command::eval, "eval", "measure how good samples are",
+     "  haze eval --checkpoint runs/mnist --data mnist:data/mnist#test --n 1000 \\\n"
+     "      --sampler ddim --steps 50 --features classifier:mnist-classifier.safetensors\n"
+     "  haze eval --samples mnist:data/mnist --n 5000 --data mnist:data/mnist#test\n",
+     "Draws images and holds them against a data set: Fréchet distance, kernel distance (KID) and\n"
+     "sliced Wasserstein distance of their features; how often a classifier sees the class asked "
+     "for.\n"
+     "docs/eval.md says what each number is. Nothing of the run is touched."},
     {Command::classifier, "classifier", "train a classifier of a data set, to judge samples with",
      "  haze classifier --data mnist:data/mnist --out mnist-classifier.safetensors\n"
      "  haze classifier --data images:photos --epochs 10 --out photos.safetensors\n",
@@ -78,7 +86,7 @@ std::string short_help() {
          " — trains and samples denoising diffusion models\n\n"
          "  haze train --config demo --out runs/demo           train on digits drawn by haze\n"
          "  haze sample --checkpoint runs/demo --out grid.png  draw images from it\n\n"
-         "Subcommands: train, sample, verify, export, classifier, data, info, bench.\n"
+         "Subcommands: train, sample, eval, classifier, verify, export, data, info, bench.\n"
          "haze SUBCOMMAND --help opens with examples. haze --help says what each is for.\n"
          "Configurations come as JSON files or by name: demo, mnist, fashion-mnist, celeba64, ...\n"
          "haze info --keys lists what a configuration may say; --set KEY=VALUE changes it for a "

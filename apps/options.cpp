@@ -255,6 +255,9 @@ Options parse_options(const Strings& arguments) {
     case Command::bench:
       bench_flags(Flags(app), o);
       break;
+    case Command::eval:
+      eval_flags(Flags(app), o);
+      break;
     case Command::classifier:
       classifier_flags(Flags(app), o);
       break;

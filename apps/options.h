@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "apps/config/config.h"
-#include "apps/eval_options.h"
 
 namespace haze::apps {
 
@@ -73,6 +72,30 @@ struct BenchOptions {
   bool list = false;
 };
 
+struct ClassifierOptions {
+  std::string data, test, out;
+  int epochs = 3, batch = 128;
+  double learning_rate = 1e-3;
+  std::uint64_t seed = 0;
+  bool json = false, fusion = true;
+};
+
+enum class Metric : std::uint8_t { frechet, kid, swd, class_accuracy, nll };
+
+struct EvalOptions {
+  EvalOptions() { sample.n = 1000; }
+  SampleOptions sample;     // what is drawn from the checkpoint
+  std::string samples;      // images that are there already: a file, a folder or a data set
+  std::string data, label;  // what they are held against
+  int data_n = 0;           // its first images; 0: all
+  std::vector<Metric> metrics = {Metric::frechet, Metric::kid, Metric::swd};
+  std::string features = "pixels";
+  std::string classifier;  // for class_accuracy; "": that of the features
+  int subsets = 100, subset_size = 0, directions = 512;
+  int nll_times = 0;  // 0: every t
+  bool json = false;
+};
+
 enum class Command : std::uint8_t {
   none,
   train,
@@ -82,7 +105,8 @@ enum class Command : std::uint8_t {
   data,
   info,
   bench,
-  classifier
+  classifier,
+  eval
 };
 
 struct Options {
@@ -96,6 +120,7 @@ struct Options {
   InfoOptions info;
   BenchOptions bench;
   ClassifierOptions classifier;
+  EvalOptions eval;
   std::string text;  // with Command::none: what to print (help, version) before leaving with 0
 };
 

@@ -21,6 +21,7 @@ int run_verify(const VerifyOptions& options, Program program);
 int run_export(const ExportOptions& options, Program program);
 int run_data(const DataOptions& options, Program program);
 int run_bench(const BenchOptions& options, Program program);
+int run_eval(const EvalOptions& options, Program program);
 int run_classifier(const ClassifierOptions& options, Program program);
 int run_info(const InfoOptions& options, Program program);
 

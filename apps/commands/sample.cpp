@@ -20,7 +20,9 @@ void save_tensors(const std::string& path, const std::vector<float>& values, int
   const auto nchw = model::nhwc_to_nchw(values, n, c, h, w);
   engine::make_directories(engine::disk(), engine::directory_of(path));
   engine::write_safetensors(engine::disk(), path, {{"samples", {n, c, h, w}, nchw.data()}},
-                            {{"format", "pt"}, {"haze", recipe}});
+                            {{"format", "pt"},
+                             {"haze", recipe},
+                             {"range", config.data.range == DataRange::zero_one ? "0,1" : "-1,1"}});
 }
 
 }  // namespace

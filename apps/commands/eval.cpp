@@ -1,0 +1,242 @@
+// eval.cpp — `haze eval`: how good the samples of a checkpoint are, held against a data set.
+#include <algorithm>
+#include <cstdio>
+#include <optional>
+
+#include "apps/checkpointing.h"
+#include "apps/commands/commands.h"
+#include "apps/device.h"
+#include "apps/image_sets.h"
+#include "apps/json_writer.h"
+#include "apps/sampling.h"
+
+namespace haze::apps {
+namespace {
+
+bool wants(const EvalOptions& o, Metric metric) {
+  return std::ranges::find(o.metrics, metric) != o.metrics.end();
+}
+bool wants_distance(const EvalOptions& o) {
+  return wants(o, Metric::frechet) || wants(o, Metric::kid) || wants(o, Metric::swd);
+}
+
+/// A checkpoint, ready to compute with.
+struct Trained {
+  TrainedWeights weights;
+  std::unique_ptr<model::Network> network;
+  engine::Context context;
+  Trained(const EvalOptions& o, Stream stream, Console& console)
+      : weights(load_weights(o.sample.checkpoint, o.sample.ema, o.sample.ema_asked)),
+        context(stream, activations_of(o.sample, weights.config)) {
+    for (const std::string& message : weights.messages) console.warning(message);
+    if (weights.config.data.image_size.size() != 2)
+      throw InputError(cat(weights.path, ": data.image_size: []; [height, width]"));
+    network = make_trained_network(weights, stream, context.activations);
+    context.fusion = o.sample.fusion;
+  }
+  std::string name() const {
+    return cat(weights.path, ", step ", weights.meta.step, ", ", weights.ema ? "ema" : "raw",
+               " weights");
+  }
+};
+
+Dataset draw(const EvalOptions& o, Trained& trained, Console& console) {
+  const RunConfig& config = trained.weights.config;
+  const model::SampleOptions sampler = sampler_options(o.sample, config, console);
+  const int h = config.data.image_size[0], w = config.data.image_size[1],
+            c = config.model.image_channels;
+  const auto values = model::sample(trained.context, *trained.network, config.diffusion, o.sample.n,
+                                    h, w, c, sampler);
+  console.clear_bar();
+  Dataset set =
+      as_images("samples", values, o.sample.n, h, w, c, config.data.range == DataRange::zero_one);
+  set.spec = cat(trained.name(), "; ", o.sample.sampler, " ", sampler.steps, " steps, seed ",
+                 o.sample.seed);
+  set.labels = sampler.labels;
+  return set;
+}
+
+/// How often the classifier saw the class that was asked for.
+struct ClassAccuracy {
+  std::vector<int> right, asked;  // per class
+  int total(const std::vector<int>& v) const {
+    int sum = 0;
+    for (const int n : v) sum += n;
+    return sum;
+  }
+  double accuracy() const { return double(total(right)) / total(asked); }
+};
+
+ClassAccuracy class_accuracy(const FeatureSource& judge, const Dataset& samples, Console& console) {
+  if (samples.labels.empty())
+    throw InputError(
+        "--metrics: class-accuracy; the samples have no classes to hold the classifier's against: "
+        "ask a class-conditional checkpoint for one, or give samples with labels");
+  const int classes = judge.classifier().config.classes;
+  ClassAccuracy a{std::vector<int>(std::size_t(classes)), std::vector<int>(std::size_t(classes))};
+  const auto seen = judge.classes_of(samples, console);
+  for (std::size_t i = 0; i < seen.size(); ++i) {
+    const std::int32_t label = samples.labels[i];
+    if (label < 0 || label >= classes)
+      throw InputError(cat("--metrics: class-accuracy; sample ", i, " is of class ", label,
+                           ", the classifier knows 0 to ", classes - 1));
+    ++a.asked[std::size_t(label)];
+    a.right[std::size_t(label)] += seen[i] == label;
+  }
+  return a;
+}
+
+struct Result {
+  std::string samples, data, features;
+  int samples_n = 0, data_n = 0, directions = 0;
+  std::optional<double> frechet, swd;
+  std::optional<model::KernelDistance> kid;
+  std::optional<ClassAccuracy> accuracy;
+};
+
+void measure_distances(const EvalOptions& o, const FeatureSource& source, const Dataset& samples,
+                       const Dataset& data, Console& console, Result& result) {
+  const model::Features a = source.of(samples, "samples", console),
+                        b = source.of(data, "data", console);
+  result.features = source.description();
+  if (wants(o, Metric::frechet)) {
+    console.progress(0, cat("frechet distance of ", a.dimensions, " features"));
+    result.frechet = model::frechet_distance(model::moments(a), model::moments(b));
+  }
+  if (wants(o, Metric::kid))
+    result.kid = model::kernel_distance(
+        a, b, {o.subsets, o.subset_size, o.sample.seed, [&](int done, int total) {
+                 console.progress(double(done) / total,
+                                  cat("kernel distance, subset ", done, " of ", total));
+               }});
+  if (wants(o, Metric::swd)) {
+    console.progress(0, cat("sliced wasserstein distance, ", o.directions, " directions"));
+    result.directions = o.directions;
+    result.swd = model::sliced_wasserstein(
+        a, b, model::random_directions(o.directions, a.dimensions, o.sample.seed));
+  }
+}
+
+std::string number(double x) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%.6g", x);
+  return text;
+}
+
+std::string as_text(const Result& r) {
+  std::string text;
+  const auto row = [&](std::string name, const std::string& value) {
+    name.resize(std::max<std::size_t>(name.size() + 1, 16), ' ');
+    text += name + value + "\n";
+  };
+  if (r.samples_n > 0) row("samples", cat(r.samples_n, ": ", r.samples));
+  if (r.data_n > 0) row("data", cat(r.data_n, ": ", r.data));
+  if (!r.features.empty()) row("features", r.features);
+  if (r.frechet) row("frechet", number(*r.frechet));
+  if (r.kid)
+    row("kid", cat(number(r.kid->mean), " ± ", number(r.kid->deviation), " over ", r.kid->subsets,
+                   " subsets of ", r.kid->size));
+  if (r.swd) row("swd", cat(number(*r.swd), " over ", r.directions, " directions"));
+  if (const auto& a = r.accuracy) {
+    row("class-accuracy",
+        cat(number(a->accuracy()), " (", a->total(a->right), " of ", a->total(a->asked), ")"));
+    for (std::size_t c = 0; c < a->asked.size(); ++c)
+      if (a->asked[c] > 0) row(cat("  class ", c), cat(a->right[c], " of ", a->asked[c]));
+  }
+  return text;
+}
+
+std::string as_json(const Result& r) {
+  JsonWriter w;
+  w.begin_object();
+  if (r.samples_n > 0) {
+    w.key("samples").begin_object().field("from", r.samples);
+    w.field("count", r.samples_n).end_object();
+  }
+  if (r.data_n > 0)
+    w.key("data").begin_object().field("from", r.data).field("count", r.data_n).end_object();
+  if (!r.features.empty()) w.field("features", r.features);
+  if (r.frechet) w.field("frechet", *r.frechet);
+  if (r.kid) {
+    w.key("kid").begin_object().field("mean", r.kid->mean).field("std", r.kid->deviation);
+    w.field("subsets", r.kid->subsets).field("size", r.kid->size).end_object();
+  }
+  if (r.swd) {
+    w.key("swd").begin_object().field("distance", *r.swd);
+    w.field("directions", r.directions).end_object();
+  }
+  if (const auto& a = r.accuracy) {
+    w.key("class-accuracy").begin_object().field("accuracy", a->accuracy());
+    w.field("right", a->total(a->right)).field("asked", a->total(a->asked));
+    w.key("classes").begin_array();
+    for (std::size_t c = 0; c < a->asked.size(); ++c)
+      w.begin_object().field("right", a->right[c]).field("asked", a->asked[c]).end_object();
+    w.end_array().end_object();
+  }
+  return w.end_object().text() + "\n";
+}
+
+/// What cannot be, said before anything is computed.
+void check(const EvalOptions& o) {
+  const bool samples_wanted = wants_distance(o) || wants(o, Metric::class_accuracy);
+  if (o.sample.checkpoint.empty() == o.samples.empty())
+    throw InputError(o.samples.empty()
+                         ? "--checkpoint: not given; a run folder or a checkpoint file, or images "
+                           "that are there already with --samples"
+                         : "--samples: given with --checkpoint; one of the two");
+  if (o.data.empty() && (wants_distance(o) || wants(o, Metric::nll)))
+    throw InputError("--data: not given; the data set to hold the samples against, mnist:DIR#test");
+  if (wants(o, Metric::nll) && o.sample.checkpoint.empty())
+    throw InputError("--metrics: nll; it is a number of a network: give --checkpoint");
+  if (!wants(o, Metric::class_accuracy) && !o.classifier.empty())
+    throw InputError("--classifier: given without --metrics class-accuracy");
+  if (wants(o, Metric::class_accuracy) && o.classifier.empty() &&
+      !o.features.starts_with("classifier:"))
+    throw InputError(
+        "--metrics: class-accuracy; it needs --classifier FILE, made by haze classifier");
+  if (!samples_wanted && !o.samples.empty())
+    throw InputError("--samples: given, but no metric looks at samples");
+}
+
+}  // namespace
+
+int run_eval(const EvalOptions& o, Program program) {
+  check(o);
+  Console& console = program.console;
+  const Stream stream = open_device(program.common);
+  const FeatureSource source(o.features, stream);
+  std::optional<FeatureSource> other_judge;
+  if (!o.classifier.empty()) other_judge.emplace("classifier:" + o.classifier, stream);
+  std::optional<Trained> trained;
+  if (!o.sample.checkpoint.empty()) trained.emplace(o, stream, console);
+
+  Result result;
+  const bool look = wants_distance(o) || wants(o, Metric::class_accuracy);
+  Dataset samples, data;
+  if (look && trained) {
+    console.info(cat("drawing ", o.sample.n, " images from ", trained->name()));
+    samples = draw(o, *trained, console);
+  } else if (look) {
+    samples = open_samples(o.samples);
+    keep_first(samples, o.sample.n);
+  }
+  if (look) result.samples = samples.spec, result.samples_n = samples.count;
+  if (!o.data.empty()) {
+    DatasetOptions as{.label = o.label};
+    const RunConfig* config = trained ? &trained->weights.config : nullptr;
+    as.height = config ? config->data.image_size[0] : samples.height;
+    as.width = config ? config->data.image_size[1] : samples.width;
+    as.channels = config ? config->model.image_channels : samples.channels;
+    data = open_dataset(o.data, as);
+    if (o.data_n > 0) keep_first(data, o.data_n);
+    result.data = data.spec, result.data_n = data.count;
+  }
+  if (wants_distance(o)) measure_distances(o, source, samples, data, console, result);
+  if (wants(o, Metric::class_accuracy))
+    result.accuracy = class_accuracy(other_judge ? *other_judge : source, samples, console);
+  console.clear_bar();
+  std::fputs((o.json ? as_json(result) : as_text(result)).c_str(), stdout);
+  return 0;
+}
+
+}  // namespace haze::apps

@@ -1,0 +1,120 @@
+#include "apps/image_sets.h"
+
+#include <cmath>
+#include <filesystem>
+
+#include "apps/image/grid.h"
+#include "engine/files/safetensors.h"
+#include "model/weights.h"
+
+namespace haze::apps {
+namespace {
+
+Dataset read_samples(const std::string& path) {
+  const engine::SafetensorsReader file(engine::disk(), path);
+  const auto& entry = file.at("samples");
+  if (entry.shape.size() != 4 || entry.elements() == 0)
+    throw InputError(cat(path, ": samples: ", entry.shape_text(), "; [n,C,H,W]"));
+  const int n = int(entry.shape[0]), c = int(entry.shape[1]), h = int(entry.shape[2]),
+            w = int(entry.shape[3]);
+  const auto range = file.metadata().find("range");
+  const std::string text = range == file.metadata().end() ? "-1,1" : range->second;
+  if (text != "-1,1" && text != "0,1")
+    throw InputError(cat(path, ": metadata range: ", text, "; \"-1,1\" or \"0,1\""));
+  Dataset set = as_images(path, model::nchw_to_nhwc(file.read_f32(entry, true), n, c, h, w), n, h,
+                          w, c, text == "0,1");
+  if (file.has("labels")) {
+    set.labels = file.read_i32(file.at("labels"));
+    if (set.labels.size() != std::size_t(n))
+      throw InputError(cat(path, ": labels: ", set.labels.size(), " for ", n, " samples"));
+  }
+  return set;
+}
+
+}  // namespace
+
+Dataset as_images(const std::string& what, const std::vector<float>& values, int n, int height,
+                  int width, int channels, bool zero_to_one) {
+  Dataset set;
+  set.spec = what;
+  set.count = n, set.height = height, set.width = width, set.channels = channels;
+  const std::size_t image = values.size() / std::size_t(n);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    if (!std::isfinite(values[i]))
+      throw RunError(cat(what, ": image ", i / image, " has a value that is ", values[i],
+                         "; nothing can be measured on it"));
+  if (height == 1 && width == 1 && channels == 2)
+    set.values = values;
+  else
+    set.images = to_bytes(values, zero_to_one ? Range::zero_to_one : Range::minus_one_to_one);
+  return set;
+}
+
+Dataset open_samples(const std::string& where) {
+  if (std::filesystem::is_directory(where)) return open_dataset("images:" + where);
+  if (std::filesystem::exists(where)) return read_samples(where);
+  if (where.find(':') == where.npos)
+    throw InputError(cat("--samples: ", where,
+                         "; no such file or folder: a safetensors file of haze sample "
+                         "--save-tensors, a folder of images, or a data set"));
+  return open_dataset(where);
+}
+
+void keep_first(Dataset& set, int n) {
+  if (n >= set.count) return;
+  const std::size_t image = std::size_t(set.height) * set.width * set.channels;
+  set.count = n;
+  if (!set.images.empty()) set.images.resize(std::size_t(n) * image);
+  if (!set.values.empty()) set.values.resize(std::size_t(n) * image);
+  if (!set.labels.empty()) set.labels.resize(std::size_t(n));
+}
+
+FeatureSource::FeatureSource(const std::string& spec, Stream stream)
+    : spec_(spec), stream_(stream) {
+  if (spec == "pixels") return;
+  const std::string kind = spec.substr(0, spec.find(':'));
+  if (kind != "classifier" || kind == spec)
+    throw InputError(cat("--features: ", spec, "; pixels or classifier:FILE"));
+  classifier_ = load_classifier(spec.substr(kind.size() + 1), stream);
+}
+
+std::string FeatureSource::description() const {
+  return is_classifier() ? cat(spec_, ", ", model::Classifier::kFeatures, " features, learned on ",
+                               classifier_.record.data)
+                         : spec_;
+}
+
+model::Judgement FeatureSource::judge(const Dataset& set, const std::string& what,
+                                      Console& console) const {
+  const model::ClassifierConfig& c = classifier_.record.config;
+  if (set.is_points() || set.height != c.height || set.width != c.width ||
+      set.channels != c.channels)
+    throw InputError(cat(spec_, ": it takes images of ", c.height, "x", c.width, "x", c.channels,
+                         "; ", what, " are ", set.height, "x", set.width, "x", set.channels));
+  engine::Context context(stream_);
+  return model::judge(
+      context, *classifier_.network, set.images, set.count, [&](int done, int total) {
+        console.progress(double(done) / total, cat("features of ", what, " ", done, " of ", total));
+      });
+}
+
+model::Features FeatureSource::of(const Dataset& set, const std::string& what,
+                                  Console& console) const {
+  model::Features f{what, set.count, 0, {}};
+  if (is_classifier()) {
+    f.dimensions = model::Classifier::kFeatures;
+    f.values = judge(set, what, console).features;
+    return f;
+  }
+  f.dimensions = set.height * set.width * set.channels;
+  f.values = set.values;
+  f.values.reserve(set.images.size() + set.values.size());
+  for (const std::uint8_t byte : set.images) f.values.push_back(float(byte) / 127.5f - 1);
+  return f;
+}
+
+std::vector<std::int32_t> FeatureSource::classes_of(const Dataset& set, Console& console) const {
+  return judge(set, "samples", console).labels;
+}
+
+}  // namespace haze::apps

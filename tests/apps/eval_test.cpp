@@ -1,0 +1,184 @@
+// eval_test.cpp — `haze classifier` and `haze eval` on a tiny network and digits drawn by the
+// program.
+#include <nlohmann/json.hpp>
+
+#include "engine/files/safetensors.h"
+#include "tests/apps/tiny_run.h"
+
+namespace haze::test {
+namespace {
+
+using testing::HasSubstr;
+using Arguments = std::vector<std::string>;
+
+Arguments operator+(Arguments a, const Arguments& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+class Eval : public TinyRun {
+ protected:
+  nlohmann::json json(const Arguments& arguments) const {
+    const Outcome got = haze(arguments + Arguments{"--json"});
+    EXPECT_EQ(got.code, 0) << got.err;
+    return got.code == 0 ? nlohmann::json::parse(got.out) : nlohmann::json();
+  }
+  void expect_wrong_use(const Arguments& arguments, const std::string& text) const {
+    const Outcome got = haze(arguments);
+    EXPECT_EQ(got.code, 2) << text << got.err;
+    EXPECT_THAT(got.last_error_line(), HasSubstr(text));
+    EXPECT_EQ(got.out, "");
+  }
+  void classifier(const std::string& name) const {
+    const Outcome got = haze({"classifier", "--data", "synthetic:digits:400", "--epochs", "2",
+                              "--batch", "32", "--out", at(name)});
+    ASSERT_EQ(got.code, 0) << got.err;
+    EXPECT_THAT(got.out, testing::StartsWith("accuracy 0."));
+    EXPECT_THAT(got.out, HasSubstr("of 40 test images)\n" + at(name) + "\n"));
+  }
+};
+
+TEST_F(Eval, AClassifierLearnsDigitsAndJudgesThem) {
+  classifier("c.safetensors");
+  // Images that it has not seen, and their own labels: far above the 10 % of chance.
+  const Arguments judge = {"eval", "--samples", "synthetic:digits:700", "--n",
+                           "500",  "--metrics", "class-accuracy"};
+  const auto seen = json(judge + Arguments{"--classifier", at("c.safetensors")});
+  EXPECT_GT(double(seen["class-accuracy"]["accuracy"]), 0.5);
+  EXPECT_EQ(seen["class-accuracy"]["asked"], 500);
+  EXPECT_EQ(seen["class-accuracy"]["classes"].size(), 10u);
+  EXPECT_EQ(seen["samples"]["count"], 500);
+  EXPECT_EQ(json(judge + Arguments{"--features", "classifier:" + at("c.safetensors")}), seen);
+  // Its features tell digits from shapes of other digits' pixels less well than from themselves.
+  const auto near =
+      json({"eval", "--samples", "synthetic:digits:200", "--data", "synthetic:digits:400",
+            "--features", "classifier:" + at("c.safetensors"), "--metrics", "frechet,swd"});
+  const auto far = json({"eval", "--samples", "synthetic:digits:200", "--data",
+                         "synthetic:digits:400", "--label", "3", "--features",
+                         "classifier:" + at("c.safetensors"), "--metrics", "frechet,swd"});
+  EXPECT_GT(double(far["frechet"]), 2 * double(near["frechet"]));
+  EXPECT_GT(double(far["swd"]["distance"]), 2 * double(near["swd"]["distance"]));
+  EXPECT_FALSE(near.contains("kid"));
+
+  expect_wrong_use({"eval", "--samples", "synthetic:shapes:20", "--data", "synthetic:shapes:20",
+                    "--features", "classifier:" + at("c.safetensors")},
+                   "it takes images of 28x28x1; samples are 32x32x3");
+  expect_wrong_use({"classifier", "--data", "points:moons:50", "--out", at("x")}, "points are not");
+  expect_wrong_use({"classifier", "--data", "synthetic:digits:9", "--out", at("x")}, "at least 10");
+  expect_wrong_use({"classifier", "--out", at("x")}, "--data: not given");
+  expect_wrong_use({"classifier", "--data", "synthetic:digits:50"}, "--out: not given");
+  expect_wrong_use({"classifier", "--data", "synthetic:digits:50", "--test", "synthetic:shapes:50",
+                    "--out", at("x")},
+                   "has 3 channels; the configuration asks for 1");
+}
+
+TEST_F(Eval, AClassifiersFileIsReadBackAndOthersAreRefused) {
+  classifier("c.safetensors");
+  const engine::SafetensorsReader file(engine::disk(), at("c.safetensors"));
+  EXPECT_EQ(file.metadata().at("height"), "28");
+  EXPECT_EQ(file.metadata().at("data"), "synthetic:digits:400");
+  EXPECT_EQ(file.at("conv.0.weight").shape, (std::vector<std::int64_t>{32, 1, 3, 3}));
+  const auto eval = [&](const std::string& features) {
+    return Arguments{"eval",   "--samples",           "synthetic:digits:20",
+                     "--data", "synthetic:digits:20", "--features",
+                     features};
+  };
+  const float one = 1;
+  engine::write_safetensors(engine::disk(), at("other.safetensors"), {{"w", {1}, &one}});
+  expect_wrong_use(eval("classifier:" + at("other.safetensors")), "not a classifier of haze");
+  engine::SafetensorsMetadata metadata = file.metadata();
+  metadata["classes"] = "10x";
+  engine::write_safetensors(engine::disk(), at("bad.safetensors"), {{"w", {1}, &one}}, metadata);
+  expect_wrong_use(eval("classifier:" + at("bad.safetensors")), "metadata classes: \"10x\"");
+  metadata["classes"] = "10";
+  engine::write_safetensors(engine::disk(), at("bad.safetensors"), {{"w", {1}, &one}}, metadata);
+  expect_wrong_use(eval("classifier:" + at("bad.safetensors")), "extra w [1]");
+  expect_wrong_use(eval("pixel"), "--features: pixel; pixels or classifier:FILE");
+  expect_wrong_use(eval("classifier:" + at("none")), "none");
+}
+
+TEST_F(Eval, ACheckpointsSamplesAreMeasuredAndEveryOptionCounts) {
+  ASSERT_EQ(train("run", 3).code, 0);
+  const Arguments base = {"eval",
+                          "--checkpoint",
+                          at("run"),
+                          "--data",
+                          "synthetic:digits:90",
+                          "--n",
+                          "30",
+                          "--steps",
+                          "4",
+                          "--subset-size",
+                          "8",
+                          "--subsets",
+                          "5",
+                          "--directions",
+                          "6"};
+  const auto one = json(base);
+  for (const char* key : {"frechet", "kid", "swd"}) EXPECT_TRUE(one.contains(key)) << key;
+  EXPECT_GT(double(one["frechet"]), 0);
+  EXPECT_EQ(one["features"], "pixels");
+  EXPECT_EQ(one["kid"]["size"], 8);
+  EXPECT_EQ(one["swd"]["directions"], 6);
+  EXPECT_EQ(json(base + Arguments{"--batch", "7"})["samples"], one["samples"]);
+  const auto differs = [&](const Arguments& more, const nlohmann::json::json_pointer& where) {
+    const auto other = json(base + more);
+    EXPECT_NE(other.at(where), one.at(where)) << more[0];
+  };
+  using Pointer = nlohmann::json::json_pointer;
+  differs({"--seed", "5"}, Pointer("/frechet"));
+  differs({"--sampler", "ddim"}, Pointer("/frechet"));
+  differs({"--data-n", "40"}, Pointer("/frechet"));
+  differs({"--label", "4"}, Pointer("/frechet"));
+  differs({"--weights", "raw"}, Pointer("/frechet"));
+
+  // The samples that haze sample saves are the same ones.
+  ASSERT_EQ(haze({"sample", "--checkpoint", at("run"), "--n", "30", "--steps", "4", "--out",
+                  at("g.png"), "--save-tensors", at("s.safetensors")})
+                .code,
+            0);
+  const auto saved =
+      json({"eval", "--samples", at("s.safetensors"), "--data", "synthetic:digits:90",
+            "--subset-size", "8", "--subsets", "5", "--directions", "6"});
+  for (const char* key : {"frechet", "kid", "swd", "data"}) EXPECT_EQ(saved[key], one[key]) << key;
+
+  const Outcome table = haze(base);
+  EXPECT_THAT(table.out, testing::StartsWith("samples         30: "));
+  EXPECT_THAT(table.out, HasSubstr("\nkid             "));
+  expect_wrong_use(base + Arguments{"--metrics", "fid"}, "--metrics: fid; some of frechet, kid");
+  expect_wrong_use(base + Arguments{"--metrics", "class-accuracy"}, "it needs --classifier FILE");
+  expect_wrong_use(base + Arguments{"--samples", at("s.safetensors")}, "one of the two");
+  const Arguments only = {"eval", "--checkpoint", at("run"), "--data", "synthetic:digits:90", "--n",
+                          "30"};
+  expect_wrong_use(only + Arguments{"--subset-size", "31", "--steps", "2"},
+                   "KID subsets of 31 images; 2 to 30");
+  expect_wrong_use(only + Arguments{"--steps", "21"}, "--steps: 21");
+  expect_wrong_use({"eval", "--checkpoint", at("run")}, "--data: not given");
+  expect_wrong_use({"eval", "--data", "synthetic:digits:90"}, "--checkpoint: not given");
+  expect_wrong_use({"eval", "--samples", at("nowhere"), "--data", "synthetic:digits:90"},
+                   "no such file or folder");
+}
+
+TEST_F(Eval, SamplesThatAreNotFiniteStopIt) {
+  std::vector<float> values(3 * 28 * 28, 0.5f);
+  values[2 * 28 * 28] = NAN;
+  engine::write_safetensors(engine::disk(), at("nan.safetensors"),
+                            {{"samples", {3, 1, 28, 28}, values.data()}});
+  const Outcome got =
+      haze({"eval", "--samples", at("nan.safetensors"), "--data", "synthetic:digits:10"});
+  EXPECT_EQ(got.code, 1);
+  EXPECT_THAT(got.last_error_line(), HasSubstr("image 2 has a value that is nan"));
+  // Without a range in the file, -1 to 1; with one, that.
+  values[2 * 28 * 28] = 0.5f;
+  const auto distance = [&](const engine::SafetensorsMetadata& metadata) {
+    engine::write_safetensors(engine::disk(), at("s.safetensors"),
+                              {{"samples", {3, 1, 28, 28}, values.data()}}, metadata);
+    return json({"eval", "--samples", at("s.safetensors"), "--data", "synthetic:digits:10",
+                 "--metrics", "frechet"})["frechet"];
+  };
+  EXPECT_NE(distance({{"range", "0,1"}}), distance({}));
+  EXPECT_EQ(distance({{"range", "-1,1"}}), distance({}));
+}
+
+}  // namespace
+}  // namespace haze::test
