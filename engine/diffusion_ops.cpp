@@ -206,9 +206,11 @@ Tensor normal_noise(Context& context, Shape shape, RandomKey key, std::uint32_t 
   return x;
 }
 
-Tensor to_activations(Context& context, const Tensor& x) {
-  if (x.dtype == context.activations) return x;
-  const Tensor y = empty(context, x.shape, context.activations);
+namespace {
+
+Tensor converted(Context& context, const Tensor& x, DType type) {
+  if (x.dtype == type) return x;
+  const Tensor y = empty(context, x.shape, type);
   std::visit(
       [&](auto s) {
         kernels::deliver(s, x.size(), x.in(), {y.raw(), y.dtype, kernels::Write::overwrite});
@@ -216,5 +218,18 @@ Tensor to_activations(Context& context, const Tensor& x) {
       context.stream);
   return y;
 }
+
+}  // namespace
+
+Tensor zeros(Context& context, Shape shape) {
+  const Tensor x = empty(context, shape, context.activations);
+  std::visit([&](auto s) { kernels::zero(s, x.raw(), x.bytes()); }, context.stream);
+  return x;
+}
+
+Tensor to_activations(Context& context, const Tensor& x) {
+  return converted(context, x, context.activations);
+}
+Tensor to_f32(Context& context, const Tensor& x) { return converted(context, x, DType::f32); }
 
 }  // namespace haze::engine

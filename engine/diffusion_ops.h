@@ -96,7 +96,11 @@ Tensor sampler_step(Context& context, const SamplerStep* on_device, const Tensor
 
 /// Standard normals of (key, first_item + n), f32: x_T of sampled images with stream kPrior.
 Tensor normal_noise(Context& context, Shape shape, RandomKey key, std::uint32_t first_item);
+/// Zeros in the type of the activations.
+Tensor zeros(Context& context, Shape shape);
 /// x in the type of the activations: x itself if it has it.
 Tensor to_activations(Context& context, const Tensor& x);
+/// x as f32: x itself if it is.
+Tensor to_f32(Context& context, const Tensor& x);
 
 }  // namespace haze::engine

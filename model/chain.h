@@ -17,8 +17,8 @@ namespace haze::model {
 enum class SamplerKind : std::uint8_t { ddpm, ddim, dpmpp, heun };
 
 /// Which of the T times a shorter chain visits (Lin et al. 2023, arXiv:2305.08891, table 2).
-/// linspace: both ends, T-1 and 0. leading: multiples of floor(T/S). trailing: back from T-1 in steps
-/// of T/S. For dpmpp the first two take S+1 points and leave out 0, as diffusers does.
+/// linspace: both ends, T-1 and 0. leading: multiples of floor(T/S). trailing: back from T-1 in
+/// steps of T/S. For dpmpp the first two take S+1 points and leave out 0, as diffusers does.
 enum class Spacing : std::uint8_t { linspace, leading, trailing };
 
 struct ChainOptions {

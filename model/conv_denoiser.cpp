@@ -4,7 +4,8 @@ namespace haze::model {
 
 using engine::Var;
 
-ConvDenoiser::ConvDenoiser(const NetworkConfig& config) : time_(config.time_steps) {
+ConvDenoiser::ConvDenoiser(const NetworkConfig& config)
+    : Network(config), time_(config.time_steps) {
   LayerBuilder builder(parameters_);
   int in = config.in_channels() + 1;
   const auto add = [&](int out) {

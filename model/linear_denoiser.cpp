@@ -21,7 +21,8 @@ Var rectified(const Pass& pass, const Layer& layer, Var x) {
 }  // namespace
 
 LinearDenoiser::LinearDenoiser(const NetworkConfig& config)
-    : time_(config.time_steps),
+    : Network(config),
+      time_(config.time_steps),
       height_(config.image_height),
       width_(config.image_width),
       out_channels_(config.out_channels()) {

@@ -8,7 +8,7 @@ namespace {
 constexpr int kHiddenLayers = 3;
 }
 
-PointMlp::PointMlp(const NetworkConfig& config) {
+PointMlp::PointMlp(const NetworkConfig& config) : Network(config) {
   LayerBuilder builder(parameters_);
   int width = config.in_channels();
   for (int k = 0; k <= kHiddenLayers; ++k) {

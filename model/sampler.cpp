@@ -26,9 +26,6 @@ inline void blend(Context&, const BlendStep*, const Tensor&, const Tensor&, cons
 inline Tensor guide(Context&, const Tensor&, const Tensor&, int, float, float) {
   throw InputError("guidance and inpainting: not there yet");
 }
-namespace streams {
-constexpr std::uint32_t kKnown = 12;
-}
 }  // namespace haze::engine
 namespace haze::model {
 // STUB end

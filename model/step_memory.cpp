@@ -1,5 +1,6 @@
 #include "model/step_memory.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <numeric>
 
@@ -35,23 +36,40 @@ StepMemory::StepMemory(engine::Context& context, int parts)
       values_(engine::lasting(context, {int(sizeof(Values))}, DType::u8)),
       results_(engine::lasting(context, {parts + 1}, DType::f32)) {}
 
+namespace {
+
+/// The stored images of a set, bytes or f32.
+std::span<const std::byte> stored(const ImageBatch& batch) {
+  return batch.values.empty() ? std::as_bytes(batch.images) : std::as_bytes(batch.values);
+}
+
+}  // namespace
+
 /// A data set that takes at most half of what is free on the device lies there as a whole; of a
 /// larger one each step's images are sent.
 void StepMemory::bind(engine::Context& context, const ImageBatch& batch) {
   const int n = int(batch.index.size());
   const std::size_t image = Shape({batch.height, batch.width, batch.channels}).size();
-  HAZE_CHECK(n > 0 && image > 0 && batch.images.size() % image == 0, n, " images of ", image,
-             " bytes from ", batch.images.size());
-  bound_ = batch.images.data();
-  resident_ = batch.images.size() <= engine::free_device_bytes(context) / 2;
-  const int count = resident_ ? int(batch.images.size() / image) : n;
+  const std::size_t all = std::max(batch.images.size(), batch.values.size());
+  HAZE_CHECK(n > 0 && image > 0 && all % image == 0, n, " images of ", image, " values from ", all);
+  HAZE_CHECK(batch.labels.empty() || batch.labels.size() == all / image, batch.labels.size(),
+             " labels of ", all / image, " images");
+  bound_ = stored(batch).data();
+  resident_ = stored(batch).size() <= engine::free_device_bytes(context) / 2;
+  const Shape shape{resident_ ? int(all / image) : n, batch.height, batch.width, batch.channels};
   images_ = {};  // first given back
-  images_ =
-      resident_
-          ? engine::resident(context, {count, batch.height, batch.width, batch.channels},
-                             batch.images)
-          : engine::lasting(context, {n, batch.height, batch.width, batch.channels}, DType::u8);
+  if (!resident_)
+    images_ = engine::lasting(context, shape, batch.values.empty() ? DType::u8 : DType::f32);
+  else if (batch.values.empty())
+    images_ = engine::resident(context, shape, batch.images);
+  else
+    images_ = engine::resident(context, shape, batch.values);
   index_ = engine::lasting(context, {n}, DType::i32);
+  times_ = engine::lasting(context, {n}, DType::i32);
+  item_loss_ = engine::lasting(context, {n}, DType::f32);
+  labels_ = {};
+  if (!batch.labels.empty()) labels_ = engine::lasting(context, {shape[0]}, DType::i32);
+  if (labels_ && resident_) engine::overwrite(context, labels_, std::as_bytes(batch.labels));
   if (resident_) return;
   std::vector<std::int32_t> order(std::size_t(n), 0);
   std::iota(order.begin(), order.end(), 0);
@@ -64,24 +82,30 @@ void StepMemory::fill(engine::Context& context, std::uint32_t step, const engine
 }
 
 bool StepMemory::fill(engine::Context& context, std::uint32_t step, const engine::AdamStep& adam,
-                      const ImageBatch& batch) {
+                      const ImageBatch& batch, std::span<const std::int32_t> times) {
   const std::size_t image = Shape({batch.height, batch.width, batch.channels}).size();
+  const auto all = stored(batch);
+  const std::size_t bytes = image * (batch.values.empty() ? 1 : sizeof(float));
   for (const std::int32_t i : batch.index)
-    HAZE_CHECK(i >= 0 && std::size_t(i) < batch.images.size() / image, "image ", i, " of ",
-               batch.images.size() / image);
-  const bool moved = bound_ != batch.images.data() || index_.size() != batch.index.size();
+    HAZE_CHECK(i >= 0 && std::size_t(i) < all.size() / bytes, "image ", i, " of ",
+               all.size() / bytes);
+  const bool moved = bound_ != all.data() || index_.size() != batch.index.size();
   if (moved) bind(context, batch);
   fill(context, step, adam);
+  if (!times.empty()) engine::overwrite(context, times_, std::as_bytes(times));
   if (resident_) {
     engine::overwrite(context, index_, std::as_bytes(batch.index));
     return moved;
   }
   rows_.clear();
+  std::vector<std::int32_t> labels;
   for (const std::int32_t i : batch.index) {
-    const auto row = batch.images.subspan(std::size_t(i) * image, image);
+    const auto row = all.subspan(std::size_t(i) * bytes, bytes);
     rows_.insert(rows_.end(), row.begin(), row.end());
+    if (labels_) labels.push_back(batch.labels[std::size_t(i)]);
   }
-  engine::overwrite(context, images_, std::as_bytes(std::span(rows_)));
+  engine::overwrite(context, images_, rows_);
+  if (labels_) engine::overwrite(context, labels_, std::as_bytes(std::span(labels)));
   return moved;
 }
 
@@ -92,10 +116,16 @@ const engine::AdamStep* StepMemory::adam() const {
   return at<const engine::AdamStep>(values_, offsetof(Values, adam));
 }
 Tensor StepMemory::index(int first, int n) const { return range(index_, first, n); }
+Tensor StepMemory::times(int first, int n) const { return range(times_, first, n); }
+Tensor StepMemory::item_loss(int first, int n) const { return range(item_loss_, first, n); }
 Tensor StepMemory::loss(int part) const { return range(results_, part, 1); }
 
 std::vector<float> StepMemory::results(engine::Context& context) const {
   return engine::Tape(context, false).to_host(results_);
+}
+
+std::vector<float> StepMemory::item_losses(engine::Context& context) const {
+  return engine::Tape(context, false).to_host(item_loss_);
 }
 
 }  // namespace haze::model

@@ -17,10 +17,10 @@ class StepMemory {
   /// `parts`: in how many pieces a batch is computed, each with a loss of its own.
   StepMemory(engine::Context& context, int parts);
 
-  /// For step `step` of `batch`. True if addresses are not those of the last call: what was
-  /// captured from them is void.
+  /// For step `step` of `batch`, with its times [N] if they are not drawn on the device. True if
+  /// addresses are not those of the last call: what was captured from them is void.
   bool fill(engine::Context& context, std::uint32_t step, const engine::AdamStep& adam,
-            const ImageBatch& batch);
+            const ImageBatch& batch, std::span<const std::int32_t> times = {});
   /// The same without images.
   void fill(engine::Context& context, std::uint32_t step, const engine::AdamStep& adam);
 
@@ -29,6 +29,13 @@ class StepMemory {
   /// The images to gather from and, for rows [first, first + n) of the batch, which.
   const engine::Tensor& images() const { return images_; }
   engine::Tensor index(int first, int n) const;
+  /// All labels of the set, as index() counts; empty without any.
+  const engine::Tensor& labels() const { return labels_; }
+  /// The given times of rows [first, first + n), and where their losses go; after fill() with
+  /// times.
+  engine::Tensor times(int first, int n) const;
+  engine::Tensor item_loss(int first, int n) const;
+  std::vector<float> item_losses(engine::Context& context) const;
   /// Where the results go: the loss of each part, then the norm of the gradient. [1] f32 each.
   engine::Tensor loss(int part) const;
   engine::Tensor grad_norm() const { return loss(parts_); }
@@ -44,10 +51,10 @@ class StepMemory {
   int parts_;
   engine::Tensor values_;   // Values, as bytes
   engine::Tensor results_;  // [parts + 1] f32
-  engine::Tensor images_, index_;
+  engine::Tensor images_, index_, labels_, times_, item_loss_;
   const void* bound_ = nullptr;  // the data set that images_ is or is gathered from
   bool resident_ = false;
-  std::vector<std::uint8_t> rows_;  // of a batch, on their way to the device
+  std::vector<std::byte> rows_;  // of a batch, on their way to the device
 };
 
 }  // namespace haze::model

@@ -163,7 +163,7 @@ struct Job {
     const Images images = images_of(record, "x0", false, config);
     require_shape(record, "noise", tensor(record, "x0").shape);
     require_shape(record, "t", {images.n});
-    Trainer trainer(context, network, recorded_schedule(), {}, 0);
+    Trainer trainer(context, network, diffusion, recorded_schedule(), {}, 0);
     const float loss = with_batch(
         images, 0, scale, [&](const GivenBatch& b) { return trainer.loss_and_gradients(b); });
     StateDict found{{"loss", {{1}, {loss}}}};
@@ -257,7 +257,7 @@ struct Job {
       options.adam_eps = double(tensor(record, "adam_eps").values[0]);
       if (!(options.adam_eps > 0)) throw InputError("record: adam_eps must be positive");
     }
-    Trainer trainer(context, network, recorded_schedule(), options, 0);
+    Trainer trainer(context, network, diffusion, recorded_schedule(), options, 0);
     HostTensor losses{{images.leading}, {}};
     for (int k = 0; k < images.leading; ++k)
       losses.values.push_back(with_batch(images, k, 1, [&](const GivenBatch& b) {

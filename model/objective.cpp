@@ -1,0 +1,72 @@
+#include "model/objective.h"
+
+#include <algorithm>
+
+#include "model/prediction.h"
+
+namespace haze::model {
+
+using engine::Tensor;
+
+namespace {
+
+Tensor table(engine::Context& context, const std::vector<double>& values) {
+  const std::vector<float> f(values.begin(), values.end());
+  return engine::to_device(context, {int(f.size())}, std::span<const float>(f),
+                           engine::Lifetime::run);
+}
+
+}  // namespace
+
+Objective::Objective(engine::Context& context, const DiffusionConfig& diffusion,
+                     const Schedule& schedule, const TrainConfig& train, int channels)
+    : channels_(diffusion.variance == Variance::learned ? channels : 0),
+      learned_(diffusion.variance == Variance::learned) {
+  std::vector<double> from_noise, from_x0, a, b;
+  for (const double ab : schedule.alpha_bar) {
+    const TrainingTarget target = target_of(diffusion.prediction, ab);
+    from_noise.push_back(target.from_noise);
+    from_x0.push_back(target.from_x0);
+    const Reading r = reading_of(diffusion.prediction, ab);
+    a.push_back(r.x0_xt);
+    b.push_back(r.x0_out);
+    base_weight_.push_back(train.loss_weight == LossWeight::min_snr
+                               ? min_snr_weight(diffusion.prediction, ab, train.min_snr_gamma)
+                               : 1);
+  }
+  if (diffusion.prediction != Prediction::eps) {
+    from_noise_ = table(context, from_noise);
+    from_x0_ = table(context, from_x0);
+  }
+  if (train.loss_weight != LossWeight::none || train.timesteps == Timesteps::importance)
+    weight_ = table(context, base_weight_);
+  x0_tables_ = {table(context, a), table(context, b)};
+}
+
+void Objective::reweight(engine::Context& context, std::span<const double> factors) {
+  std::vector<float> weight;
+  for (std::size_t t = 0; t < factors.size(); ++t)
+    weight.push_back(float(base_weight_[t] * factors[t]));
+  engine::overwrite(context, weight_, std::as_bytes(std::span(weight)));
+}
+
+engine::Var Objective::operator()(engine::Tape& tape, engine::Var out, const Noised& batch,
+                                  float share, const Tensor& item_loss) const {
+  const engine::Target target{.noise = batch.noise,
+                              .x0 = from_x0_ ? batch.x0 : Tensor{},
+                              .t = from_x0_ || weight_ ? batch.t : Tensor{},
+                              .from_noise = from_noise_,
+                              .from_x0 = from_x0_,
+                              .weight = weight_,
+                              .channels = channels_};
+  return engine::mse_loss(tape, out, target, share, item_loss);
+}
+
+Tensor Objective::predicted_x0(engine::Context& context, const Noised& batch,
+                               const Tensor& out) const {
+  // a[t]·x_t + b[t]·out has the form of the forward process, with out in the place of the noise.
+  return engine::q_sample(context, engine::to_f32(context, batch.x_t), batch.t, x0_tables_,
+                          {engine::to_f32(context, out), {}, 0});
+}
+
+}  // namespace haze::model
