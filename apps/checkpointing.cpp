@@ -30,7 +30,8 @@ model::StateDict take(std::vector<engine::LoadedTensor>& tensors, const std::str
 }  // namespace
 
 engine::SaveReport save_state(engine::CheckpointWriter& writer, const engine::CheckpointMeta& meta,
-                              const engine::Parameters& parameters) {
+                              const engine::Parameters& parameters,
+                              const model::StateDict& trainer) {
   std::vector<model::StateDict> states;  // own the values until they are written
   std::vector<engine::CheckpointTensor> tensors;
   for (const Part& part : kParts) {
@@ -39,7 +40,14 @@ engine::SaveReport save_state(engine::CheckpointWriter& writer, const engine::Ch
     for (const auto& [name, tensor] : states.back())
       tensors.push_back({part.prefix + name, tensor.shape, tensor.values});
   }
+  for (const auto& [name, tensor] : trainer)
+    tensors.push_back({"train." + name, tensor.shape, tensor.values});
   return writer.save(meta, tensors);
+}
+
+model::StateDict trainer_state(const engine::Checkpoint& checkpoint) {
+  auto tensors = checkpoint.tensors;
+  return take(tensors, "train.");
 }
 
 void restore_state(const engine::Checkpoint& checkpoint, engine::Parameters& parameters) {

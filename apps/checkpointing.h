@@ -6,16 +6,21 @@
 #include "apps/config/config.h"
 #include "engine/checkpoint.h"
 #include "model/network.h"
+#include "model/weights.h"
 
 namespace haze::apps {
 
-/// Saves model.*, ema.* (where there is one), adam_m.* and adam_v.*.
+/// Saves model.*, ema.* (where there is one), adam_m.* and adam_v.*, and as train.* what the
+/// trainer needs besides (Trainer::state).
 engine::SaveReport save_state(engine::CheckpointWriter& writer, const engine::CheckpointMeta& meta,
-                              const engine::Parameters& parameters);
+                              const engine::Parameters& parameters,
+                              const model::StateDict& trainer = {});
 
 /// Fills the flat buffers, allocated for training, from a whole checkpoint. Throws InputError for
 /// tensors that are missing, left over or of another shape.
 void restore_state(const engine::Checkpoint& checkpoint, engine::Parameters& parameters);
+/// Its train.* tensors, for Trainer::restore.
+model::StateDict trainer_state(const engine::Checkpoint& checkpoint);
 
 /// What sampling and export start from.
 struct TrainedWeights {

@@ -38,6 +38,25 @@ void compute_flags(Flags& flags, CommonOptions& o, bool& fusion) {
                [&fusion](const std::string& s) { fusion = s == "on"; });
 }
 
+namespace {
+
+std::vector<int> steps_of(const std::string& text) {
+  std::vector<int> steps;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(',', at), text.size());
+    int n = 0;
+    const auto [stop, error] = std::from_chars(text.data() + at, text.data() + end, n);
+    if (error != std::errc() || stop != text.data() + end || n < 1 || n > 100000)
+      throw InputError(cat("--steps: ", text,
+                           "; whole numbers from 1 to 100000, separated by commas, as in 10,20"));
+    steps.push_back(n);
+    at = end + 1;
+  }
+  return steps;
+}
+
+}  // namespace
+
 void sampler_flags(Flags& flags, SampleOptions& s) {
   flags.group("What to sample");
   flags.text("--checkpoint", s.checkpoint, "PATH",
@@ -46,10 +65,24 @@ void sampler_flags(Flags& flags, SampleOptions& s) {
   flags.number("-n,--n", s.n, 1, 1 << 20, cat("images [", s.n, "]"));
   flags.value("--seed", "N|random", "[0]", [&s](const std::string& t) { s.seed = seed_of(t); });
   flags.group("Sampler");
-  flags.one_of("--sampler", {"ddpm", "ddim"}, "[ddpm]",
+  flags.one_of("--sampler", {"ddpm", "ddim", "dpmpp", "heun", "all"},
+               "dpmpp: DPM-Solver++ 2M; all: side by side [ddpm]",
                [&s](const std::string& t) { s.sampler = t; });
-  flags.number("--steps", s.steps, 1, 100000, "network evaluations per image [all of the chain]");
+  flags.value("--steps", "N,...", "steps per image; heun calls the network twice in most [all]",
+              [&s](const std::string& t) {
+                s.all_steps = steps_of(t);
+                s.steps = s.all_steps[0];
+              });
   flags.number("--eta", s.eta, 0, 1, "noise of ddim: 0 none, 1 as ddpm [0]");
+  flags.one_of("--spacing", {"linspace", "leading", "trailing"},
+               "which times a shorter chain visits [linspace]",
+               [&s](const std::string& t) { s.spacing = t; });
+  flags.group("Classes, of a network trained with model.num_classes");
+  flags.text("--class", s.label, "N|each|none", "what to draw; each: one after the other [none]");
+  flags.number("--guidance", s.guidance, -1000, 1000,
+               "weight of classifier-free guidance; 1: none, 0: no class [1]");
+  flags.number("--guidance-rescale", s.rescale, 0, 1,
+               "part in which its contrast is taken back [0]");
 }
 
 namespace {

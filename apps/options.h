@@ -31,8 +31,10 @@ struct TrainOptions {
 struct SampleOptions {
   std::string checkpoint, out = "grid.png", noise, save_tensors, sampler = "ddpm";
   bool ema = true, ema_asked = false, fusion = true;
+  std::string spacing = "linspace", label;  // label: a number, "each", "none" or "" (none)
   int n = 64, steps = 0, batch = 64;
-  double eta = 0;
+  std::vector<int> all_steps;  // more than one only to compare
+  double eta = 0, guidance = 1, rescale = 0;
   std::uint64_t seed = 0;
   std::string precision;  // "": as trained
 };

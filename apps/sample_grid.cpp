@@ -5,25 +5,32 @@
 #include "apps/image/grid.h"
 #include "apps/image/png.h"
 #include "apps/json_writer.h"
+#include "apps/sampling.h"
 #include "apps/version.h"
 #include "engine/files/new_file.h"
 
 namespace haze::apps {
 
 std::string to_json(const Recipe& r) {
-  const bool ddim = r.options.kind == model::SamplerKind::ddim;
   JsonWriter w(0);
   w.begin_object().field("v", 1).field("haze", version()).field("run", r.run);
   w.field("step", r.step).field("weights", r.ema ? "ema" : "raw");
-  w.field("sampler", ddim ? "ddim" : "ddpm").field("steps", r.options.steps);
+  w.field("sampler", name_of(r.options.kind)).field("steps", r.options.steps);
+  w.field("spacing", name_of(r.options.spacing));
   w.field("eta", r.options.eta).field("seed", r.options.seed);
+  if (!r.options.labels.empty()) {
+    w.key("classes").begin_array();
+    for (const std::int32_t label : r.options.labels) w.value(label);
+    w.end_array().field("guidance", r.options.guidance.weight);
+    w.field("guidance_rescale", r.options.guidance.rescale);
+  }
   w.field("index", r.options.first_item).field("count", r.count);
   w.field("given_noise", !r.options.x_T.empty());
   return w.end_object().text();
 }
 
 std::vector<std::uint8_t> grid_png(const std::vector<float>& values, int n, const RunConfig& config,
-                                   const std::string& recipe) {
+                                   const std::string& recipe, int columns) {
   const int channels = config.model.image_channels;
   if (channels != 1 && channels != 3)
     throw InputError(
@@ -32,7 +39,7 @@ std::vector<std::uint8_t> grid_png(const std::vector<float>& values, int n, cons
       to_bytes(values, config.data.range == DataRange::zero_one ? Range::zero_to_one
                                                                 : Range::minus_one_to_one);
   const Image grid =
-      make_grid(bytes, n, config.data.image_size[0], config.data.image_size[1], channels);
+      make_grid(bytes, n, config.data.image_size[0], config.data.image_size[1], channels, columns);
   return encode_png(grid, recipe);
 }
 

@@ -18,9 +18,10 @@ struct Recipe {
 };
 std::string to_json(const Recipe& recipe);
 
-/// A PNG of the grid. values [n,H,W,C] in the data's range; InputError unless C is 1 or 3.
+/// A PNG of the grid, of `columns` columns (0: as square as can be). values [n,H,W,C] in the data's
+/// range; InputError unless C is 1 or 3.
 std::vector<std::uint8_t> grid_png(const std::vector<float>& values, int n, const RunConfig& config,
-                                   const std::string& recipe);
+                                   const std::string& recipe, int columns = 0);
 
 /// Writes to `path`, whole or not at all, making its folder; "-" is standard output.
 void write_output(const std::string& path, const std::vector<std::uint8_t>& bytes);

@@ -1,6 +1,7 @@
 #include "apps/sampling.h"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 
@@ -25,14 +26,62 @@ std::vector<float> given(const engine::SafetensorsReader& file, const char* name
   return model::nchw_to_nhwc(file.read_f32(entry), n * std::max(steps, 1), c, h, w);
 }
 
+/// Class of each image.
+std::vector<std::int32_t> labels_of(const SampleOptions& o, const RunConfig& config) {
+  const int classes = config.model.num_classes;
+  if (classes == 0) {
+    if (o.label.empty() && o.guidance == 1 && o.rescale == 0) return {};
+    throw InputError(cat(
+        o.label.empty() ? "--guidance: " : "--class: ", o.label.empty() ? cat(o.guidance) : o.label,
+        "; the network is unconditional; train one with --set model.num_classes"));
+  }
+  if (o.label.empty() || o.label == "none") {
+    if (o.guidance != 1) throw InputError(cat("--guidance: ", o.guidance, "; it needs --class"));
+    return {};
+  }
+  std::vector<std::int32_t> labels;
+  for (int i = 0; i < o.n; ++i) labels.push_back(i % classes);
+  if (o.label == "each") return labels;
+  int label = -1;
+  const char* end = o.label.data() + o.label.size();
+  const auto [stop, error] = std::from_chars(o.label.data(), end, label);
+  if (error != std::errc() || stop != end || label < 0 || label >= classes)
+    throw InputError(cat("--class: ", o.label, "; 0 to ", classes - 1, ", each or none"));
+  return std::vector<std::int32_t>(std::size_t(o.n), label);
+}
+
 }  // namespace
+
+model::SamplerKind sampler_kind(const std::string& name) {
+  for (const auto kind : kSamplers)
+    if (name == name_of(kind)) return kind;
+  throw InputError(cat("--sampler: ", name, "; one sampler here"));
+}
+
+const char* name_of(model::SamplerKind kind) {
+  constexpr const char* names[] = {"ddpm", "ddim", "dpmpp", "heun"};
+  return names[int(kind)];
+}
+
+const char* name_of(model::Spacing spacing) {
+  constexpr const char* names[] = {"linspace", "leading", "trailing"};
+  return names[int(spacing)];
+}
 
 model::SampleOptions sampler_options(const SampleOptions& o, const RunConfig& config,
                                      Console& console) {
   model::SampleOptions s;
-  s.kind = o.sampler == "ddim" ? model::SamplerKind::ddim : model::SamplerKind::ddpm;
-  if (s.kind == model::SamplerKind::ddpm && o.eta != 0)
+  s.kind = sampler_kind(o.sampler);
+  if (s.kind != model::SamplerKind::ddim && o.eta != 0)
     throw InputError(cat("--eta: ", o.eta, "; it belongs to --sampler ddim"));
+  if (o.all_steps.size() > 1)
+    throw InputError(cat("--steps: ", o.all_steps[0], ",", o.all_steps[1],
+                         "...; several only to compare samplers with haze sample"));
+  s.spacing = o.spacing == "leading"    ? model::Spacing::leading
+              : o.spacing == "trailing" ? model::Spacing::trailing
+                                        : model::Spacing::linspace;
+  s.labels = labels_of(o, config);
+  s.guidance = {o.guidance, o.rescale};
   s.steps = o.steps > 0 ? o.steps : config.diffusion.steps;
   if (s.steps > config.diffusion.steps)
     throw InputError(cat("--steps: ", s.steps, "; at most the chain's ", config.diffusion.steps));

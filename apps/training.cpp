@@ -91,10 +91,11 @@ model::StepResult Training::train_step() {
   for (std::size_t b = 0; b < index_.size(); ++b)
     index_[b] = std::int32_t(
         engine::data_index(std::uint32_t(dataset_.count), config_.seed, done_ * index_.size() + b));
-  const model::StepResult result = trainer_.step(
-      std::uint32_t(done_),
-      model::ImageBatch{dataset_.images, index_, dataset_.height, dataset_.width, dataset_.channels,
-                        config_.data.range == DataRange::zero_one});
+  const model::StepResult result =
+      trainer_.step(std::uint32_t(done_),
+                    model::ImageBatch{dataset_.images, index_, dataset_.height, dataset_.width,
+                                      dataset_.channels, config_.data.range == DataRange::zero_one,
+                                      dataset_.labels, dataset_.values});
   ++done_;
   return result;
 }
@@ -183,7 +184,7 @@ void Training::save() {
   try {
     const auto report = save_state(
         writer_, {done_, config_.seed, version(), to_json(config_), dataset_.fingerprint},
-        network_.parameters());
+        network_.parameters(), trainer_.state());
     for (const std::string& message : report.messages) console_.detail(message);
     saved_ = done_;
     last_checkpoint_ = report.path;
@@ -211,6 +212,8 @@ void Training::sample() {
   options.batch =
       std::min(kImages, std::max(1, config_.train.batch_size / config_.train.accumulate));
   options.progress = [this](int, int) { return signals_.stop() == 0; };
+  for (int i = 0; i < kImages && config_.model.num_classes > 0; ++i)
+    options.labels.push_back(i % config_.model.num_classes);
   const bool ema = bool(parameters.ema);
   std::vector<float> values;
   try {

@@ -25,6 +25,28 @@ void save_tensors(const std::string& path, const std::vector<float>& values, int
                              {"range", config.data.range == DataRange::zero_one ? "0,1" : "-1,1"}});
 }
 
+/// The combinations of --sampler all and --steps 10,20: each a row of the picture.
+std::vector<SampleOptions> compared(const SampleOptions& options) {
+  std::vector<SampleOptions> rows;
+  std::vector<std::string> samplers = {options.sampler};
+  if (options.sampler == "all") {
+    samplers.clear();
+    for (const auto kind : kSamplers) samplers.emplace_back(name_of(kind));
+  }
+  const std::vector<int> steps =
+      options.all_steps.empty() ? std::vector{options.steps} : options.all_steps;
+  for (const std::string& sampler : samplers)
+    for (const int n : steps) {
+      SampleOptions row = options;
+      row.sampler = sampler;
+      row.steps = n;
+      row.all_steps = {n};
+      row.eta = sampler == "ddim" ? options.eta : 0;
+      rows.push_back(row);
+    }
+  return rows;
+}
+
 }  // namespace
 
 int run_sample(const SampleOptions& options, Program program) {
@@ -39,25 +61,32 @@ int run_sample(const SampleOptions& options, Program program) {
   if (!options.out.empty() && options.save_tensors.empty() && channels != 1 && channels != 3)
     throw InputError(
         cat("model.image_channels: ", channels, "; a picture has 1 or 3; use --save-tensors"));
-  const model::SampleOptions sampler = sampler_options(options, config, console);
+  const std::vector<SampleOptions> rows = compared(options);
   const DType activations = activations_of(options, config);
   const auto network = make_trained_network(trained, stream, activations);
   engine::Context context(stream, activations);
   context.fusion = options.fusion;
-  console.info(cat(trained.path, ", step ", trained.meta.step, ", ", trained.ema ? "ema" : "raw",
-                   " weights; ", options.n, " images, ", options.sampler, " ", sampler.steps,
-                   " steps, seed ", options.seed));
-  const std::vector<float> values =
-      model::sample(context, *network, config.diffusion, options.n, config.data.image_size[0],
-                    config.data.image_size[1], channels, sampler);
-  console.clear_bar();
+  std::vector<float> values;
+  model::SampleOptions sampler;
+  for (const SampleOptions& row : rows) {
+    sampler = sampler_options(row, config, console);
+    console.info(cat(trained.path, ", step ", trained.meta.step, ", ", trained.ema ? "ema" : "raw",
+                     " weights; ", options.n, " images, ", row.sampler, " ", sampler.steps,
+                     " steps, seed ", options.seed));
+    const auto drawn =
+        model::sample(context, *network, config.diffusion, options.n, config.data.image_size[0],
+                      config.data.image_size[1], channels, sampler);
+    values.insert(values.end(), drawn.begin(), drawn.end());
+    console.clear_bar();
+  }
+  const int n = options.n * int(rows.size()), columns = rows.size() > 1 ? options.n : 0;
   const Recipe recipe{
       std::filesystem::path(options.checkpoint + "/").parent_path().filename().string(),
-      trained.meta.step, trained.ema, sampler, options.n};
+      trained.meta.step, trained.ema, sampler, n};
   if (!options.save_tensors.empty())
-    save_tensors(options.save_tensors, values, options.n, config, to_json(recipe));
+    save_tensors(options.save_tensors, values, n, config, to_json(recipe));
   if (channels == 1 || channels == 3) {
-    write_output(options.out, grid_png(values, options.n, config, to_json(recipe)));
+    write_output(options.out, grid_png(values, n, config, to_json(recipe), columns));
     if (options.out != "-") std::printf("%s\n", options.out.c_str());
   }
   if (!options.save_tensors.empty() && options.out != "-")

@@ -1,4 +1,5 @@
 // train.cpp — `haze train`: from options to a run that starts, goes on, or is refused.
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -48,6 +49,11 @@ Dataset open_data(RunConfig& config, Console& console) {
   model::check_image_size(config.model, dataset.height, dataset.width);
   config.data.image_size = {dataset.height, dataset.width};
   for (const std::string& note : dataset.notes) console.info(note);
+  if (const int classes = config.model.num_classes; classes > 0)
+    if (const auto most = std::ranges::max_element(dataset.labels);
+        most == dataset.labels.end() || *most >= classes)
+      throw InputError(cat("model.num_classes: ", classes, "; ", config.data.spec, " has ",
+                           dataset.class_names.size(), " classes"));
   return dataset;
 }
 
@@ -172,9 +178,11 @@ int run_train(const TrainOptions& options, Program program) {
   if (options.out.empty()) link_latest(path);
   console.info(cat("haze ", version(), "; run folder ", path));
   console.info(describe(config, *network, dataset, stream));
+  model::StateDict state;
   if (from) {
     for (const std::string& message : from->messages) console.warning(message);
     console.info(cat("resumed at step ", first, " (rows after it dropped: ", dropped, ")"));
+    state = trainer_state(*from);
     from.reset();
   } else if (options.resume) {
     console.info("nothing to resume: starting afresh");
@@ -184,6 +192,7 @@ int run_train(const TrainOptions& options, Program program) {
   context.fusion = options.fusion;
   Training training(config, dataset, context, *network, folder, console);
   training.mark_saved(first);
+  if (first > 0) training.restore(state);
   try {
     const int code = training.run(first);
     folder.finish(code, training.steps_done());
