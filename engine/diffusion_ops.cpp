@@ -4,6 +4,7 @@
 #include "engine/random.h"
 #include "kernels/add/add.h"
 #include "kernels/common/device.h"
+#include "kernels/labels/labels.h"
 #include "kernels/normal_fill/normal_fill.h"
 
 namespace haze::engine {
@@ -163,6 +164,79 @@ NoisedImages q_sample_images(Context& context, const Tensor& images, const Tenso
       },
       context.stream);
   return out;
+}
+
+Tensor batch_labels(Context& context, const Tensor& all, const Tensor& index,
+                    const LabelDropping& drop) {
+  HAZE_CHECK(all.shape.rank() == 1 && index.shape.rank() == 1, "labels are ", all.shape.str(),
+             ", index is ", index.shape.str());
+  HAZE_CHECK(drop.probability >= 0 && drop.probability <= 1, "probability ", drop.probability);
+  const Tensor out = empty(context, index.shape, DType::i32);
+  const kernels::LabelDrop of_batch{drop.probability,
+                                    drop.none,
+                                    {drop.seed, streams::kLabelDrop, drop.step, drop.step_at},
+                                    drop.first_item};
+  std::visit(
+      [&](auto s) {
+        kernels::gather_labels(s, {index.shape[0], all.shape[0]}, all.i32(), index.i32(), of_batch,
+                               out.i32());
+      },
+      context.stream);
+  return out;
+}
+
+Tensor rows(const Tensor& t, int first, int n) {
+  HAZE_CHECK(t.shape.rank() >= 1 && first >= 0 && n >= 0 && first + n <= t.shape[0], "rows [",
+             first, ',', first + n, ") of ", t.shape.str());
+  std::vector<int> extents{n};
+  for (int i = 1; i < t.shape.rank(); ++i) extents.push_back(t.shape[i]);
+  const std::size_t row = t.shape[0] == 0 ? 0 : t.bytes() / std::size_t(t.shape[0]);
+  char* p = static_cast<char*>(t.raw()) + std::size_t(first) * row;
+  return {Shape(extents), t.dtype, std::shared_ptr<void>(t.storage, p)};
+}
+
+Tensor guidance(Context& context, const Tensor& x, const Tensor& c, const Tensor& u,
+                const Guidance& options) {
+  const auto d = prediction_dims(x.shape, c);
+  HAZE_CHECK(u.shape == c.shape && u.dtype == c.dtype, "c is ", c.shape.str(), ' ',
+             name_of(c.dtype), ", u is ", u.shape.str(), ' ', name_of(u.dtype));
+  HAZE_CHECK(options.rescale >= 0 && options.rescale <= 1, "rescale ", options.rescale);
+  const Tensor out = empty(context, c.shape, c.dtype);
+  const std::size_t bytes = kernels::guidance_scratch_bytes(d, options);
+  const auto scratch = bytes == 0 ? nullptr : context.arena.allocate(bytes);
+  std::visit(
+      [&](auto s) { kernels::guidance(s, d, c.in(), u.in(), options, scratch.get(), out.act()); },
+      context.stream);
+  return out;
+}
+
+namespace {
+
+void run_blend(Context& context, const BlendStep& step, const BlendStep* on_device, const Tensor& x,
+               const Tensor& mask, const Tensor& x0, const Noise& z) {
+  const Shape& s = x.shape;
+  HAZE_CHECK(s.rank() == 4 && x0.shape == s, "x is ", s.str(), ", x0 is ", x0.shape.str());
+  const bool per_item = mask.shape == Shape({s[0], s[1], s[2]});
+  HAZE_CHECK((per_item || mask.shape == Shape({s[1], s[2]})) && mask.dtype == DType::u8, "x is ",
+             s.str(), ", the mask is ", mask.shape.str(), ' ', name_of(mask.dtype));
+  const kernels::BlendDims d{s[0], s[1] * s[2], s[3], per_item};
+  std::visit(
+      [&](auto stream) {
+        kernels::blend(stream, d, step, static_cast<const std::uint8_t*>(mask.raw()), x0.f32(),
+                       kernel_noise(z, s), x.f32(), on_device);
+      },
+      context.stream);
+}
+
+}  // namespace
+
+void blend(Context& context, const BlendStep& step, const Tensor& x, const Tensor& mask,
+           const Tensor& x0, const Noise& z) {
+  run_blend(context, step, nullptr, x, mask, x0, z);
+}
+void blend(Context& context, const BlendStep* on_device, const Tensor& x, const Tensor& mask,
+           const Tensor& x0, const Noise& z) {
+  run_blend(context, {}, on_device, x, mask, x0, z);
 }
 
 namespace {

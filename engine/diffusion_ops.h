@@ -8,6 +8,8 @@
 #include <span>
 
 #include "engine/ops.h"
+#include "kernels/blend/blend.h"
+#include "kernels/guidance/guidance.h"
 #include "kernels/q_sample/q_sample.h"
 #include "kernels/sampler_step/sampler_step.h"
 
@@ -76,6 +78,29 @@ NoisedImages q_sample_images(Context& context, const Tensor& images, const Tenso
 /// The eps that q_sample_images added.
 Noise training_noise(const ImageNoising& options);
 
+/// Which labels of a training batch are withheld.
+struct LabelDropping {
+  float probability = 0;  // in [0,1]
+  std::int32_t none = 0;  // the label that stands for "no class"
+  std::uint64_t seed = 0;
+  std::uint32_t step = 0, first_item = 0;
+  const std::uint32_t* step_at = nullptr;  // if set, the step lies there on the device
+};
+/// The labels of images index [N] i32 out of all [M] i32, dropped by stream kLabelDrop.
+Tensor batch_labels(Context& context, const Tensor& all, const Tensor& index,
+                    const LabelDropping& drop);
+
+/// Elements [first, first + n) of the first axis; shares storage.
+Tensor rows(const Tensor& t, int first, int n);
+
+/// Classifier-free guidance: u + weight·(c - u), rescaled to the spread of c by `rescale`.
+using kernels::Guidance;
+/// For data like x [N,...,C]: c and u are the network's outputs with and without the class,
+/// [N,...,C] or [N,...,2C] with the variances behind the prediction, in the type of the
+/// activations. The result's variances are c's.
+Tensor guidance(Context& context, const Tensor& x, const Tensor& c, const Tensor& u,
+                const Guidance& options);
+
 /// x0 = x0_from_xt·x + x0_from_out·out, clipped to [lo, hi] if `clip`;
 /// x  = x0·x0 + xt·x + out·out + history·h + sigma·z, and the history kept for the next step.
 using kernels::SamplerStep;
@@ -93,6 +118,16 @@ Tensor sampler_step(Context& context, const SamplerStep& step, const Tensor& x, 
 /// replayed (replay.h).
 Tensor sampler_step(Context& context, const SamplerStep* on_device, const Tensor& x,
                     const Tensor& out, const Noise& z, const SamplerOutputs& outputs = {});
+
+/// x = signal·x0 + noise·z where an image is known.
+using kernels::BlendStep;
+/// Overwrites x [N,H,W,C] f32 where the mask, [N,H,W] or [H,W] u8, is not 0; x0 [N,H,W,C] f32. z is
+/// not drawn where noise is 0.
+void blend(Context& context, const BlendStep& step, const Tensor& x, const Tensor& mask,
+           const Tensor& x0, const Noise& z);
+/// The same with coefficients that lie in device memory when the kernel runs.
+void blend(Context& context, const BlendStep* on_device, const Tensor& x, const Tensor& mask,
+           const Tensor& x0, const Noise& z);
 
 /// Standard normals of (key, first_item + n), f32: x_T of sampled images with stream kPrior.
 Tensor normal_noise(Context& context, Shape shape, RandomKey key, std::uint32_t first_item);

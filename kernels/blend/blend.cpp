@@ -1,0 +1,25 @@
+// blend.cpp — CPU backend: one pass, z drawn per tile.
+#include "kernels/blend/blend.h"
+
+#include "kernels/common/noise_tiles.h"
+#include "kernels/common/stream.h"
+
+namespace haze::kernels {
+
+template <>
+void blend(CpuStream, const BlendDims& d, const BlendStep& given, const std::uint8_t* mask,
+           const float* x0, const Noise& z, float* x, const BlendStep* c_at) {
+  const BlendStep c = c_at ? *c_at : given;
+  const Noise noise = resolved(z);
+  const ItemDims items = d.items();
+  for_each_tile(items, [&](int item, int first, int count, std::int64_t) {
+    const std::size_t at = std::size_t(item) * items.elements + std::size_t(first);
+    const std::uint8_t* known = mask + (d.mask_per_item ? std::size_t(item) * d.pixels : 0);
+    float room[kTile] = {};
+    const float* eps = c.noise == 0 ? room : noise_of_tile(noise, items, item, first, count, room);
+    for (int i = 0; i < count; ++i)
+      if (known[(first + i) / d.channels]) x[at + i] = c.signal * x0[at + i] + c.noise * eps[i];
+  });
+}
+
+}  // namespace haze::kernels

@@ -1,0 +1,54 @@
+// blend.cu — CUDA version. One pass: a thread looks at the mask of its four elements and, where any
+// of them is known, draws one block of Philox (none if there is no noise) and writes those. Large
+// unknown areas cost their mask only.
+#include "kernels/blend/blend.h"
+#include "kernels/simt/noise.h"
+
+namespace haze::kernels {
+namespace {
+
+template <bool kWhole>
+__global__ void __launch_bounds__(kPieceThreads)
+    blend(BlendDims d, BlendStep by_value, const BlendStep* c_at, const std::uint8_t* mask,
+          const float* x0, Noise given, float* x) {
+  const BlendStep c = c_at ? *c_at : by_value;
+  const Noise noise = resolved(given);
+  const ItemDims items = d.items();
+  const unsigned blocks = unsigned(items.elements + kNormals - 1) / kNormals;
+  for_each_piece(std::size_t(d.n), blocks, [&](std::size_t n, unsigned block) {
+    const int first = int(block) * kNormals, count = items.elements - first;
+    const std::size_t at = n * items.elements + first;
+    const std::uint8_t* of_item = mask + (d.mask_per_item ? n * d.pixels : 0);
+    int pixel = first / d.channels, channel = first - pixel * d.channels;
+    bool known[kNormals], any = false;
+#pragma unroll
+    for (int k = 0; k < kNormals; ++k) {
+      known[k] = k < count && of_item[pixel] != 0;
+      any = any || known[k];
+      if (++channel < d.channels) continue;
+      channel = 0;
+      ++pixel;
+    }
+    if (!any) return;
+    float v[kNormals], z[kNormals] = {};
+    if (c.noise != 0) normals_of<kWhole>(noise, items, n, block, z);
+    read<kNormals, kWhole>(x0 + at, count, v);
+#pragma unroll
+    for (int k = 0; k < kNormals; ++k)
+      if (known[k]) x[at + k] = c.signal * v[k] + c.noise * z[k];
+  });
+}
+
+}  // namespace
+
+template <>
+void blend(CudaStream s, const BlendDims& d, const BlendStep& c, const std::uint8_t* mask,
+           const float* x0, const Noise& z, float* x, const BlendStep* c_at) {
+  const ItemDims items = d.items();
+  const auto blocks = piece_blocks(std::size_t(d.n), std::size_t(normal_blocks(items.elements)));
+  whole_pieces<kNormals>(items.elements, {x0, z.given, x}, [&]<bool kWhole>() {
+    HAZE_LAUNCH((blend<kWhole>), s, blocks, kPieceThreads, 0, d, c, c_at, mask, x0, z, x);
+  });
+}
+
+}  // namespace haze::kernels
