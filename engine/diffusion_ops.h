@@ -121,8 +121,8 @@ Tensor sampler_step(Context& context, const SamplerStep* on_device, const Tensor
 
 /// x = signal·x0 + noise·z where an image is known.
 using kernels::BlendStep;
-/// Overwrites x [N,H,W,C] f32 where the mask, [N,H,W] or [H,W] u8, is not 0; x0 [N,H,W,C] f32. z is
-/// not drawn where noise is 0.
+/// Overwrites x [N,H,W,C] f32 where the mask, [N,H,W] or [H,W] u8, is not 0; x0 [N,H,W,C] f32, or
+/// [1,H,W,C] for all. z is not drawn where noise is 0.
 void blend(Context& context, const BlendStep& step, const Tensor& x, const Tensor& mask,
            const Tensor& x0, const Noise& z);
 /// The same with coefficients that lie in device memory when the kernel runs.

@@ -13,22 +13,6 @@ namespace haze::model {
 using engine::Shape;
 using engine::Tensor;
 
-// STUB begin
-}  // namespace haze::model
-namespace haze::engine {
-struct BlendStep {
-  float signal, noise;
-};
-inline void blend(Context&, const BlendStep*, const Tensor&, const Tensor&, const Noise&,
-                  const Tensor&) {
-  throw InputError("guidance and inpainting: not there yet");
-}
-inline Tensor guide(Context&, const Tensor&, const Tensor&, int, float, float) {
-  throw InputError("guidance and inpainting: not there yet");
-}
-}  // namespace haze::engine
-namespace haze::model {
-// STUB end
 namespace {
 
 struct Job {
@@ -108,8 +92,8 @@ class Batch {
     engine::sampler_step(job_.context, &at->c, x_, calls ? answer(tape, in) : in, z,
                          calls ? outputs_ : none);
     if (known_)
-      engine::blend(job_.context, &at->known, known_, mask_,
-                    {{}, {seed, engine::streams::kKnown, 0, &at->k}, item()}, x_);
+      engine::blend(job_.context, &at->known, x_, mask_, known_,
+                    {{}, {seed, engine::streams::kKnown, 0, &at->k}, item()});
   }
 
   /// What the network says of x, guided where asked for.
@@ -124,8 +108,8 @@ class Batch {
     };
     const Tensor with = call(labels_);
     if (g.weight == 1) return with;
-    return engine::guide(job_.context, with, call(none_), in.shape[3], float(g.weight),
-                         float(g.rescale));
+    return engine::guidance(job_.context, in, with, call(none_),
+                            {float(g.weight), float(g.rescale)});
   }
 
   std::uint32_t item() const { return job_.options.first_item + std::uint32_t(first_); }

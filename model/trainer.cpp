@@ -12,23 +12,6 @@ namespace haze::model {
 using engine::Shape;
 using engine::Tensor;
 
-// STUB begin
-}  // namespace haze::model
-namespace haze::engine {
-struct LabelStub {
-  int none;
-  float p;
-};
-inline Tensor gather_labels(Context&, const Tensor&, const Tensor&, LabelStub, RandomKey,
-                            std::uint32_t) {
-  throw InputError("class labels: not there yet");
-}
-namespace streams {
-constexpr std::uint32_t kLabelDrop = 11;
-}
-}  // namespace haze::engine
-namespace haze::model {
-// STUB end
 namespace {
 
 /// sqrt(alpha_bar) and sqrt(1 - alpha_bar) on the device.
@@ -172,9 +155,12 @@ Trainer::Prepare Trainer::images(const ImageBatch& batch) {
                 std::move(noised.x0),
                 {}};
     if (const int classes = network_.config().num_classes)
-      part.labels = engine::gather_labels(
-          context_, memory_.labels(), index, {classes, float(train_.label_dropout)},
-          {seed_, engine::streams::kLabelDrop, 0, memory_.step()}, std::uint32_t(first));
+      part.labels = engine::batch_labels(context_, memory_.labels(), index,
+                                         {.probability = float(train_.label_dropout),
+                                          .none = classes,
+                                          .seed = seed_,
+                                          .first_item = std::uint32_t(first),
+                                          .step_at = memory_.step()});
     return part;
   };
 }

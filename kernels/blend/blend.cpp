@@ -15,10 +15,11 @@ void blend(CpuStream, const BlendDims& d, const BlendStep& given, const std::uin
   for_each_tile(items, [&](int item, int first, int count, std::int64_t) {
     const std::size_t at = std::size_t(item) * items.elements + std::size_t(first);
     const std::uint8_t* known = mask + (d.mask_per_item ? std::size_t(item) * d.pixels : 0);
+    const float* from = x0 + (d.x0_per_item ? at : std::size_t(first));
     float room[kTile] = {};
     const float* eps = c.noise == 0 ? room : noise_of_tile(noise, items, item, first, count, room);
     for (int i = 0; i < count; ++i)
-      if (known[(first + i) / d.channels]) x[at + i] = c.signal * x0[at + i] + c.noise * eps[i];
+      if (known[(first + i) / d.channels]) x[at + i] = c.signal * from[i] + c.noise * eps[i];
   });
 }
 

@@ -32,7 +32,7 @@ __global__ void __launch_bounds__(kPieceThreads)
     if (!any) return;
     float v[kNormals], z[kNormals] = {};
     if (c.noise != 0) normals_of<kWhole>(noise, items, n, block, z);
-    read<kNormals, kWhole>(x0 + at, count, v);
+    read<kNormals, kWhole>(x0 + (d.x0_per_item ? at : first), count, v);
 #pragma unroll
     for (int k = 0; k < kNormals; ++k)
       if (known[k]) x[at + k] = c.signal * v[k] + c.noise * z[k];

@@ -9,7 +9,8 @@ namespace haze::kernels {
 
 struct BlendDims {
   int n, pixels, channels;
-  bool mask_per_item = true;  // the mask is [n,pixels]; else [pixels], the same for all
+  bool mask_per_item = true;  // the mask is [n,pixels]; else [pixels], the same for all items
+  bool x0_per_item = true;    // x0 is [n,pixels,channels]; else [pixels,channels]
   HAZE_HD ItemDims items() const { return {n, pixels * channels}; }
 };
 
@@ -19,7 +20,7 @@ struct BlendStep {
 };
 
 /// Where the mask is not 0, x = c.signal·x0 + c.noise·z: exactly x0 if c is (1, 0); elsewhere x
-/// keeps what it has. x and x0 [n,pixels,channels] f32. z is neither drawn nor read if c.noise is
+/// keeps what it has. x [n,pixels,channels] and x0 f32. z is neither drawn nor read if c.noise is
 /// 0. If `c_at` is set, the coefficients are read from there, where the kernel runs, and `c` is
 /// ignored.
 template <class S>

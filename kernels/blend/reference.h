@@ -13,7 +13,8 @@ void blend(const BlendDims& d, const BlendStep& c, const std::uint8_t* mask, con
       const T m = mask[d.mask_per_item ? std::size_t(n) * d.pixels + p : std::size_t(p)] ? 1 : 0;
       for (int ch = 0; ch < d.channels; ++ch) {
         const std::size_t i = (std::size_t(n) * d.pixels + p) * d.channels + ch;
-        x[i] = m * (T(c.signal) * x0[i] + T(c.noise) * z[i]) + (1 - m) * x[i];
+        const T known = x0[d.x0_per_item ? i : std::size_t(p * d.channels + ch)];
+        x[i] = m * (T(c.signal) * known + T(c.noise) * z[i]) + (1 - m) * x[i];
       }
     }
 }

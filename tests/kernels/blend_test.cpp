@@ -36,18 +36,20 @@ TEST(Blend, EqualsTheFormulaAndLeavesTheRestAlone) {
           engine::Context context{stream};
           engine::Tape tape(context);
           const std::size_t size = k.shape().size();
-          const auto x = test::normal(size, 1), x0 = test::normal(size, 2);
+          const int images = per_item ? k.n : 1;  // of x0, too
+          const auto x = test::normal(size, 1);
+          const auto x0 = test::normal(size / std::size_t(k.n) * std::size_t(images), 2);
           const Noise drawn{{}, {9, engine::streams::kKnown, 4}, 100};
           const auto z = test::drawn_normals(drawn.key, 100, k.n, k.h * k.w * k.c);
           const Noise given{test::to_tensor(tape, k.shape(), z), {}, 0};
           const auto mask = k.mask(per_item);
           auto want = x;
-          kernels::reference::blend({k.n, k.h * k.w, k.c, per_item}, c, mask.data(), x0.data(),
-                                    z.data(), want.data());
+          kernels::reference::blend({k.n, k.h * k.w, k.c, per_item, per_item}, c, mask.data(),
+                                    x0.data(), z.data(), want.data());
           for (const Noise& noise : {drawn, given}) {
             const Tensor now = test::to_tensor(tape, k.shape(), x);
             engine::blend(context, c, now, k.mask_on(context, per_item),
-                          test::to_tensor(tape, k.shape(), x0), noise);
+                          test::to_tensor(tape, {images, k.h, k.w, k.c}, x0), noise);
             const auto got = test::values(tape, now);
             // Two products and a sum of numbers below 6.
             test::expect_close(got, want, 0, c.noise == 0 ? 1e-300 : 3 * 6 * 0x1p-24,
@@ -58,7 +60,7 @@ TEST(Blend, EqualsTheFormulaAndLeavesTheRestAlone) {
               if (!known) {
                 EXPECT_EQ(got[i], x[i]) << i;
               } else if (c.noise == 0) {
-                EXPECT_EQ(got[i], x0[i]) << i;
+                EXPECT_EQ(got[i], x0[i % x0.size()]) << i;
               }
             }
           }
