@@ -8,6 +8,9 @@ void classifier_flags(Flags flags, Options& o) {
   flags.group("What to learn");
   flags.text("--data", c.data, "SPEC", "data set with classes, e.g. mnist:DIR, images:DIR")
       ->envname("HAZE_DATA");
+  flags.value("--size", "HxW",
+              "resize to height x width pixels, as the network's images [as the data]",
+              [&c](const std::string& s) { c.size = size_of(s); });
   flags.text("--test", c.test, "SPEC",
              "images for the accuracy [SPEC#test where there is one, else every tenth]");
   flags.number("--epochs", c.epochs, 1, 10000, "passes through the data [3]");
@@ -24,10 +27,9 @@ void classifier_flags(Flags flags, Options& o) {
 namespace {
 
 const std::vector<std::pair<std::string, Metric>> kMetrics = {
-    {"frechet", Metric::frechet},
-    {"kid", Metric::kid},
-    {"swd", Metric::swd},
-    {"class-accuracy", Metric::class_accuracy},
+    {"frechet", Metric::frechet}, {"kid", Metric::kid},
+    {"swd", Metric::swd},         {"class-accuracy", Metric::class_accuracy},
+    {"nll", Metric::nll},
 };
 
 void metrics_of(const std::string& list, std::vector<Metric>& to) {
@@ -64,7 +66,7 @@ void eval_flags(Flags flags, Options& o) {
   flags.text("--label", e.label, "NAME", "this class of the data only [all]");
   flags.number("--data-n", e.data_n, 2, 1 << 30, "its first N images [all]");
   flags.group("What to measure");
-  flags.value("--metrics", "LIST", "frechet, kid, swd, class-accuracy [frechet,kid,swd]",
+  flags.value("--metrics", "LIST", "frechet, kid, swd, class-accuracy, nll [frechet,kid,swd]",
               [&e](const std::string& s) { metrics_of(s, e.metrics); });
   flags.text("--features", e.features, "pixels|classifier:FILE",
              "what distances are taken in [pixels]");
@@ -74,6 +76,8 @@ void eval_flags(Flags flags, Options& o) {
   flags.number("--subset-size", e.subset_size, 2, 1 << 20,
                "images in each [a tenth of the smaller set, at most 1000]");
   flags.number("--directions", e.directions, 1, 1 << 20, "random directions of swd [512]");
+  flags.number("--nll-times", e.nll_times, 2, 100000,
+               "of the chain's steps, evaluate so many and draw lines between them [all]");
   flags.group("Result");
   flags.yes("--json", e.json, "one JSON document on standard output");
   compute_flags(flags, o.common, e.sample.fusion);

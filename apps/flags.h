@@ -111,6 +111,8 @@ class Flags {
 
 /// What --seed takes: a number below 2^53, or "random".
 std::uint64_t seed_of(const std::string& text);
+/// What --size takes: height and width from "32x48".
+std::vector<int> size_of(const std::string& text);
 /// Flags that several subcommands have.
 void common_flags(Flags& flags, CommonOptions& o);
 void compute_flags(Flags& flags, CommonOptions& o, bool& fusion);

@@ -34,10 +34,12 @@ const CommandHelp kCommands[] = {
     {Command::eval, "eval", "measure how good samples are",
      "  haze eval --checkpoint runs/mnist --data mnist:data/mnist#test --n 1000 \\\n"
      "      --sampler ddim --steps 50 --features classifier:mnist-classifier.safetensors\n"
+     "  haze eval --checkpoint runs/mnist --data mnist:data/mnist#test --data-n 64 --metrics nll\n"
      "  haze eval --samples mnist:data/mnist --n 5000 --data mnist:data/mnist#test\n",
      "Draws images and holds them against a data set: Fréchet distance, kernel distance (KID) and\n"
      "sliced Wasserstein distance of their features; how often a classifier sees the class asked "
-     "for.\n"
+     "for;\n"
+     "and the negative log-likelihood of the data in bits per dimension.\n"
      "docs/eval.md says what each number is. Nothing of the run is touched."},
     {Command::classifier, "classifier", "train a classifier of a data set, to judge samples with",
      "  haze classifier --data mnist:data/mnist --out mnist-classifier.safetensors\n"

@@ -19,6 +19,20 @@ std::uint64_t seed_of(const std::string& text) {
   return seed;
 }
 
+std::vector<int> size_of(const std::string& text) {
+  int height = 0, width = 0;
+  const char* end = text.data() + text.size();
+  const auto h = std::from_chars(text.data(), end, height);
+  bool good = h.ec == std::errc() && h.ptr != end && *h.ptr == 'x';
+  if (good) {
+    const auto w = std::from_chars(h.ptr + 1, end, width);
+    good = w.ec == std::errc() && w.ptr == end;
+  }
+  if (!good || std::min(height, width) < 1 || std::max(height, width) > 16384)
+    throw InputError(cat("--size: ", text, "; HEIGHTxWIDTH in pixels, as in 32x32"));
+  return {height, width};
+}
+
 void common_flags(Flags& flags, CommonOptions& o) {
   flags.group("Output");
   flags.yes("-q,--quiet", o.quiet, "errors only");
@@ -86,20 +100,6 @@ void sampler_flags(Flags& flags, SampleOptions& s) {
 }
 
 namespace {
-
-std::vector<int> size_of(const std::string& text) {
-  int height = 0, width = 0;
-  const char* end = text.data() + text.size();
-  const auto h = std::from_chars(text.data(), end, height);
-  bool good = h.ec == std::errc() && h.ptr != end && *h.ptr == 'x';
-  if (good) {
-    const auto w = std::from_chars(h.ptr + 1, end, width);
-    good = w.ec == std::errc() && w.ptr == end;
-  }
-  if (!good || std::min(height, width) < 1 || std::max(height, width) > 16384)
-    throw InputError(cat("--size: ", text, "; HEIGHTxWIDTH in pixels, as in 32x32"));
-  return {height, width};
-}
 
 void train_flags(Flags flags, Options& o, bool data_flag_given) {
   TrainOptions& t = o.train;

@@ -76,6 +76,7 @@ struct BenchOptions {
 
 struct ClassifierOptions {
   std::string data, test, out;
+  std::vector<int> size;  // height, width; empty: as the data is
   int epochs = 3, batch = 128;
   double learning_rate = 1e-3;
   std::uint64_t seed = 0;

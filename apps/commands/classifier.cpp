@@ -47,7 +47,9 @@ int run_classifier(const ClassifierOptions& o, Program program) {
   if (o.data.empty()) throw InputError("--data: not given; the data set to learn, mnist:DIR, say");
   if (o.out.empty()) throw InputError("--out: not given; the safetensors file to write");
   const Stream stream = open_device(program.common);
-  Dataset data = open_labelled(o.data, {});
+  DatasetOptions as;
+  if (!o.size.empty()) as.height = o.size[0], as.width = o.size[1];
+  Dataset data = open_labelled(o.data, as);
   const ClassifierRecord base{
       {data.height, data.width, data.channels, int(data.class_names.size())},
       data.spec,

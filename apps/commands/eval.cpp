@@ -6,8 +6,8 @@
 #include "apps/checkpointing.h"
 #include "apps/commands/commands.h"
 #include "apps/device.h"
+#include "apps/eval_report.h"
 #include "apps/image_sets.h"
-#include "apps/json_writer.h"
 #include "apps/sampling.h"
 
 namespace haze::apps {
@@ -52,26 +52,17 @@ Dataset draw(const EvalOptions& o, Trained& trained, Console& console) {
       as_images("samples", values, o.sample.n, h, w, c, config.data.range == DataRange::zero_one);
   set.spec = cat(trained.name(), "; ", o.sample.sampler, " ", sampler.steps, " steps, seed ",
                  o.sample.seed);
+  if (!sampler.labels.empty())
+    set.spec += cat(", class ", o.sample.label, ", guidance ", o.sample.guidance);
   set.labels = sampler.labels;
   return set;
 }
-
-/// How often the classifier saw the class that was asked for.
-struct ClassAccuracy {
-  std::vector<int> right, asked;  // per class
-  int total(const std::vector<int>& v) const {
-    int sum = 0;
-    for (const int n : v) sum += n;
-    return sum;
-  }
-  double accuracy() const { return double(total(right)) / total(asked); }
-};
 
 ClassAccuracy class_accuracy(const FeatureSource& judge, const Dataset& samples, Console& console) {
   if (samples.labels.empty())
     throw InputError(
         "--metrics: class-accuracy; the samples have no classes to hold the classifier's against: "
-        "ask a class-conditional checkpoint for one, or give samples with labels");
+        "ask a class-conditional checkpoint for one with --class, or give samples with labels");
   const int classes = judge.classifier().config.classes;
   ClassAccuracy a{std::vector<int>(std::size_t(classes)), std::vector<int>(std::size_t(classes))};
   const auto seen = judge.classes_of(samples, console);
@@ -86,16 +77,8 @@ ClassAccuracy class_accuracy(const FeatureSource& judge, const Dataset& samples,
   return a;
 }
 
-struct Result {
-  std::string samples, data, features;
-  int samples_n = 0, data_n = 0, directions = 0;
-  std::optional<double> frechet, swd;
-  std::optional<model::KernelDistance> kid;
-  std::optional<ClassAccuracy> accuracy;
-};
-
 void measure_distances(const EvalOptions& o, const FeatureSource& source, const Dataset& samples,
-                       const Dataset& data, Console& console, Result& result) {
+                       const Dataset& data, Console& console, EvalReport& result) {
   const model::Features a = source.of(samples, "samples", console),
                         b = source.of(data, "data", console);
   result.features = source.description();
@@ -117,63 +100,29 @@ void measure_distances(const EvalOptions& o, const FeatureSource& source, const 
   }
 }
 
-std::string number(double x) {
-  char text[40];
-  std::snprintf(text, sizeof text, "%.6g", x);
-  return text;
-}
-
-std::string as_text(const Result& r) {
-  std::string text;
-  const auto row = [&](std::string name, const std::string& value) {
-    name.resize(std::max<std::size_t>(name.size() + 1, 16), ' ');
-    text += name + value + "\n";
+LikelihoodReport likelihood(const EvalOptions& o, Trained& trained, const Dataset& data,
+                            Console& console) {
+  const RunConfig& config = trained.weights.config;
+  if (data.is_points())
+    throw InputError("--metrics: nll; it is of images of bytes, and points are numbers");
+  model::BoundOptions bound;
+  bound.zero_to_one = config.data.range == DataRange::zero_one;
+  bound.times = o.nll_times, bound.seed = o.sample.seed, bound.batch = o.sample.batch;
+  if (config.model.num_classes > 0 && !data.labels.empty()) {
+    if (int(data.class_names.size()) > config.model.num_classes)
+      throw InputError(cat("--data: ", data.spec, " has ", data.class_names.size(),
+                           " classes, the network knows ", config.model.num_classes));
+    bound.labels = data.labels;
+  }
+  bound.progress = [&, start = std::chrono::steady_clock::now()](int done, int total) {
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    console.progress(double(done) / total, cat("nll call ", done, " of ", total, " left ",
+                                               duration(seconds / done * (total - done))));
   };
-  if (r.samples_n > 0) row("samples", cat(r.samples_n, ": ", r.samples));
-  if (r.data_n > 0) row("data", cat(r.data_n, ": ", r.data));
-  if (!r.features.empty()) row("features", r.features);
-  if (r.frechet) row("frechet", number(*r.frechet));
-  if (r.kid)
-    row("kid", cat(number(r.kid->mean), " ± ", number(r.kid->deviation), " over ", r.kid->subsets,
-                   " subsets of ", r.kid->size));
-  if (r.swd) row("swd", cat(number(*r.swd), " over ", r.directions, " directions"));
-  if (const auto& a = r.accuracy) {
-    row("class-accuracy",
-        cat(number(a->accuracy()), " (", a->total(a->right), " of ", a->total(a->asked), ")"));
-    for (std::size_t c = 0; c < a->asked.size(); ++c)
-      if (a->asked[c] > 0) row(cat("  class ", c), cat(a->right[c], " of ", a->asked[c]));
-  }
-  return text;
-}
-
-std::string as_json(const Result& r) {
-  JsonWriter w;
-  w.begin_object();
-  if (r.samples_n > 0) {
-    w.key("samples").begin_object().field("from", r.samples);
-    w.field("count", r.samples_n).end_object();
-  }
-  if (r.data_n > 0)
-    w.key("data").begin_object().field("from", r.data).field("count", r.data_n).end_object();
-  if (!r.features.empty()) w.field("features", r.features);
-  if (r.frechet) w.field("frechet", *r.frechet);
-  if (r.kid) {
-    w.key("kid").begin_object().field("mean", r.kid->mean).field("std", r.kid->deviation);
-    w.field("subsets", r.kid->subsets).field("size", r.kid->size).end_object();
-  }
-  if (r.swd) {
-    w.key("swd").begin_object().field("distance", *r.swd);
-    w.field("directions", r.directions).end_object();
-  }
-  if (const auto& a = r.accuracy) {
-    w.key("class-accuracy").begin_object().field("accuracy", a->accuracy());
-    w.field("right", a->total(a->right)).field("asked", a->total(a->asked));
-    w.key("classes").begin_array();
-    for (std::size_t c = 0; c < a->asked.size(); ++c)
-      w.begin_object().field("right", a->right[c]).field("asked", a->asked[c]).end_object();
-    w.end_array().end_object();
-  }
-  return w.end_object().text() + "\n";
+  return {model::bits_per_dim(trained.context, *trained.network, config.diffusion, data.images,
+                              data.count, data.height, data.width, data.channels, bound),
+          config.diffusion.steps};
 }
 
 /// What cannot be, said before anything is computed.
@@ -188,12 +137,16 @@ void check(const EvalOptions& o) {
     throw InputError("--data: not given; the data set to hold the samples against, mnist:DIR#test");
   if (wants(o, Metric::nll) && o.sample.checkpoint.empty())
     throw InputError("--metrics: nll; it is a number of a network: give --checkpoint");
+  if (o.sample.all_steps.size() > 1)
+    throw InputError("--steps: several; haze eval measures one way of sampling at a time");
   if (!wants(o, Metric::class_accuracy) && !o.classifier.empty())
     throw InputError("--classifier: given without --metrics class-accuracy");
   if (wants(o, Metric::class_accuracy) && o.classifier.empty() &&
       !o.features.starts_with("classifier:"))
     throw InputError(
         "--metrics: class-accuracy; it needs --classifier FILE, made by haze classifier");
+  if (!wants(o, Metric::nll) && o.nll_times > 0)
+    throw InputError("--nll-times: given without --metrics nll");
   if (!samples_wanted && !o.samples.empty())
     throw InputError("--samples: given, but no metric looks at samples");
 }
@@ -210,7 +163,7 @@ int run_eval(const EvalOptions& o, Program program) {
   std::optional<Trained> trained;
   if (!o.sample.checkpoint.empty()) trained.emplace(o, stream, console);
 
-  Result result;
+  EvalReport result;
   const bool look = wants_distance(o) || wants(o, Metric::class_accuracy);
   Dataset samples, data;
   if (look && trained) {
@@ -234,6 +187,7 @@ int run_eval(const EvalOptions& o, Program program) {
   if (wants_distance(o)) measure_distances(o, source, samples, data, console, result);
   if (wants(o, Metric::class_accuracy))
     result.accuracy = class_accuracy(other_judge ? *other_judge : source, samples, console);
+  if (wants(o, Metric::nll)) result.nll = likelihood(o, *trained, data, console);
   console.clear_bar();
   std::fputs((o.json ? as_json(result) : as_text(result)).c_str(), stdout);
   return 0;

@@ -159,6 +159,76 @@ TEST_F(Eval, ACheckpointsSamplesAreMeasuredAndEveryOptionCounts) {
                    "no such file or folder");
 }
 
+TEST_F(Eval, ClassesThatWereAskedForAreHeldAgainstTheClassifiers) {
+  ASSERT_EQ(haze({"classifier", "--data", "synthetic:digits:200", "--size", "8x8", "--epochs", "1",
+                  "--out", at("c.safetensors")})
+                .code,
+            0);
+  ASSERT_EQ(train("run", 2, {"--set", "model.num_classes=10"}).code, 0);
+  const Arguments base = {"eval",
+                          "--checkpoint",
+                          at("run"),
+                          "--n",
+                          "25",
+                          "--steps",
+                          "2",
+                          "--metrics",
+                          "class-accuracy",
+                          "--classifier",
+                          at("c.safetensors")};
+  const auto each = json(base + Arguments{"--class", "each"})["class-accuracy"];
+  EXPECT_EQ(each["asked"], 25);
+  EXPECT_EQ(each["classes"][4]["asked"], 3);
+  EXPECT_EQ(each["classes"][5]["asked"], 2);
+  const auto one = json(base + Arguments{"--class", "7", "--guidance", "2"});
+  EXPECT_EQ(one["class-accuracy"]["classes"][7]["asked"], 25);
+  EXPECT_THAT(std::string(one["samples"]["from"]), HasSubstr("class 7, guidance 2"));
+  expect_wrong_use(base, "the samples have no classes");
+  expect_wrong_use(base + Arguments{"--class", "10"}, "--class: 10; 0 to 9");
+  expect_wrong_use(
+      {"eval", "--checkpoint", at("run"), "--data", "synthetic:digits:20", "--steps", "2,3"},
+      "--steps: several");
+  // Labels of the data condition the likelihood.
+  const auto nll = [&](const std::string& data) {
+    return json({"eval", "--checkpoint", at("run"), "--data", data, "--metrics", "nll"})["nll"];
+  };
+  EXPECT_TRUE(nll("synthetic:digits:6")["bits_per_dim"].is_number());
+}
+
+TEST_F(Eval, TheLikelihoodOfATestSetIsReportedTermByTerm) {
+  ASSERT_EQ(train("run", 3).code, 0);
+  const Arguments base = {"eval",      "--checkpoint", at("run"),   "--data", "synthetic:digits:12",
+                          "--metrics", "nll",          "--threads", "1"};
+  const auto all = json(base);
+  const auto& nll = all["nll"];
+  ASSERT_EQ(nll["terms"].size(), 20u);
+  double sum = nll["prior"];
+  for (std::size_t t = 0; t < 20; ++t) {
+    EXPECT_EQ(nll["terms"][t]["t"], t);
+    EXPECT_TRUE(nll["terms"][t]["bits_per_dim"].is_number()) << t;  // a NaN would be null
+    EXPECT_TRUE(nll["terms"][t]["x0_error"].is_number()) << t;
+    sum += double(nll["terms"][t]["bits_per_dim"]);
+  }
+  EXPECT_NEAR(sum, double(nll["bits_per_dim"]), 1e-9);
+  EXPECT_FALSE(all.contains("samples"));  // none were drawn
+  EXPECT_EQ(all["data"]["count"], 12);
+  EXPECT_NEAR(double(json(base + Arguments{"--batch", "5"})["nll"]["bits_per_dim"]), sum, 1e-4);
+  for (const Arguments& more :
+       {Arguments{"--seed", "3"}, {"--weights", "raw"}, {"--data-n", "6"}, {"--nll-times", "5"}})
+    EXPECT_NE(json(base + more)["nll"]["bits_per_dim"], nll["bits_per_dim"]) << more[0];
+  EXPECT_EQ(json(base + Arguments{"--nll-times", "5"})["nll"]["terms"].size(), 5u);
+  const std::string table = haze(base + Arguments{"--nll-times", "5"}).out;
+  EXPECT_THAT(table, HasSubstr(" bits/dim, estimated from 5 of 20 times\n  prior "));
+  EXPECT_THAT(table, HasSubstr("\n  t 18-19 "));
+  expect_wrong_use(base + Arguments{"--nll-times", "21"}, "1 to the chain's 20");
+  expect_wrong_use({"eval", "--samples", "synthetic:digits:5", "--data", "synthetic:digits:5",
+                    "--metrics", "nll"},
+                   "it is a number of a network");
+  expect_wrong_use(
+      {"eval", "--checkpoint", at("run"), "--data", "synthetic:digits:5", "--nll-times", "4"},
+      "--nll-times: given without --metrics nll");
+}
+
 TEST_F(Eval, SamplesThatAreNotFiniteStopIt) {
   std::vector<float> values(3 * 28 * 28, 0.5f);
   values[2 * 28 * 28] = NAN;
