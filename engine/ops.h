@@ -9,6 +9,7 @@
 
 #include "engine/tape.h"
 #include "kernels/common/philox.h"
+#include "kernels/variational_bound/variational_bound.h"
 
 namespace haze::engine {
 
@@ -116,6 +117,26 @@ struct Target {
 /// item's mean of (pred - target)², without weight.
 Var mse_loss(Tape& tape, Var pred, const Target& target, float scale = 1,
              const Tensor& item_loss = {});
+
+using kernels::BoundStep;
+/// The variational bound of a batch: q_sample's x_t, the x0 it was made of, and what each time says
+/// of posterior and model.
+struct BoundBatch {
+  Tensor x0, x_t, t;               // [N,...,C] f32; of the type of the activations; [N] i32
+  Tensor table;                    // [T] BoundSteps, from bound_table()
+  Tensor weight = {};              // [T] f32: of the items in the mean; empty: 1
+  kernels::BoundRange range = {};  // the data's
+};
+/// A table over t for the whole of a run.
+Tensor bound_table(Context& context, std::span<const BoundStep> steps);
+/// mean(weight·L_t) as [1], L_t the bound's term in nats per dimension (KL of the posteriors; at t
+/// = 0 the likelihood of 8-bit data). out [N,...,2C] is the network's [prediction | variance] or,
+/// where the variance is the table's, [N,...,C]. Only the variances get a gradient, as Nichol &
+/// Dhariwal 2021 train them beside mse_loss; `scale` multiplies it, not the value, and what
+/// backward() starts from must be 1. Unless empty, terms [N] f32 is overwritten with the L_t,
+/// without weight.
+Var variational_bound(Tape& tape, Var out, const BoundBatch& batch, float scale = 1,
+                      const Tensor& terms = {});
 
 // ---- classification ----------------------------------------------------------------------------
 

@@ -7,18 +7,13 @@
 namespace haze::kernels {
 namespace {
 
-static_assert(kMseTile == kTile);
-
-/// A table's value at an item's time.
-float at_time(const MseTarget& target, const float* table, int item, float otherwise) {
-  return table ? table[target.t[item]] : otherwise;
-}
+static_assert(kItemTile == kTile);
 
 /// The target's values of one tile: where the noise lies, or in `room` [kTile].
 const float* target_of_tile(const MseTarget& target, const ItemDims& d, int item, int first,
                             int count, float* room) {
-  const float a = at_time(target, target.from_noise, item, 1);
-  const float b = at_time(target, target.from_x0, item, 0);
+  const float a = TimeTable{target.from_noise, target.t, target.steps}.at(std::size_t(item), 1);
+  const float b = TimeTable{target.from_x0, target.t, target.steps}.at(std::size_t(item), 0);
   std::fill_n(room, a == 0 ? count : 0, 0.f);
   const float* eps = a == 0 ? room : noise_of_tile(target.noise, d, item, first, count, room);
   if (a == 1 && b == 0) return eps;
@@ -46,7 +41,8 @@ void mse(const PredictionDims& d, const T* pred, const MseTarget& target, float 
     partial[tile] = sum;
     if (!dpred) return;
     T* to = dpred + std::size_t(item) * d.outputs();
-    const float f = factor * at_time(target, target.weight, item, 1);
+    const float f =
+        factor * TimeTable{target.weight, target.t, target.steps}.at(std::size_t(item), 1);
     each_output(d, first, count, [&](int i, int at) { to[at] = f * difference[i]; });
   });
 }
@@ -55,9 +51,7 @@ void check(const PredictionDims& d, const MseTarget& target) {
   HAZE_CHECK(!target.from_x0 || target.x0, "a target with x0 needs x0");
   if (!target.from_noise && !target.from_x0 && !target.weight) return;
   HAZE_CHECK(target.t, "tables need t");
-  for (int n = 0; n < d.n; ++n)
-    HAZE_CHECK(target.t[n] >= 0 && target.t[n] < target.steps, "t[", n, "] is ", target.t[n],
-               ", must be in [0,", target.steps, ')');
+  check_times(d.n, target.t, target.steps);
 }
 
 }  // namespace
@@ -69,20 +63,11 @@ void mse(CpuStream, const PredictionDims& d, ConstAct pred, const MseTarget& giv
   MseTarget target = given;
   target.noise = resolved(given.noise);
   double* partial = static_cast<double*>(scratch);
-  const double size = double(d.items().size());
   dispatch(pred.dtype, [&]<class T>(T) {
-    mse(d, pred.as<T>(), target, float(2.0 * scale / size), partial,
+    mse(d, pred.as<T>(), target, float(2.0 * scale / double(d.items().size())), partial,
         dpred ? dpred.as<T>() : nullptr);
   });
-  const int per_item = tiles_per_item(d.items());
-  double sum = 0;
-  for (int n = 0; n < d.n; ++n) {
-    double of_item = 0;
-    for (int k = 0; k < per_item; ++k) of_item += *partial++;
-    if (item_loss) item_loss[n] = float(of_item / d.elements());
-    sum += double(at_time(target, target.weight, n, 1)) * of_item;
-  }
-  *loss = float(sum / size);
+  mean_of_tiles(d.items(), {target.weight, target.t, target.steps}, partial, loss, item_loss);
 }
 
 }  // namespace haze::kernels

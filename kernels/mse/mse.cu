@@ -2,43 +2,31 @@
 // tiles, and one block that adds the tiles (a third adds them by item, where that is wanted). A
 // tile is a warp's work, 256 elements of one item, so its sum needs no shared memory; the bits
 // depend on n and elements alone.
-#include <limits>
-
 #include "kernels/mse/mse.h"
+#include "kernels/simt/item_sums.h"
 #include "kernels/simt/prediction.h"
 
 namespace haze::kernels {
 namespace {
 
-constexpr int kThreads = 256, kWarps = kThreads / 32;
-
-/// A table's value at an item's time; NaN outside it.
-HAZE_DEVICE float at_time(const MseTarget& target, const float* table, std::size_t n,
-                          float otherwise) {
-  if (!table) return otherwise;
-  const std::int32_t t = target.t[n];
-  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-  return unsigned(t) < unsigned(target.steps) ? table[t] : kNan;
-}
-
 template <class T, bool kWhole, bool kVariances>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kSumThreads)
     sum_tiles(PredictionDims d, unsigned tiles_per_item, const T* pred, MseTarget target,
               float factor, double* partial, T* dpred) {
-  const std::size_t tile = std::size_t(blockIdx.x) * kWarps + threadIdx.x / 32;
+  const std::size_t tile = std::size_t(blockIdx.x) * kSumWarps + threadIdx.x / 32;
   const std::size_t n = tile / tiles_per_item;
   if (n >= std::size_t(d.n)) return;  // a whole warp
   const Noise noise = resolved(target.noise);
   const ItemDims items = d.items();
-  const float a = at_time(target, target.from_noise, n, 1);
-  const float b = at_time(target, target.from_x0, n, 0);
-  factor *= at_time(target, target.weight, n, 1);
-  static_assert(kMseTile == 2 * 32 * kNormals);
+  const float a = TimeTable{target.from_noise, target.t, target.steps}.at(n, 1);
+  const float b = TimeTable{target.from_x0, target.t, target.steps}.at(n, 0);
+  factor *= TimeTable{target.weight, target.t, target.steps}.at(n, 1);
+  static_assert(kItemTile == 2 * 32 * kNormals);
   double sum = 0;
 #pragma unroll
   for (unsigned half = 0; half < 2; ++half) {
     const unsigned lane = threadIdx.x % 32 + half * 32;
-    const unsigned block = unsigned(tile - n * tiles_per_item) * (kMseTile / kNormals) + lane;
+    const unsigned block = unsigned(tile - n * tiles_per_item) * (kItemTile / kNormals) + lane;
     const int first = int(block) * kNormals, count = items.elements - first;
     if (count <= 0) break;
     const std::size_t at = n * items.elements + first;
@@ -72,32 +60,6 @@ __global__ void __launch_bounds__(kThreads)
   if (threadIdx.x % 32 == 0) partial[tile] = sum;
 }
 
-__global__ void __launch_bounds__(kThreads)
-    add_tiles(std::size_t tiles, unsigned tiles_per_item, MseTarget target, const double* partial,
-              double size, float* loss) {
-  HAZE_SHARED(double[32], room);
-  double sum = 0;
-  for (std::size_t i = threadIdx.x; i < tiles; i += kThreads)
-    sum += target.weight
-               ? double(at_time(target, target.weight, i / tiles_per_item, 1)) * partial[i]
-               : partial[i];
-  sum = block_sum(sum, room);
-  if (threadIdx.x == 0) *loss = float(sum / size);
-}
-
-/// A warp per item.
-__global__ void __launch_bounds__(kThreads)
-    item_means(int n, unsigned tiles_per_item, const double* partial, int elements,
-               float* item_loss) {
-  const unsigned item = blockIdx.x * kWarps + threadIdx.x / 32;
-  if (item >= unsigned(n)) return;  // a whole warp
-  const double* of_item = partial + std::size_t(item) * tiles_per_item;
-  double sum = 0;
-  for (unsigned k = threadIdx.x % 32; k < tiles_per_item; k += 32) sum += of_item[k];
-  sum = warp_sum(sum);
-  if (threadIdx.x % 32 == 0) item_loss[item] = float(sum / elements);
-}
-
 }  // namespace
 
 template <>
@@ -107,15 +69,14 @@ void mse(CudaStream s, const PredictionDims& d, ConstAct pred, const MseTarget& 
   HAZE_CHECK(target.t || (!target.from_noise && !target.from_x0 && !target.weight),
              "tables need t");
   double* partial = static_cast<double*>(scratch);
-  const auto size = double(d.items().size());
-  const auto factor = float(2.0 * scale / size);
+  const auto factor = float(2.0 * scale / double(d.items().size()));
   const std::size_t tiles = mse_scratch_bytes(d.items()) / sizeof(double);
   const auto per_item = unsigned(tiles / std::size_t(d.n));
   dispatch(pred.dtype, [&]<class T>(T) {
     const auto launch = [&]<bool kWhole, bool kVariances>() {
-      HAZE_LAUNCH((sum_tiles<T, kWhole, kVariances>), s, unsigned((tiles + kWarps - 1) / kWarps),
-                  kThreads, 0, d, per_item, pred.as<T>(), target, factor, partial,
-                  dpred ? dpred.as<T>() : nullptr);
+      HAZE_LAUNCH((sum_tiles<T, kWhole, kVariances>), s,
+                  unsigned((tiles + kSumWarps - 1) / kSumWarps), kSumThreads, 0, d, per_item,
+                  pred.as<T>(), target, factor, partial, dpred ? dpred.as<T>() : nullptr);
     };
     whole_pieces<kNormals>(d.elements(), {pred.data, target.noise.given, target.x0, dpred.data},
                            [&]<bool kWhole>() {
@@ -123,10 +84,7 @@ void mse(CudaStream s, const PredictionDims& d, ConstAct pred, const MseTarget& 
                              launch.template operator()<kWhole, false>();
                            });
   });
-  HAZE_LAUNCH(add_tiles, s, 1, kThreads, 0, tiles, per_item, target, partial, size, loss);
-  if (item_loss)
-    HAZE_LAUNCH(item_means, s, unsigned((d.n + kWarps - 1) / kWarps), kThreads, 0, d.n, per_item,
-                partial, d.elements(), item_loss);
+  mean_of_tiles(s, d.items(), {target.weight, target.t, target.steps}, partial, loss, item_loss);
 }
 
 }  // namespace haze::kernels

@@ -2,15 +2,13 @@
 // against a target made of noise (given, or drawn again) and x0.
 #pragma once
 #include "kernels/common/dtype.h"
+#include "kernels/common/item_sums.h"
 #include "kernels/common/prediction.h"
 
 namespace haze::kernels {
 
-/// An item is cut into tiles of this many elements; each tile's sum of squares is one double.
-constexpr int kMseTile = 256;
-inline std::size_t mse_scratch_bytes(const ItemDims& d) {
-  return std::size_t(d.n) * std::size_t((d.elements + kMseTile - 1) / kMseTile) * sizeof(double);
-}
+/// A double for each tile's sum of squares.
+inline std::size_t mse_scratch_bytes(const ItemDims& d) { return item_sums_bytes(d); }
 
 /// What the network must predict, by item: from_noise[t]·eps + from_x0[t]·x0. The noise itself with
 /// no tables, x0 with (0, 1), v = sqrt(ᾱ)·eps - sqrt(1-ᾱ)·x0 (Salimans & Ho 2022, arXiv 2202.00512)
