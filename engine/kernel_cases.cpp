@@ -1,9 +1,6 @@
 #include "engine/kernel_cases.h"
 
-#include <map>
-
-#include "kernels/adam/adam.h"
-#include "kernels/add/add.h"
+#include "engine/kernel_buffers.h"
 #include "kernels/attention/attention.h"
 #include "kernels/common/device.h"
 #include "kernels/common/timer.h"
@@ -11,67 +8,12 @@
 #include "kernels/conv_transpose2d/conv_transpose2d.h"
 #include "kernels/group_norm/group_norm.h"
 #include "kernels/matmul/matmul.h"
-#include "kernels/mse/mse.h"
-#include "kernels/normal_fill/normal_fill.h"
-#include "kernels/q_sample/q_sample.h"
-#include "kernels/sampler_step/sampler_step.h"
 #include "kernels/swish/swish.h"
 
 namespace haze::engine {
 namespace {
 
-using kernels::Act;
-using kernels::ConstAct;
 using kernels::Grad;
-using kernels::Write;
-
-/// Device memory for a case: normals, in f32 or the type of the activations.
-class Buffers {
- public:
-  explicit Buffers(Context& context) : context_(context) {}
-
-  Tensor normals(std::size_t n, DType type) {
-    Tensor values = raw(n, DType::f32);
-    const kernels::ItemDims d{1, int(n)};
-    std::visit(
-        [&](auto s) {
-          kernels::normal_fill(s, d, {1, ++drawn_, 0}, 0, values.f32());
-        },
-        context_.stream);
-    if (type == DType::f32) return values;
-    const Tensor half = raw(n, type);
-    std::visit(
-        [&](auto s) {
-          kernels::deliver(s, n, values.in(), {half.raw(), type, Write::overwrite});
-        },
-        context_.stream);
-    return half;
-  }
-  Tensor activations(std::size_t n) { return normals(n, context_.activations); }
-  Tensor raw(std::size_t n, DType type) {
-    Tensor t{Shape{int(n)}, type, nullptr};
-    t.storage = memory(t.bytes());
-    return t;
-  }
-  std::shared_ptr<void> memory(std::size_t bytes) {
-    if (bytes == 0) return nullptr;
-    return std::visit(
-        [&](auto s) -> std::shared_ptr<void> {
-          void* p = kernels::allocate(s, bytes);
-          kernels::zero(s, p, bytes);
-          return {p, [s](void* q) { kernels::release(s, q); }};
-        },
-        context_.stream);
-  }
-
- private:
-  Context& context_;
-  std::uint32_t drawn_ = 0;
-};
-
-using Maker = std::function<KernelCase(Context&, const KernelShape&)>;
-
-Grad overwrite(const Tensor& t) { return {t.raw(), t.dtype, Write::overwrite}; }
 
 enum class Way { forward, dgrad, wgrad };
 
@@ -192,102 +134,17 @@ KernelCase swish(Context& context, const KernelShape& k) {
   return result;
 }
 
-/// As many parameters as the shape has values: norm, then clip, moments, EMA and bf16 copy.
-KernelCase adam(Context& context, const KernelShape& k) {
-  const std::size_t n = std::size_t(k.n) * k.h * k.h * k.c;
-  Buffers b(context);
-  const Tensor w = b.normals(n, DType::f32), g = b.normals(n, DType::f32);
-  const Tensor m = b.raw(n, DType::f32), v = b.raw(n, DType::f32), ema = b.raw(n, DType::f32);
-  const Tensor half = b.raw(n, DType::bf16), norm = b.raw(1, DType::f32);
-  const auto scratch = b.memory(kernels::global_norm_scratch_bytes(n));
-  const kernels::AdamStep c{0.9f, 0.1f, 0.999f, 0.001f, 1e-3f, 1, 1e-8f, 0, 1, 0.001f};
-  KernelCase result;
-  result.bytes =
-      double(n) * (4 + 4 * 5 + 4 * 4 + 2);  // norm; read w g m v ema; write w m v ema half
-  std::visit(
-      [&](auto s) {
-        result.run = [=] {
-          kernels::adam_step(
-              s, n, c,
-              {w.f32(), g.f32(), m.f32(), v.f32(), ema.f32(), static_cast<bf16*>(half.raw())},
-              scratch.get(), norm.f32());
-        };
-      },
-      context.stream);
-  return result;
-}
-
-KernelCase q_sample(Context& context, const KernelShape& k) {
-  const kernels::ItemDims d{k.n, k.h * k.h * k.c};
-  Buffers b(context);
-  const Tensor x0 = b.normals(d.size(), DType::f32), x_t = b.activations(d.size());
-  const Tensor t = b.raw(std::size_t(k.n), DType::i32), table = b.normals(1, DType::f32);
-  KernelCase result;
-  result.bytes = double(d.size()) * (4 + double(size_of(x_t.dtype)));
-  std::visit(
-      [&](auto s) {
-        result.run = [=] {
-          kernels::q_sample(s, d, x0.f32(), static_cast<std::int32_t*>(t.raw()),
-                            {table.f32(), table.f32(), 1}, {nullptr, {1, 2, 3}, 0}, x_t.act());
-        };
-      },
-      context.stream);
-  return result;
-}
-
-KernelCase mse(Context& context, const KernelShape& k) {
-  const kernels::PredictionDims d{k.n, k.h * k.h, k.c};
-  const std::size_t size = d.items().size();
-  Buffers b(context);
-  const Tensor pred = b.activations(size), dpred = b.activations(size);
-  const Tensor loss = b.raw(1, DType::f32);
-  const auto scratch = b.memory(kernels::mse_scratch_bytes(d.items()));
-  KernelCase result;
-  result.bytes = 2.0 * double(size) * size_of(pred.dtype);
-  std::visit(
-      [&](auto s) {
-        result.run = [=] {
-          kernels::mse(s, d, pred.in(), {{nullptr, {1, 2, 3}, 0}}, 1, scratch.get(), loss.f32(),
-                       dpred.act());
-        };
-      },
-      context.stream);
-  return result;
-}
-
-KernelCase sampler_step(Context& context, const KernelShape& k) {
-  const kernels::PredictionDims d{k.n, k.h * k.h, k.c};
-  const std::size_t size = d.items().size();
-  Buffers b(context);
-  const Tensor x = b.normals(size, DType::f32), eps = b.activations(size);
-  const Tensor act = b.activations(size);
-  const kernels::SamplerStep c{
-      .x0_from_xt = 1, .x0_from_out = -1, .clip = true, .x0 = 0.5f, .xt = 0.5f, .sigma = 0.1f};
-  const bool half = context.activations == DType::bf16;
-  KernelCase result;
-  result.bytes = double(size) * (8 + double(size_of(eps.dtype)) * (half ? 2 : 1));
-  std::visit(
-      [&](auto s) {
-        result.run = [=] {
-          kernels::sampler_step(s, d, c, x.f32(), eps.in(), {nullptr, {1, 2, 3}, 0},
-                                {x.f32(), half ? act.act() : Act{}});
-        };
-      },
-      context.stream);
-  return result;
-}
-
-const std::vector<std::pair<std::string, Maker>>& makers() {
-  static const auto conv = [](int size, int stride, Way way) -> Maker {
+std::vector<std::pair<std::string, KernelCaseMaker>> makers() {
+  const auto conv = [](int size, int stride, Way way) -> KernelCaseMaker {
     return [=](Context& c, const KernelShape& k) { return convolution(c, k, size, stride, way); };
   };
-  static const auto norm = [](bool swish, bool backward) -> Maker {
+  const auto norm = [](bool swish, bool backward) -> KernelCaseMaker {
     return [=](Context& c, const KernelShape& k) { return group_norm(c, k, swish, backward); };
   };
-  static const auto att = [](bool backward) -> Maker {
+  const auto att = [](bool backward) -> KernelCaseMaker {
     return [=](Context& c, const KernelShape& k) { return attention(c, k, backward); };
   };
-  static const std::vector<std::pair<std::string, Maker>> all = {
+  std::vector<std::pair<std::string, KernelCaseMaker>> all = {
       {"conv3x3.forward", conv(3, 1, Way::forward)},
       {"conv3x3.dgrad", conv(3, 1, Way::dgrad)},
       {"conv3x3.wgrad", conv(3, 1, Way::wgrad)},
@@ -304,11 +161,9 @@ const std::vector<std::pair<std::string, Maker>>& makers() {
       {"attention.forward", att(false)},
       {"attention.backward", att(true)},
       {"swish.forward", swish},
-      {"q_sample", q_sample},
-      {"mse", mse},
-      {"sampler_step", sampler_step},
-      {"adam", adam},
   };
+  const auto diffusion = diffusion_kernel_cases();
+  all.insert(all.end(), diffusion.begin(), diffusion.end());
   return all;
 }
 
