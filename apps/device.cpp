@@ -1,6 +1,7 @@
 #include "apps/device.h"
 
 #include <charconv>
+#include <cstdlib>
 #include <fstream>
 #include <omp.h>
 
@@ -74,6 +75,12 @@ std::vector<std::string> devices() {
 }
 
 int thread_count() { return omp_get_max_threads(); }
+
+void fit_threads(const CommonOptions& options, double multiply_adds) {
+  constexpr double kWorthThreads = 3e7;
+  if (options.threads > 0 || std::getenv("OMP_NUM_THREADS")) return;
+  if (multiply_adds < kWorthThreads) omp_set_num_threads(1);
+}
 
 std::string cpu_description() { return cat(cpu_name(), ", ", instruction_set()); }
 

@@ -17,6 +17,10 @@ std::string device_description(const Stream& stream);
 /// The same for every device of this machine, a line each; what is wrong with cuda where it is.
 std::vector<std::string> devices();
 
+/// Lets a small network compute on one thread: where the work of a step, in multiply-adds, takes
+/// less than about a millisecond, dividing it costs more than it saves, and far more when other
+/// programs run. Does nothing if --threads or OMP_NUM_THREADS say how many.
+void fit_threads(const CommonOptions& options, double multiply_adds);
 /// "AMD EPYC 7B13, 2 threads, avx512"; what the system says.
 std::string cpu_description();
 int thread_count();

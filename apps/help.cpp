@@ -17,6 +17,12 @@ const CommandHelp kCommands[] = {
      "  haze sample --checkpoint runs/demo --out grid.png\n"
      "  haze sample --checkpoint runs/demo --n 16 --sampler ddim --steps 50 --seed 7 --out a.png\n",
      "An image depends on the weights, the seed and its own number only: --batch changes none."},
+    {Command::points, "points", "samples of a model of 2-D points, measured against their curve",
+     "  haze points --checkpoint runs/s-curve --out points.png\n"
+     "  haze points --checkpoint runs/s-curve --panels chain.png --json\n",
+     "Prints the mean distance of the samples to the noiseless curve, and how many of them lie "
+     "along\n"
+     "each tenth of it. haze data points:s_curve says the same of the data."},
     {Command::verify, "verify", "hold a network against numbers recorded elsewhere",
      "  haze verify --config net.json --weights net.safetensors --fixture net.forward.safetensors\n"
      "  haze verify --config net.json --weights net.safetensors --fixture net.train.safetensors "
@@ -88,7 +94,8 @@ std::string short_help() {
          " — trains and samples denoising diffusion models\n\n"
          "  haze train --config demo --out runs/demo           train on digits drawn by haze\n"
          "  haze sample --checkpoint runs/demo --out grid.png  draw images from it\n\n"
-         "Subcommands: train, sample, eval, classifier, verify, export, data, info, bench.\n"
+         "Subcommands: train, sample, points, eval, classifier, verify, export, data, info, "
+         "bench.\n"
          "haze SUBCOMMAND --help opens with examples. haze --help says what each is for.\n"
          "Configurations come as JSON files or by name: demo, mnist, fashion-mnist, celeba64, ...\n"
          "haze info --keys lists what a configuration may say; --set KEY=VALUE changes it for a "

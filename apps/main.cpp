@@ -33,6 +33,8 @@ int run(const Options& o, Program program) {
       return run_eval(o.eval, program);
     case Command::classifier:
       return run_classifier(o.classifier, program);
+    case Command::points:
+      return run_points(o.points, program);
     case Command::none:
       break;
   }

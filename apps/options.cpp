@@ -147,6 +147,19 @@ void sample_flags(Flags flags, Options& o) {
   common_flags(flags, o.common);
 }
 
+void points_flags(Flags flags, Options& o) {
+  PointsOptions& p = o.points;
+  sampler_flags(flags, p);
+  flags.group("Result");
+  flags.text("--out", p.out, "FILE", "PNG of all samples and the curve [points.png]");
+  flags.text("--panels", p.panels, "FILE",
+             "PNG of the chain: data destroyed in 20 panels, samples rebuilt in 10 [none]");
+  flags.yes("--json", p.json, "one JSON document on standard output");
+  compute_flags(flags, o.common, p.fusion);
+  flags.number("--batch", p.batch, 1, 65536, "points per network call; changes none [1000]");
+  common_flags(flags, o.common);
+}
+
 void verify_flags(Flags flags, Options& o) {
   VerifyOptions& v = o.verify;
   flags.group("What to verify");
@@ -293,6 +306,9 @@ Options parse_options(const Strings& arguments) {
       break;
     case Command::classifier:
       classifier_flags(Flags(app), o);
+      break;
+    case Command::points:
+      points_flags(Flags(app), o);
       break;
     default:
       info_flags(Flags(app), o);

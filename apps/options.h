@@ -39,6 +39,12 @@ struct SampleOptions {
   std::string precision;  // "": as trained
 };
 
+struct PointsOptions : SampleOptions {
+  PointsOptions() { n = 10000, batch = 1000, out = "points.png"; }
+  std::string panels;
+  bool json = false;
+};
+
 struct VerifyOptions {
   std::string config, weights, fixture, expect, output, precision = "f32";
   bool json = false, fusion = true;
@@ -109,7 +115,8 @@ enum class Command : std::uint8_t {
   info,
   bench,
   classifier,
-  eval
+  eval,
+  points
 };
 
 struct Options {
@@ -124,6 +131,7 @@ struct Options {
   BenchOptions bench;
   ClassifierOptions classifier;
   EvalOptions eval;
+  PointsOptions points;
   std::string text;  // with Command::none: what to print (help, version) before leaving with 0
 };
 

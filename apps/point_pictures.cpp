@@ -45,13 +45,20 @@ Image points_picture(PointSet set, std::span<const float> points) {
   return draw_scatter({&panel, 1}, o);
 }
 
-Image panels_picture(PointSet set, const std::vector<std::vector<float>>& panels, double spread,
-                     int columns) {
-  ScatterOptions o = box(std::max(reach(set), 2.5 * spread), 128);
+Image panels_picture(PointSet set, const std::vector<std::vector<float>>& panels, int columns) {
+  const double least = reach(set);
+  ScatterOptions o = box(least, 96);
   o.columns = columns;
   o.radius = 0.6;
   std::vector<ScatterPanel> all;
-  for (const auto& points : panels) all.push_back({points});
+  for (const auto& points : panels) {
+    std::vector<double> sizes;
+    for (const float v : points)
+      if (std::isfinite(v)) sizes.push_back(std::abs(double(v)));
+    std::ranges::sort(sizes);
+    const double most = sizes.empty() ? 0 : sizes[(sizes.size() - 1) * 98 / 100];
+    all.push_back({points, least / std::max(least, 1.05 * most)});
+  }
   return draw_scatter(all, o);
 }
 

@@ -12,9 +12,9 @@ namespace haze::apps {
 /// with the noiseless curve.
 Image points_picture(PointSet set, std::span<const float> points);
 
-/// Panels of one size side by side, over a box with room for N(0, spread²) around the origin.
-Image panels_picture(PointSet set, const std::vector<std::vector<float>>& panels, double spread,
-                     int columns);
+/// Panels [n,2] of one size side by side, in rows of `columns`. Each shows the square around the
+/// origin that has room for nearly all (98 %) of its points, and for the curve.
+Image panels_picture(PointSet set, const std::vector<std::vector<float>>& panels, int columns);
 
 /// Two lines: the mean distance, and the shares of the curve's tenths in per cent.
 std::string to_text(const CurveFit& fit);

@@ -5,6 +5,7 @@
 #include "apps/image/grid.h"
 #include "apps/image/png.h"
 #include "apps/json_writer.h"
+#include "apps/point_pictures.h"
 #include "apps/sampling.h"
 #include "apps/version.h"
 #include "engine/files/new_file.h"
@@ -29,10 +30,24 @@ std::string to_json(const Recipe& r) {
   return w.end_object().text();
 }
 
+bool has_picture(const RunConfig& config) {
+  const int channels = config.model.image_channels;
+  return channels == 1 || channels == 3 || point_set_of(config.data.spec);
+}
+
 std::vector<std::uint8_t> grid_png(const std::vector<float>& values, int n, const RunConfig& config,
                                    const std::string& recipe, int columns) {
   const int channels = config.model.image_channels;
-  if (channels != 1 && channels != 3)
+  if (const auto set = point_set_of(config.data.spec)) {
+    if (columns == 0) return encode_png(points_picture(*set, values), recipe);
+    std::vector<std::vector<float>> panels;
+    const std::size_t size = 2 * std::size_t(columns);
+    for (std::size_t at = 0; at + size <= values.size(); at += size)
+      panels.emplace_back(values.begin() + std::ptrdiff_t(at),
+                          values.begin() + std::ptrdiff_t(at + size));
+    return encode_png(panels_picture(*set, panels, 0), recipe);
+  }
+  if (!has_picture(config))
     throw InputError(
         cat("model.image_channels: ", channels, "; a picture has 1 or 3; use --save-tensors"));
   const auto bytes =

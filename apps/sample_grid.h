@@ -18,8 +18,12 @@ struct Recipe {
 };
 std::string to_json(const Recipe& recipe);
 
-/// A PNG of the grid, of `columns` columns (0: as square as can be). values [n,H,W,C] in the data's
-/// range; InputError unless C is 1 or 3.
+/// Whether samples of that configuration can be shown: images of 1 or 3 channels, or 2-D points.
+bool has_picture(const RunConfig& config);
+
+/// A PNG of the grid, of `columns` columns (0: as square as can be); of points a panel with each
+/// `columns` of them (0: one with all). values [n,H,W,C] in the data's range; InputError unless
+/// has_picture().
 std::vector<std::uint8_t> grid_png(const std::vector<float>& values, int n, const RunConfig& config,
                                    const std::string& recipe, int columns = 0);
 

@@ -200,35 +200,38 @@ void Training::save() {
 
 void Training::sample() {
   const auto start = Clock::now();
-  constexpr int kImages = 64, kSteps = 50;
+  // Points are cheap and single ones say little: many of them, and the whole chain.
+  const bool points = dataset_.is_points();
+  const int images = points ? 2000 : 64, steps = points ? config_.diffusion.steps : 50;
   const int channels = config_.model.image_channels;
-  if (channels != 1 && channels != 3) return;  // not a picture
+  if (!has_picture(config_)) return;
   engine::Parameters& parameters = network_.parameters();
   model::SampleOptions options;
-  options.kind = model::SamplerKind::ddim;
-  options.steps = std::min(kSteps, config_.diffusion.steps);
+  options.kind = points ? model::SamplerKind::ddpm : model::SamplerKind::ddim;
+  options.steps = std::min(steps, config_.diffusion.steps);
   options.seed = config_.seed;
   options.low = config_.data.range == DataRange::zero_one ? 0 : -1;
   options.batch =
-      std::min(kImages, std::max(1, config_.train.batch_size / config_.train.accumulate));
+      points ? images
+             : std::min(images, std::max(1, config_.train.batch_size / config_.train.accumulate));
   options.progress = [this](int, int) { return signals_.stop() == 0; };
-  for (int i = 0; i < kImages && config_.model.num_classes > 0; ++i)
+  for (int i = 0; i < images && config_.model.num_classes > 0; ++i)
     options.labels.push_back(i % config_.model.num_classes);
   const bool ema = bool(parameters.ema);
   std::vector<float> values;
   try {
     const KeptWeights kept(parameters);
     if (ema) parameters.use_ema();
-    values = model::sample(context_, network_, config_.diffusion, kImages, dataset_.height,
+    values = model::sample(context_, network_, config_.diffusion, images, dataset_.height,
                            dataset_.width, channels, options);
   } catch (const RunError&) {
     if (signals_.stop()) return;  // the checkpoint is what matters now
     throw;
   }
   const Recipe recipe{std::filesystem::path(folder_.path() + "/").parent_path().filename().string(),
-                      done_, ema, options, kImages};
+                      done_, ema, options, images};
   last_sample_ = folder_.sample_file(done_);
-  write_output(last_sample_, grid_png(values, kImages, config_, to_json(recipe)));
+  write_output(last_sample_, grid_png(values, images, config_, to_json(recipe)));
   console_.info(cat("sample step ", done_, " ", last_sample_, " ",
                     short_number("%.2fs", Seconds(Clock::now() - start).count())));
 }

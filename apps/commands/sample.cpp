@@ -58,12 +58,14 @@ int run_sample(const SampleOptions& options, Program program) {
   if (config.data.image_size.size() != 2)
     throw InputError(cat(trained.path, ": data.image_size: []; [height, width]"));
   const auto channels = config.model.image_channels;
-  if (!options.out.empty() && options.save_tensors.empty() && channels != 1 && channels != 3)
+  if (!options.out.empty() && options.save_tensors.empty() && !has_picture(config))
     throw InputError(
         cat("model.image_channels: ", channels, "; a picture has 1 or 3; use --save-tensors"));
   const std::vector<SampleOptions> rows = compared(options);
   const DType activations = activations_of(options, config);
   const auto network = make_trained_network(trained, stream, activations);
+  fit_threads(program.common, double(network->parameters().elements()) * options.batch *
+                                  config.data.image_size[0] * config.data.image_size[1]);
   engine::Context context(stream, activations);
   context.fusion = options.fusion;
   std::vector<float> values;
@@ -85,7 +87,7 @@ int run_sample(const SampleOptions& options, Program program) {
       trained.meta.step, trained.ema, sampler, n};
   if (!options.save_tensors.empty())
     save_tensors(options.save_tensors, values, n, config, to_json(recipe));
-  if (channels == 1 || channels == 3) {
+  if (has_picture(config)) {
     write_output(options.out, grid_png(values, n, config, to_json(recipe), columns));
     if (options.out != "-") std::printf("%s\n", options.out.c_str());
   }

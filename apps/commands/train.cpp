@@ -154,6 +154,8 @@ int run_train(const TrainOptions& options, Program program) {
   model::make_schedule(config.diffusion);  // throws for a schedule that cannot be
   const std::string path = choose_folder(options, config, console);
   const Dataset dataset = open_data(config, console);
+  fit_threads(program.common, double(network->parameters().elements()) * config.train.batch_size *
+                                  dataset.height * dataset.width);
   if (options.dry_run) {
     console.info(describe(config, *network, dataset, stream) + "; folder " + path);
     std::fputs(to_json(config).c_str(), stdout);

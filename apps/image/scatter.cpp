@@ -44,8 +44,8 @@ void paint(Image& into, int left, int top, const Ink& ink, const Colour& colour)
   for (int y = 0; y < ink.height; ++y)
     for (int x = 0; x < ink.width; ++x) {
       std::uint8_t* pixel = into.pixels.data() + (std::size_t(top + y) * into.width + left + x) * 3;
-      // In 16 steps: a cloud has few colours, and its PNG is a third of the size.
-      const double c = std::round(16 * double(ink.cover[std::size_t(y) * ink.width + x])) / 16;
+      // In 8 steps: a cloud has few colours, and its PNG is small.
+      const double c = std::round(8 * double(ink.cover[std::size_t(y) * ink.width + x])) / 8;
       for (std::size_t k = 0; k < 3; ++k)
         pixel[k] = std::uint8_t(pixel[k] + c * (colour[k] - pixel[k]) + 0.5);
     }
@@ -100,8 +100,10 @@ Image draw_scatter(std::span<const ScatterPanel> panels, const ScatterOptions& o
     const auto points = panels[std::size_t(i)].points;
     HAZE_CHECK(points.size() % 2 == 0, points.size(), " coordinates");
     Ink dots(width, height);
+    const double zoom = panels[std::size_t(i)].zoom;
+    const double mx = (o.x_low + o.x_high) / 2, my = (o.y_low + o.y_high) / 2;
     for (std::size_t k = 0; k + 1 < points.size(); k += 2) {
-      const double px = points[k], py = points[k + 1];
+      const double px = mx + zoom * (points[k] - mx), py = my + zoom * (points[k + 1] - my);
       if (!(px >= o.x_low && px <= o.x_high && py >= o.y_low && py <= o.y_high)) continue;
       const double cx = column_of(px), cy = row_of(py);
       dots.mark(

@@ -10,6 +10,7 @@ namespace haze::apps {
 
 struct ScatterPanel {
   std::span<const float> points;  // [n,2]: x to the right, y up
+  double zoom = 1;  // shows the part of the box around its middle that is 1/zoom as wide
 };
 
 struct ScatterOptions {

@@ -9,7 +9,8 @@ namespace {
 using testing::HasSubstr;
 using testing::StartsWith;
 
-const std::vector<std::string> kCommands = {"train", "sample", "verify", "export", "data", "info"};
+const std::vector<std::string> kCommands = {"train",  "sample", "points", "verify",
+                                            "export", "data",   "info"};
 
 TEST(Help, EverySubcommandOpensWithTwoExamplesThatParse) {
   for (const std::string& command : kCommands) {

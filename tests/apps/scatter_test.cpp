@@ -25,7 +25,7 @@ int marked(const Image& image) {
 TEST(Scatter, PutsPointsWhereTheyBelong) {
   ScatterOptions o;
   o.x_low = 0, o.x_high = 10, o.y_low = 0, o.y_high = 5;
-  o.width = 102, o.height = 52, o.radius = 1;
+  o.width = 102, o.height = 52, o.radius = 1.2;
   const std::vector<float> point = {1.05f, 2.05f};
   const ScatterPanel panel{point};
   const Image image = draw_scatter({&panel, 1}, o);

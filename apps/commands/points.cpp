@@ -1,0 +1,87 @@
+// points.cpp — `haze points`: samples of a model of 2-D points, how well they lie on the curve that
+// the data scatters about, and the chain as panels.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "apps/checkpointing.h"
+#include "apps/commands/commands.h"
+#include "apps/device.h"
+#include "apps/image/png.h"
+#include "apps/json_writer.h"
+#include "apps/point_pictures.h"
+#include "apps/sample_grid.h"
+#include "apps/sampling.h"
+#include "model/noised.h"
+
+namespace haze::apps {
+namespace {
+
+constexpr int kDestroyed = 20, kRebuilt = 10, kColumns = 10, kShown = 1000;
+
+/// The data at 20 times from first to last, then samples at 10 stages of the chain.
+std::vector<std::vector<float>> chain_panels(engine::Context& context, model::Network& network,
+                                             const RunConfig& config, PointSet set,
+                                             model::SampleOptions sampler) {
+  std::vector<std::vector<float>> panels;
+  const Dataset data = draw_points(set, kShown);
+  const model::Schedule schedule = model::make_schedule(config.diffusion);
+  for (int k = 0; k < kDestroyed; ++k)
+    panels.push_back(model::noised(context, schedule, data.values, {kShown, 1, 1, 2},
+                                   k * (config.diffusion.steps - 1) / (kDestroyed - 1),
+                                   sampler.seed));
+  // What is drawn depends on the step alone, so a chain cut short shows the whole one on its way.
+  const model::Chain whole = model::make_chain(config.diffusion, sampler);
+  sampler.batch = kShown;
+  sampler.progress = {};
+  for (int k = 0; k < kRebuilt; ++k) {
+    model::Chain part = whole;
+    part.steps.resize(std::size_t(k) * whole.steps.size() / (kRebuilt - 1));
+    panels.push_back(model::run_chain(context, network, part, kShown, 1, 1, 2, sampler));
+  }
+  return panels;
+}
+
+std::string as_json(const CurveFit& fit, int n, std::uint64_t seed) {
+  JsonWriter w;
+  w.begin_object().field("count", n).field("seed", seed);
+  w.field("mean_distance", fit.mean_distance).key("shares").begin_array();
+  for (const double share : fit.shares) w.value(share);
+  return w.end_array().end_object().text() + "\n";
+}
+
+}  // namespace
+
+int run_points(const PointsOptions& o, Program program) {
+  Console& console = program.console;
+  const Stream stream = open_device(program.common);
+  TrainedWeights trained = load_weights(o.checkpoint, o.ema, o.ema_asked);
+  for (const std::string& message : trained.messages) console.warning(message);
+  const RunConfig& config = trained.config;
+  const auto set = point_set_of(config.data.spec);
+  if (!set)
+    throw InputError(cat(trained.path, ": data.spec: ", config.data.spec,
+                         "; haze points is for models of 2-D points: try haze sample"));
+  const model::SampleOptions sampler = sampler_options(o, config, console);
+  const DType activations = activations_of(o, config);
+  const auto network = make_trained_network(trained, stream, activations);
+  fit_threads(program.common, double(network->parameters().elements()) * sampler.batch);
+  engine::Context context(stream, activations);
+  const std::vector<float> values =
+      model::sample(context, *network, config.diffusion, o.n, 1, 1, 2, sampler);
+  console.clear_bar();
+  const CurveFit fit = fit_curve(*set, values);
+  std::fputs((o.json ? as_json(fit, o.n, o.seed) : to_text(fit)).c_str(), stdout);
+  if (!o.out.empty()) {
+    write_output(o.out, encode_png(points_picture(*set, values)));
+    if (!o.json) std::printf("%s\n", o.out.c_str());
+  }
+  if (!o.panels.empty()) {
+    const auto panels = chain_panels(context, *network, config, *set, sampler);
+    write_output(o.panels, encode_png(panels_picture(*set, panels, kColumns)));
+    if (!o.json) std::printf("%s\n", o.panels.c_str());
+  }
+  return 0;
+}
+
+}  // namespace haze::apps
