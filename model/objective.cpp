@@ -1,7 +1,9 @@
 #include "model/objective.h"
 
 #include <algorithm>
+#include <numbers>
 
+#include "model/eval/likelihood.h"
 #include "model/prediction.h"
 
 namespace haze::model {
@@ -41,13 +43,26 @@ Objective::Objective(engine::Context& context, const DiffusionConfig& diffusion,
   if (train.loss_weight != LossWeight::none || train.timesteps == Timesteps::importance)
     weight_ = table(context, base_weight_);
   x0_tables_ = {table(context, a), table(context, b)};
+  if (!learned_) return;
+  std::vector<engine::BoundStep> steps;
+  for (int t = 0; t < schedule.steps(); ++t) {
+    const BoundStep s = bound_step(schedule, diffusion, t);
+    steps.push_back({float(s.x0_xt), float(s.x0_out), float(s.posterior_x0), float(s.posterior_log),
+                     float(s.log_least), float(s.log_most)});
+  }
+  bound_table_ = engine::bound_table(context, steps);
+  bound_scale_ = train.vlb_weight * schedule.steps() / std::numbers::ln2;
+  bound_weight_ = table(context, std::vector<double>(steps.size(), bound_scale_));
 }
 
 void Objective::reweight(engine::Context& context, std::span<const double> factors) {
-  std::vector<float> weight;
-  for (std::size_t t = 0; t < factors.size(); ++t)
+  std::vector<float> weight, of_bound;
+  for (std::size_t t = 0; t < factors.size(); ++t) {
     weight.push_back(float(base_weight_[t] * factors[t]));
+    of_bound.push_back(float(bound_scale_ * factors[t]));
+  }
   engine::overwrite(context, weight_, std::as_bytes(std::span(weight)));
+  if (learned_) engine::overwrite(context, bound_weight_, std::as_bytes(std::span(of_bound)));
 }
 
 engine::Var Objective::operator()(engine::Tape& tape, engine::Var out, const Noised& batch,
@@ -59,7 +74,15 @@ engine::Var Objective::operator()(engine::Tape& tape, engine::Var out, const Noi
                               .from_x0 = from_x0_,
                               .weight = weight_,
                               .channels = channels_};
-  return engine::mse_loss(tape, out, target, share, item_loss);
+  const engine::Var simple = engine::mse_loss(tape, out, target, share, item_loss);
+  if (!learned_) return simple;
+  const engine::BoundBatch bound{.x0 = batch.x0,
+                                 .x_t = batch.x_t,
+                                 .t = batch.t,
+                                 .table = bound_table_,
+                                 .weight = bound_weight_,
+                                 .range = {false, batch.zero_to_one ? 0.0f : -1.0f, 1}};
+  return engine::add(tape, simple, engine::variational_bound(tape, out, bound, share));
 }
 
 Tensor Objective::predicted_x0(engine::Context& context, const Noised& batch,

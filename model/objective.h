@@ -13,8 +13,9 @@ namespace haze::model {
 struct Noised {
   engine::Tensor x_t, t;  // activations [N,H,W,C]; [N] i32
   engine::Noise noise;
-  engine::Tensor x0;      // [N,H,W,C] f32; where Objective::wants_x0()
-  engine::Tensor labels;  // [N] i32; of a conditional network
+  engine::Tensor x0;         // [N,H,W,C] f32; where Objective::wants_x0()
+  engine::Tensor labels;     // [N] i32; of a conditional network
+  bool zero_to_one = false;  // the data's range is [0,1], not [-1,1]
 };
 
 class Objective {
@@ -24,7 +25,10 @@ class Objective {
             const TrainConfig& train, int channels);
 
   bool wants_x0() const { return bool(from_x0_) || learned_; }
-  /// The loss of the network's answer `out` as [1], and, unless empty, each item's unweighted
+  /// The loss of the network's answer `out` as [1]: the weighted squared error and, for a learned
+  /// variance, vlb_weight times the bound in bits per dimension, as T times the term of each item's
+  /// t (improved-diffusion's, which does not clip x0 here either); the bound trains the variance
+  /// alone. And, unless empty, each item's unweighted
   /// squared error in item_loss [N]. The gradient is multiplied by `share`, the value is not.
   engine::Var operator()(engine::Tape& tape, engine::Var out, const Noised& batch, float share,
                          const engine::Tensor& item_loss) const;
@@ -39,6 +43,8 @@ class Objective {
   bool learned_;
   std::vector<double> base_weight_;               // [T]
   engine::Tensor from_noise_, from_x0_, weight_;  // [T] f32; empty: 1, 0, 1
+  engine::Tensor bound_table_, bound_weight_;     // of a learned variance: BoundSteps, [T] f32
+  double bound_scale_ = 0;                        // vlb_weight·T/ln 2: the loss per nat of a term
   engine::NoiseTables x0_tables_;                 // x0 = a[t]·x_t + b[t]·out
 };
 

@@ -153,7 +153,8 @@ Trainer::Prepare Trainer::images(const ImageBatch& batch) {
                 std::move(noised.t),
                 engine::training_noise(options),
                 std::move(noised.x0),
-                {}};
+                {},
+                zero_to_one};
     if (const int classes = network_.config().num_classes)
       part.labels = engine::batch_labels(context_, memory_.labels(), index,
                                          {.probability = float(train_.label_dropout),

@@ -63,6 +63,53 @@ TEST(Objective, IsTheFormulaOfEachPrediction) {
     }
 }
 
+TEST(Objective, AddsTheBoundOfALearnedVariance) {
+  engine::Context context{test::device()};
+  NetworkConfig config = tiny(Family::ddpm);
+  config.learned_variance = true;
+  const auto network = ready(config, context);
+  DiffusionConfig diffusion = kProcess;
+  diffusion.variance = Variance::learned;
+  Given g(3, 4, 6, 3, kProcess.steps, 5);
+  g.t = {1, 7, 19};  // the likelihood at t = 0 is the kernel's test
+  const Schedule s = make_schedule(diffusion);
+  const auto image = std::size_t(4 * 6 * 3);
+  const auto noised = [&](std::size_t i) {
+    const double ab = s.alpha_bar_at(g.t[i / image]);
+    return std::sqrt(ab) * double(g.x0[i]) + std::sqrt(1 - ab) * double(g.noise[i]);
+  };
+  std::vector<float> x_t;
+  for (std::size_t i = 0; i < g.x0.size(); ++i) x_t.push_back(float(noised(i)));
+  engine::Tape tape(context, false);
+  const auto t = engine::to_device(context, {3}, std::span<const std::int32_t>(g.t));
+  const auto out = tape.to_host(tape.value(
+      network->forward(tape, {tape.leaf(tape.from_host({3, 4, 6, 3}, x_t)), t, {}}, nullptr)));
+  double simple = 0, bound = 0;
+  for (std::size_t i = 0; i < g.x0.size(); ++i) {
+    const int at = g.t[i / image];
+    const double ab = s.alpha_bar_at(at), before = s.alpha_bar_at(at - 1);
+    const double beta = s.beta[std::size_t(at)], tilde = beta * (1 - before) / (1 - ab);
+    const std::size_t o = i / 3 * 6 + i % 3;
+    const double eps = double(out[o]), f = (double(out[o + 3]) + 1) / 2;
+    const double log_variance = f * std::log(beta) + (1 - f) * std::log(tilde);
+    const double x0 = (noised(i) - std::sqrt(1 - ab) * eps) / std::sqrt(ab);
+    const double means = std::sqrt(before) * beta / (1 - ab) * (double(g.x0[i]) - x0);
+    simple += (eps - double(g.noise[i])) * (eps - double(g.noise[i]));
+    bound +=
+        (log_variance - std::log(tilde) - 1 + (tilde + means * means) * std::exp(-log_variance)) /
+        2;
+  }
+  const auto size = double(g.x0.size());
+  for (const double weight : {0.0, 0.001, 0.5}) {
+    TrainConfig train;
+    train.vlb_weight = weight;
+    Trainer trainer(context, *network, diffusion, train, 1);
+    const double want = simple / size + weight * kProcess.steps * bound / std::log(2.0) / size;
+    // As above; the bound's prediction of x0 adds some 2^-22 of 1/sqrt(alpha_bar).
+    EXPECT_NEAR(double(trainer.loss_and_gradients(g.batch())), want, 3e-5 * want) << weight;
+  }
+}
+
 TEST(Objective, PredictedImageIsTheOneOfTheSampler) {
   engine::Context context{test::device()};
   for (const auto prediction : {Prediction::eps, Prediction::x0, Prediction::v}) {
@@ -158,16 +205,20 @@ struct Record {
   std::vector<std::vector<std::int32_t>> times;  // per call of the network
   std::vector<float> losses;
 };
-Record run(const TrainConfig& train, bool self_condition, int steps) {
+Record run(const TrainConfig& train, bool self_condition, int steps,
+           Variance variance = Variance::beta) {
   engine::Context context{test::device()};
   context.graphs = false;  // the times are read on the host
   NetworkConfig config = tiny(Family::ddpm);
   config.self_condition = self_condition;
+  config.learned_variance = variance == Variance::learned;
+  DiffusionConfig diffusion = kProcess;
+  diffusion.variance = variance;
   Watched network(config);
   network.parameters().allocate(context.stream, 1, true, false, DType::f32);
   const auto images = test::rectangles(6, 4, 4, 3);
   const std::vector<std::int32_t> index = {0, 1, 2, 3, 4, 5};
-  Trainer trainer(context, network, kProcess, train, 9);
+  Trainer trainer(context, network, diffusion, train, 9);
   Record result;
   for (int k = 0; k < steps; ++k)
     result.losses.push_back(trainer.step(std::uint32_t(k), {images, index, 4, 4, 3}).loss);
@@ -190,6 +241,15 @@ TEST(Timesteps, ImportanceTrainsOnTheTimesItDraws) {
   const Record got = run({.timesteps = Timesteps::importance}, false, 3);
   const ImportanceTimes fresh(kProcess.steps);
   for (std::uint32_t k = 0; k < 3; ++k) EXPECT_EQ(got.times[k], fresh.draw(9, k, 6));
+}
+
+TEST(Timesteps, OfEveryKindTrainALearnedVariance) {
+  for (const auto& [kind, parts] :
+       {std::pair{Timesteps::uniform, 2}, {Timesteps::antithetic, 1}, {Timesteps::importance, 1}}) {
+    const auto losses =
+        run({.accumulate = parts, .timesteps = kind}, false, 2, Variance::learned).losses;
+    for (const float loss : losses) EXPECT_TRUE(std::isfinite(loss)) << int(kind);
+  }
 }
 
 TEST(SelfConditioning, CallsTheNetworkTwiceInHalfOfTheSteps) {
