@@ -13,6 +13,15 @@
 
 namespace haze::engine {
 
+/// An image in one tensor, or in two that concat_channels would join: the channels of `first`, then
+/// those of `second`. An op that takes it reads both where they are; without context().fusion it
+/// runs on their concatenation.
+struct Joined {
+  Var first, second;
+  Joined(Var whole) : first(whole) {}
+  Joined(Var a, Var b) : first(a), second(b) {}
+};
+
 // ---- convolution and matrix products -----------------------------------------------------------
 
 struct Conv2dOptions {
@@ -41,9 +50,9 @@ Var linear(Tape& tape, Var x, Var w, Var bias, Var residual = {});
 // ---- normalisation and activations -------------------------------------------------------------
 
 /// x [N,H,W,C] or [N,T,C], gamma and beta [C]: statistics per image and group of C/groups channels.
-Var group_norm(Tape& tape, Var x, Var gamma, Var beta, int groups, float eps);
+Var group_norm(Tape& tape, Joined x, Var gamma, Var beta, int groups, float eps);
 /// swish(group_norm(x)), in one op that keeps only x and the statistics.
-Var group_norm_swish(Tape& tape, Var x, Var gamma, Var beta, int groups, float eps);
+Var group_norm_swish(Tape& tape, Joined x, Var gamma, Var beta, int groups, float eps);
 /// x * sigmoid(x), also called SiLU.
 Var swish(Tape& tape, Var x);
 Var relu(Tape& tape, Var x);

@@ -1,16 +1,27 @@
 // concat.cpp — tape node of channel concatenation.
 #include "kernels/concat/concat.h"
 
-#include "engine/ops.h"
+#include "engine/ops/joined.h"
 
 namespace haze::engine {
 
-Var concat_channels(Tape& tape, Var a, Var b) {
-  const Tensor &x = tape.value(a), &z = tape.value(b);
+void check_joined(const Tensor& x, const Tensor& z) {
   HAZE_CHECK(x.shape.rank() == 4 && z.shape.rank() == 4 && x.dtype == z.dtype &&
                  x.shape[0] == z.shape[0] && x.shape[1] == z.shape[1] && x.shape[2] == z.shape[2],
              "a and b must be [N,H,W,Ca] and [N,H,W,Cb] of one type: a is ", x.shape.str(), " ",
              name_of(x.dtype), ", b is ", z.shape.str(), " ", name_of(z.dtype));
+}
+
+Joined one_or_two(Tape& tape, Joined x) {
+  if (!x.second) return x;
+  check_joined(tape.value(x.first), tape.value(x.second));
+  if (tape.context().fusion && x.first.id != x.second.id) return x;
+  return concat_channels(tape, x.first, x.second);
+}
+
+Var concat_channels(Tape& tape, Var a, Var b) {
+  const Tensor x = tape.value(a), z = tape.value(b);
+  check_joined(x, z);
   const Shape& s = x.shape;
   const kernels::ConcatDims d{std::size_t(s[0]) * s[1] * s[2], s[3], z.shape[3]};
   const Tensor y = tape.empty({s[0], s[1], s[2], d.ca + d.cb}, x.dtype);

@@ -19,23 +19,23 @@ template <bool swish>
   return dy * s * std::fma(z, 1.0f - s, 1.0f);
 }
 
-/// sum = Σdz, product = Σ dz·(x-mean) per channel. Writes dz [pixels,c] if it is to be kept.
+/// sum = Σdz, product = Σ dz·(x-mean) per channel, of `c` channels of dy's `stride`. Writes dz, of
+/// that stride too, if it is to be kept.
 template <bool swish, bool keeps, class T>
-void gradient_sums(int pixels, int c, const T* dy, const T* x, const float* mean,
+void gradient_sums(int pixels, int c, int stride, const T* dy, const T* x, const float* mean,
                    const float* scale, const float* beta, float* sum, float* product, float* dz) {
   std::fill_n(sum, c, 0.f);
   std::fill_n(product, c, 0.f);
   each_rows(0, pixels, [&]<int rows>(int p) {
-    const std::size_t first = std::size_t(p) * c;
-    const T *row = x + first, *grad = dy + first;
-    float* kept = keeps ? dz + first : nullptr;
+    const T *row = x + std::size_t(p) * c, *grad = dy + std::size_t(p) * stride;
+    float* kept = keeps ? dz + std::size_t(p) * stride : nullptr;
 #pragma omp simd
     for (int i = 0; i < c; ++i) {
       float s = sum[i], t = product[i];
 #pragma GCC unroll 4
       for (int q = 0; q < rows; ++q) {
-        const std::size_t at = std::size_t(q) * c + i;
-        const float e = float(row[at]) - mean[i];
+        const std::size_t at = std::size_t(q) * stride + i;
+        const float e = float(row[std::size_t(q) * c + i]) - mean[i];
         const float g = through_swish<swish>(float(grad[at]), std::fma(e, scale[i], beta[i]));
         s += g;
         t = std::fma(g, e, t);
@@ -47,14 +47,15 @@ void gradient_sums(int pixels, int c, const T* dy, const T* x, const float* mean
   });
 }
 
-/// dx = scale·dz + slope·(x-mean) + constant, per channel. Without swish dy is dz, and may be dx.
+/// dx = scale·dz + slope·(x-mean) + constant, per channel, of `c` channels of dy's `stride`.
+/// Without swish dy is dz, and may be dx.
 template <bool swish, bool adds, class D, class T>
-void input_gradient(int pixels, int c, const D* dy, const T* x, const float* mean,
+void input_gradient(int pixels, int c, int stride, const D* dy, const T* x, const float* mean,
                     const float* scale, const float* beta, const float* slope,
                     const float* constant, T* dx) {
   each_rows(0, pixels, [&]<int rows>(int p) {
     const T* row = x + std::size_t(p) * c;
-    const D* grad = dy + std::size_t(p) * c;
+    const D* grad = dy + std::size_t(p) * stride;
     T* out = dx + std::size_t(p) * c;
 #pragma omp simd
     for (int i = 0; i < c; ++i) {
@@ -62,7 +63,8 @@ void input_gradient(int pixels, int c, const D* dy, const T* x, const float* mea
       for (int q = 0; q < rows; ++q) {
         const std::size_t at = std::size_t(q) * c + i;
         const float e = float(row[at]) - mean[i];
-        const float dz = through_swish<swish>(float(grad[at]), std::fma(e, scale[i], beta[i]));
+        const float g = float(grad[std::size_t(q) * stride + i]);
+        const float dz = through_swish<swish>(g, std::fma(e, scale[i], beta[i]));
         const float v = std::fma(scale[i], dz, std::fma(slope[i], e, constant[i]));
         out[at] = adds ? float(out[at]) + v : v;
       }
@@ -113,42 +115,49 @@ void deliver_totals(const Plan& plan, void* scratch, int which, Grad to) {
 }
 
 template <bool swish, class T>
-void backward(const GroupNormDims& d, const T* dy, const T* x, const float* gamma,
-              const float* beta, const float* mean, const float* rstd, Grad dx, Grad dgamma,
-              Grad dbeta, void* scratch) {
+void backward(const GroupNormDims& d, const T* dy, const T* x, const T* x2, const float* gamma,
+              const float* beta, const float* mean, const float* rstd, const Joined<Grad>& dx,
+              Grad dgamma, Grad dbeta, void* scratch) {
   const Plan plan(d);
-  T* out = dx ? dx.as<T>() : nullptr;
   float* const slots = reinterpret_cast<float*>(static_cast<char*>(scratch) + plan.stride * d.n);
   each_image(plan, [&](int n, int slot) {
     const Workspace w(plan, scratch, n);
     const float *m = mean + std::size_t(n) * d.groups, *r = rstd + std::size_t(n) * d.groups;
-    const float *center = w.coefficient(0), *scale = w.coefficient(1);
-    const float *slope = w.coefficient(2), *constant = w.coefficient(3);
-    const std::size_t image = std::size_t(n) * d.hw * d.c;
-    float* dz = out && plan.kept ? slots + plan.kept * slot : nullptr;
+    const std::size_t image = std::size_t(n) * d.hw;
+    float* dz = dx && plan.kept ? slots + plan.kept * slot : nullptr;
     if constexpr (std::is_same_v<T, float>)
-      if (dz && !dx.adds()) dz = out + image;
+      if (dz && d.c2 == 0 && !dx.first.adds()) dz = dx.first.template as<float>() + image * d.c;
 
     spread_statistics(d, w, gamma, m, r);
     each_chunk(plan, [&](int k, int first, int pixels) {
-      const std::size_t in_image = std::size_t(first) * d.c, at = image + in_image;
       const auto sums = dz ? gradient_sums<swish, true, T> : gradient_sums<swish, false, T>;
-      sums(pixels, d.c, dy + at, x + at, center, scale, beta, w.sum(k, 0), w.sum(k, 1),
-           dz ? dz + in_image : nullptr);
+      each_part(d, x, x2, [&](Part part, const T* of) {
+        const int c = part.first;
+        sums(pixels, part.channels, d.c, dy + part.among(image + first, d.c),
+             of + part.own(image + first), w.coefficient(0) + c, w.coefficient(1) + c, beta + c,
+             w.sum(k, 0) + c, w.sum(k, 1) + c,
+             dz ? dz + part.among(std::size_t(first), d.c) : nullptr);
+      });
     });
     gradient_coefficients(d, plan, w, gamma, r);
-    if (!out) return;
+    if (!dx) return;
     each_chunk(plan, [&](int, int first, int pixels) {
-      const std::size_t in_image = std::size_t(first) * d.c, at = image + in_image;
-      const auto deliver = [&]<bool recomputes, class D>(const D* grad) {
-        const auto run = dx.adds() ? input_gradient<recomputes, true, D, T>
-                                   : input_gradient<recomputes, false, D, T>;
-        run(pixels, d.c, grad, x + at, center, scale, beta, slope, constant, out + at);
-      };
-      if (dz)
-        deliver.template operator()<false, float>(dz + in_image);
-      else
-        deliver.template operator()<swish, T>(dy + at);
+      each_part(d, std::pair(x, dx.first), std::pair(x2, dx.second), [&](Part part, auto images) {
+        const auto& [of, to] = images;
+        if (!to) return;
+        const int c = part.first;
+        const auto deliver = [&]<bool recomputes, class D>(const D* grad) {
+          const auto run = to.adds() ? input_gradient<recomputes, true, D, T>
+                                     : input_gradient<recomputes, false, D, T>;
+          run(pixels, part.channels, d.c, grad, of + part.own(image + first), w.coefficient(0) + c,
+              w.coefficient(1) + c, beta + c, w.coefficient(2) + c, w.coefficient(3) + c,
+              to.template as<T>() + part.own(image + first));
+        };
+        if (dz)
+          deliver.template operator()<false, float>(dz + part.among(std::size_t(first), d.c));
+        else
+          deliver.template operator()<swish, T>(dy + part.among(image + first, d.c));
+      });
     });
   });
   deliver_totals(plan, scratch, 0, dbeta);
@@ -158,14 +167,17 @@ void backward(const GroupNormDims& d, const T* dy, const T* x, const float* gamm
 }  // namespace
 
 template <>
-void group_norm_backward(CpuStream, const GroupNormDims& d, ConstAct dy, ConstAct x,
+void group_norm_backward(CpuStream, const GroupNormDims& d, ConstAct dy, Joined<ConstAct> x,
                          const float* gamma, const float* beta, const float* mean,
-                         const float* rstd, Grad dx, Grad dgamma, Grad dbeta, void* scratch) {
+                         const float* rstd, Joined<Grad> dx, Grad dgamma, Grad dbeta,
+                         void* scratch) {
   check(d);
-  dispatch(x.dtype, [&]<class T>(T) {
+  check_joined(d.c, d.c2, x);
+  check_joined(d.c, d.c2, dx);
+  dispatch(dy.dtype, [&]<class T>(T) {
     choose(d.swish, [&](auto swish) {
-      backward<swish>(d, dy.as<T>(), x.as<T>(), gamma, beta, mean, rstd, dx, dgamma, dbeta,
-                      scratch);
+      backward<swish>(d, dy.as<T>(), x.first.as<T>(), d.c2 > 0 ? x.second.as<T>() : nullptr, gamma,
+                      beta, mean, rstd, dx, dgamma, dbeta, scratch);
     });
   });
 }

@@ -21,7 +21,7 @@ enum Table { mean_of, scale_of, beta_of, slope_of, constant_of };
 
 struct Arguments {
   Plan p;
-  bool swish, adds;
+  bool swish, adds, adds2;  // to dx, to its second tensor
   const float *gamma, *beta, *mean, *rstd;
   float* sums;   // [n, chunks, 2, c]: Σdz and Σdz·e·rstd per channel; null: not wanted
   Pair* groups;  // [n, groups, entries]: gamma-weighted sums of these over the block's channels
@@ -113,7 +113,7 @@ HAZE_DEVICE void set_coefficients(const Arguments& a, const Place& b, Shared sha
 
 template <int N, class T>
 HAZE_DEVICE void write_gradient(const Arguments& a, const Place& b, Shared shared,
-                                const Tile<T, N, kHeld>& x, Tile<T, N, kHeld>& dy, T* dx) {
+                                const Tile<T, N, kHeld>& x, Tile<T, N, kHeld>& dy, T* dx, T* dx2) {
   constexpr int M = N < 2 ? N : 2;
 #pragma unroll
   for (int h = 0; h < N; h += M) {
@@ -133,8 +133,9 @@ HAZE_DEVICE void write_gradient(const Arguments& a, const Place& b, Shared share
               through_swish<T>(a.swish, dy.get(k, h + i), std::fma(e, scale[i], beta[i]));
           v[i] = std::fma(scale[i], dz, std::fma(slope[i], e, constant[i]));
         }
-        if (a.adds) {
-          const auto old = load<M>(dx + b.at + k * b.step + h);
+        if (b.in_image < a.p.c1 ? a.adds : a.adds2) {
+          const Vectors<T> to = joined(a.p, b, dx, dx2);
+          const auto old = load<M>(to.first + k * to.step + h);
 #pragma unroll
           for (int i = 0; i < M; ++i) v[i] += float(old[i]);
         }
@@ -142,19 +143,20 @@ HAZE_DEVICE void write_gradient(const Arguments& a, const Place& b, Shared share
         for (int i = 0; i < M; i += 2) dy.set(k, h + i, v[i], v[i + (M > 1)]);
       }
   }
-  dy.store_to(b, dx);
+  const Vectors<T> to = joined(a.p, b, dx, dx2);
+  if (to.first) dy.store_to(b, to);
 }
 
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads, 2)
-    whole_slabs_gradient(Arguments a, const T* dy, const T* x, T* dx) {
+    whole_slabs_gradient(Arguments a, const T* dy, const T* x, const T* x2, T* dx, T* dx2) {
   HAZE_DYNAMIC_SHARED(float, memory);
   const Shared shared{memory, a.p.width};
   HAZE_SHARED(Block, block);
   const Place b = place<N>(a.p, block);
   Tile<T, N, kHeld> values, gradient;
-  values.load_from(b, x);
-  gradient.load_from(b, dy);
+  values.load_from(b, joined(a.p, b, x, x2));
+  gradient.load_from(b, whole(a.p, b, dy));
   __syncthreads();
   spread_statistics(a, b, shared);
   __syncthreads();
@@ -162,21 +164,21 @@ __global__ void __launch_bounds__(kThreads, 2)
                      [&](int g, int first, float of_dz, float of_product) {
                        set_coefficients(a, b, shared, g, first, of_dz, of_product);
                      });
-  if (!dx) return;
+  if (!dx && !dx2) return;
   __syncthreads();
-  write_gradient<N>(a, b, shared, values, gradient, dx);
+  write_gradient<N>(a, b.again(a.p), shared, values, gradient, dx, dx2);
 }
 
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads, 2)
-    chunk_gradient_sums(Arguments a, const T* dy, const T* x) {
+    chunk_gradient_sums(Arguments a, const T* dy, const T* x, const T* x2) {
   HAZE_DYNAMIC_SHARED(float, memory);
   const Shared shared{memory, a.p.width};
   HAZE_SHARED(Block, block);
   const Place b = place<N>(a.p, block);
   Tile<T, N, kHeld> values, gradient;
-  values.load_from(b, x);
-  gradient.load_from(b, dy);
+  values.load_from(b, joined(a.p, b, x, x2));
+  gradient.load_from(b, whole(a.p, b, dy));
   __syncthreads();
   spread_statistics(a, b, shared);
   __syncthreads();
@@ -190,7 +192,7 @@ __global__ void __launch_bounds__(kThreads, 2)
 
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads, 2)
-    apply_gradient_sums(Arguments a, const T* dy, const T* x, T* dx) {
+    apply_gradient_sums(Arguments a, const T* dy, const T* x, const T* x2, T* dx, T* dx2) {
   HAZE_DYNAMIC_SHARED(float, memory);
   const Shared shared{memory, a.p.width};
   HAZE_SHARED(Block, block);
@@ -208,10 +210,10 @@ __global__ void __launch_bounds__(kThreads, 2)
     set_coefficients(a, b, shared, g, first, float(warp_sum(of_dz)), float(warp_sum(of_product)));
   });
   Tile<T, N, kHeld> values, gradient;
-  values.load_from(b, x);
-  gradient.load_from(b, dy);
+  values.load_from(b, joined(a.p, b, x, x2));
+  gradient.load_from(b, whole(a.p, b, dy));
   __syncthreads();
-  write_gradient<N>(a, b, shared, values, gradient, dx);
+  write_gradient<N>(a, b.again(a.p), shared, values, gradient, dx, dx2);
 }
 
 /// dbeta and dgamma [c] from sums [rows, 2, c], rows in order of image and chunk: warp w adds the
@@ -257,28 +259,42 @@ std::size_t group_norm_scratch_bytes(CudaStream, const GroupNormDims& d) {
 }
 
 template <>
-void group_norm_backward(CudaStream s, const GroupNormDims& d, ConstAct dy, ConstAct x,
+void group_norm_backward(CudaStream s, const GroupNormDims& d, ConstAct dy, Joined<ConstAct> x,
                          const float* gamma, const float* beta, const float* mean,
-                         const float* rstd, Grad dx, Grad dgamma, Grad dbeta, void* scratch) {
+                         const float* rstd, Joined<Grad> dx, Grad dgamma, Grad dbeta,
+                         void* scratch) {
   check(d);
-  choose(d, x.dtype, [&]<class T, int N>() {
+  check_joined(d.c, d.c2, x);
+  check_joined(d.c, d.c2, dx);
+  choose(d, dy.dtype, [&]<class T, int N>() {
+    const T *first = x.first.as<T>(), *second = d.c2 > 0 ? x.second.as<T>() : nullptr;
     const Plan p = plan_of(d, N, sizeof(T), kHeld);
     Pair* const groups = static_cast<Pair*>(scratch);
     float* const sums = reinterpret_cast<float*>(groups + pairs_of(d, p));
     const bool parameters = dgamma || dbeta;
-    const Arguments a{
-        p, d.swish, dx.adds(), gamma, beta, mean, rstd, parameters ? sums : nullptr, groups};
+    const Arguments a{p,
+                      d.swish,
+                      dx.first.adds(),
+                      dx.second.adds(),
+                      gamma,
+                      beta,
+                      mean,
+                      rstd,
+                      parameters ? sums : nullptr,
+                      groups};
     const dim3 grid = grid_of(p, d.n);
     const std::size_t all = Shared::bytes(p, kTables, 2), tables = Shared::bytes(p, kTables, 0);
-    T* const out = dx ? dx.as<T>() : nullptr;
+    T* const out = dx.first ? dx.first.as<T>() : nullptr;
+    T* const out2 = dx.second ? dx.second.as<T>() : nullptr;
     if (p.entries() == 1) {
-      HAZE_LAUNCH((whole_slabs_gradient<T, N>), s, grid, p.threads, all, a, dy.as<T>(), x.as<T>(),
-                  out);
+      HAZE_LAUNCH((whole_slabs_gradient<T, N>), s, grid, p.threads, all, a, dy.as<T>(), first,
+                  second, out, out2);
     } else {
-      HAZE_LAUNCH((chunk_gradient_sums<T, N>), s, grid, p.threads, all, a, dy.as<T>(), x.as<T>());
-      if (out)
-        HAZE_LAUNCH((apply_gradient_sums<T, N>), s, grid, p.threads, tables, a, dy.as<T>(),
-                    x.as<T>(), out);
+      HAZE_LAUNCH((chunk_gradient_sums<T, N>), s, grid, p.threads, all, a, dy.as<T>(), first,
+                  second);
+      if (dx)
+        HAZE_LAUNCH((apply_gradient_sums<T, N>), s, grid, p.threads, tables, a, dy.as<T>(), first,
+                    second, out, out2);
     }
     if (parameters)
       HAZE_LAUNCH(parameter_gradients, s, unsigned(2 * d.c + 31) / 32, 1024, 0, d.n * p.chunks, d.c,

@@ -74,6 +74,22 @@ struct Workspace {
   std::size_t c;
 };
 
+/// A run of channels that lie together in x's tensor: all of them, or one side of the seam. The
+/// loops over pixels take each part on its own; what they add up is per channel.
+struct Part {
+  int first, channels;  // among all channels
+  /// Where pixel `pixel` of this part starts in a tensor of its channels alone, and of all.
+  std::size_t own(std::size_t pixel) const { return pixel * channels; }
+  std::size_t among(std::size_t pixel, int c) const { return pixel * c + first; }
+};
+
+/// Calls f(part, its tensor of x or dx) for each.
+template <class P, class F>
+void each_part(const GroupNormDims& d, const P& first, const P& second, F f) {
+  f(Part{0, d.c - d.c2}, first);
+  if (d.c2 > 0) f(Part{d.c - d.c2, d.c2}, second);
+}
+
 /// Calls f(image, slot): no two images in work at a time have the same slot.
 template <class F>
 void each_image(const Plan& plan, F f) {

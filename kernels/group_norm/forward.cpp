@@ -45,39 +45,44 @@ void moments(int pixels, int c, const T* x, float* offset, float* squares) {
   });
 }
 
+/// Of `c` channels of y's `stride`.
 template <bool swish, class T>
-void normalise(int pixels, int c, const T* x, const float* mean, const float* scale,
+void normalise(int pixels, int c, int stride, const T* x, const float* mean, const float* scale,
                const float* beta, T* y) {
   each_rows(0, pixels, [&]<int rows>(int p) {
     const T* row = x + std::size_t(p) * c;
-    T* out = y + std::size_t(p) * c;
+    T* out = y + std::size_t(p) * stride;
 #pragma omp simd
     for (int i = 0; i < c; ++i) {
       const float m = mean[i], a = scale[i], b = beta[i];
 #pragma GCC unroll 4
       for (int q = 0; q < rows; ++q) {
-        const std::size_t at = std::size_t(q) * c + i;
-        const float z = std::fma(float(row[at]) - m, a, b);
-        out[at] = swish ? z * sigmoid_f32(z) : z;
+        const float z = std::fma(float(row[std::size_t(q) * c + i]) - m, a, b);
+        out[std::size_t(q) * stride + i] = swish ? z * sigmoid_f32(z) : z;
       }
     }
   });
 }
 
 /// From the chunks' moments to mean and rstd [groups] of one image, by Chan's formula in double.
+/// x and x2 are that image's.
 template <class T>
 void statistics(const GroupNormDims& d, const Plan& plan, const Workspace& w, const T* x,
-                float* mean, float* rstd) {
+                const T* x2, float* mean, float* rstd) {
   const int c = d.c, per_group = d.c / d.groups;
   const double size = double(d.hw) * per_group;
   double *total = w.total(0), *squares = w.total(1);
   std::fill_n(total, 2 * std::size_t(c), 0.0);
   for (int k = 0; k < plan.chunks; ++k) {
     const double pixels = plan.first(k + 1) - plan.first(k);
-    const T* shift = x + std::size_t(plan.first(k)) * c;
-    const float* offset = w.sum(k, 0);
+    each_part(d, x, x2, [&](Part part, const T* of) {
+      const T* shift = of + part.own(std::size_t(plan.first(k)));
+      const float* offset = w.sum(k, 0) + part.first;
+      double* to = total + part.first;
 #pragma omp simd
-    for (int i = 0; i < c; ++i) total[i] += pixels * (double(float(shift[i])) + double(offset[i]));
+      for (int i = 0; i < part.channels; ++i)
+        to[i] += pixels * (double(float(shift[i])) + double(offset[i]));
+    });
   }
   for (int g = 0; g < d.groups; ++g) {
     double *first = total + g * per_group, *last = first + per_group, sum = 0;
@@ -87,13 +92,17 @@ void statistics(const GroupNormDims& d, const Plan& plan, const Workspace& w, co
   }
   for (int k = 0; k < plan.chunks; ++k) {
     const double pixels = plan.first(k + 1) - plan.first(k);
-    const T* shift = x + std::size_t(plan.first(k)) * c;
-    const float *offset = w.sum(k, 0), *square = w.sum(k, 1);
+    each_part(d, x, x2, [&](Part part, const T* of) {
+      const T* shift = of + part.own(std::size_t(plan.first(k)));
+      const float *offset = w.sum(k, 0) + part.first, *square = w.sum(k, 1) + part.first;
+      const double* center = total + part.first;
+      double* to = squares + part.first;
 #pragma omp simd
-    for (int i = 0; i < c; ++i) {
-      const double apart = double(float(shift[i])) + double(offset[i]) - total[i];
-      squares[i] += double(square[i]) + pixels * apart * apart;
-    }
+      for (int i = 0; i < part.channels; ++i) {
+        const double apart = double(float(shift[i])) + double(offset[i]) - center[i];
+        to[i] += double(square[i]) + pixels * apart * apart;
+      }
+    });
   }
   for (int g = 0; g < d.groups; ++g) {
     double sum = 0;
@@ -103,21 +112,27 @@ void statistics(const GroupNormDims& d, const Plan& plan, const Workspace& w, co
 }
 
 template <bool swish, class T>
-void forward(const GroupNormDims& d, const T* x, const float* gamma, const float* beta, T* y,
-             float* mean, float* rstd, void* scratch) {
+void forward(const GroupNormDims& d, const T* x, const T* x2, const float* gamma, const float* beta,
+             T* y, float* mean, float* rstd, void* scratch) {
   const Plan plan(d);
   each_image(plan, [&](int n, int) {
     const Workspace w(plan, scratch, n);
-    const std::size_t image = std::size_t(n) * d.hw * d.c;
+    const std::size_t image = std::size_t(n) * d.hw;
     float *m = mean + std::size_t(n) * d.groups, *r = rstd + std::size_t(n) * d.groups;
     each_chunk(plan, [&](int k, int first, int pixels) {
-      moments(pixels, d.c, x + image + std::size_t(first) * d.c, w.sum(k, 0), w.sum(k, 1));
+      each_part(d, x, x2, [&](Part part, const T* of) {
+        moments(pixels, part.channels, of + part.own(image + first), w.sum(k, 0) + part.first,
+                w.sum(k, 1) + part.first);
+      });
     });
-    statistics(d, plan, w, x + image, m, r);
+    statistics(d, plan, w, x + image * (d.c - d.c2), x2 + image * d.c2, m, r);
     spread_statistics(d, w, gamma, m, r);
     each_chunk(plan, [&](int, int first, int pixels) {
-      const std::size_t at = image + std::size_t(first) * d.c;
-      normalise<swish>(pixels, d.c, x + at, w.coefficient(0), w.coefficient(1), beta, y + at);
+      each_part(d, x, x2, [&](Part part, const T* of) {
+        normalise<swish>(pixels, part.channels, d.c, of + part.own(image + first),
+                         w.coefficient(0) + part.first, w.coefficient(1) + part.first,
+                         beta + part.first, y + part.among(image + first, d.c));
+      });
     });
   });
 }
@@ -131,12 +146,14 @@ std::size_t group_norm_scratch_bytes(CpuStream, const GroupNormDims& d) {
 }
 
 template <>
-void group_norm_forward(CpuStream, const GroupNormDims& d, ConstAct x, const float* gamma,
+void group_norm_forward(CpuStream, const GroupNormDims& d, Joined<ConstAct> x, const float* gamma,
                         const float* beta, Act y, float* mean, float* rstd, void* scratch) {
   check(d);
-  dispatch(x.dtype, [&]<class T>(T) {
+  check_joined(d.c, d.c2, x);
+  dispatch(y.dtype, [&]<class T>(T) {
     choose(d.swish, [&](auto swish) {
-      forward<swish>(d, x.as<T>(), gamma, beta, y.as<T>(), mean, rstd, scratch);
+      forward<swish>(d, x.first.as<T>(), d.c2 > 0 ? x.second.as<T>() : nullptr, gamma, beta,
+                     y.as<T>(), mean, rstd, scratch);
     });
   });
 }

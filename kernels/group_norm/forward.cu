@@ -112,8 +112,8 @@ HAZE_DEVICE void set_statistics(const Arguments& a, const Place& b, Shared share
 }
 
 template <int N, class T>
-HAZE_DEVICE void write_normalised(const Place& b, Shared shared, Tile<T, N, kHeld>& tile,
-                                  bool swish, T* y) {
+HAZE_DEVICE void write_normalised(const Plan& p, const Place& b, Shared shared,
+                                  Tile<T, N, kHeld>& tile, bool swish, T* y) {
   constexpr int M = N < 4 ? N : 4;
 #pragma unroll
   for (int h = 0; h < N; h += M) {
@@ -134,33 +134,34 @@ HAZE_DEVICE void write_normalised(const Place& b, Shared shared, Tile<T, N, kHel
         for (int i = 0; i < M; i += 2) tile.set(k, h + i, z[i], z[i + (M > 1)]);
       }
   }
-  tile.store_to(b, y);
+  tile.store_to(b, whole(p, b, y));
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads, 2) whole_slabs(Arguments a, const T* x, T* y) {
+__global__ void __launch_bounds__(kThreads, 2)
+    whole_slabs(Arguments a, const T* x, const T* x2, T* y) {
   HAZE_DYNAMIC_SHARED(float, memory);
   HAZE_SHARED(Block, block);
   const Shared shared{memory, a.p.width};
   const Place b = place<N>(a.p, block);
   Tile<T, N, kHeld> tile;
-  tile.load_from(b, x);
+  tile.load_from(b, joined(a.p, b, x, x2));
   block_moments<N>(a.p, b, tile, shared,
                    [&](int g, int first, float center, float apart, float squares) {
                      const float size = float(b.block.pixels * b.block.span);
                      set_statistics(a, b, shared, g, first, center + apart, squares / size);
                    });
   __syncthreads();
-  write_normalised<N>(b, shared, tile, a.swish, y);
+  write_normalised<N>(a.p, b.again(a.p), shared, tile, a.swish, y);
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads, 2) chunk_moments(Arguments a, const T* x) {
+__global__ void __launch_bounds__(kThreads, 2) chunk_moments(Arguments a, const T* x, const T* x2) {
   HAZE_DYNAMIC_SHARED(float, memory);
   HAZE_SHARED(Block, block);
   const Place b = place<N>(a.p, block);
   Tile<T, N, kHeld> tile;
-  tile.load_from(b, x);
+  tile.load_from(b, joined(a.p, b, x, x2));
   block_moments<N>(a.p, b, tile, Shared{memory, a.p.width},
                    [&](int g, int, float center, float apart, float squares) {
                      if (threadIdx.x % 32 != 0) return;
@@ -173,7 +174,8 @@ __global__ void __launch_bounds__(kThreads, 2) chunk_moments(Arguments a, const 
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads, 2) apply_moments(Arguments a, const T* x, T* y) {
+__global__ void __launch_bounds__(kThreads, 2)
+    apply_moments(Arguments a, const T* x, const T* x2, T* y) {
   HAZE_DYNAMIC_SHARED(float, memory);
   HAZE_SHARED(Block, block);
   const Shared shared{memory, a.p.width};
@@ -198,28 +200,31 @@ __global__ void __launch_bounds__(kThreads, 2) apply_moments(Arguments a, const 
     set_statistics(a, b, shared, g, first, float(mean), float(squares / size));
   });
   Tile<T, N, kHeld> tile;  // read only now: during the merge other blocks keep memory busy
-  tile.load_from(b, x);
+  tile.load_from(b, joined(a.p, b, x, x2));
   __syncthreads();
-  write_normalised<N>(b, shared, tile, a.swish, y);
+  write_normalised<N>(a.p, b.again(a.p), shared, tile, a.swish, y);
 }
 
 }  // namespace
 
 template <>
-void group_norm_forward(CudaStream s, const GroupNormDims& d, ConstAct x, const float* gamma,
-                        const float* beta, Act y, float* mean, float* rstd, void* scratch) {
+void group_norm_forward(CudaStream s, const GroupNormDims& d, Joined<ConstAct> x,
+                        const float* gamma, const float* beta, Act y, float* mean, float* rstd,
+                        void* scratch) {
   check(d);
-  choose(d, x.dtype, [&]<class T, int N>() {
+  check_joined(d.c, d.c2, x);
+  choose(d, y.dtype, [&]<class T, int N>() {
+    const T *first = x.first.as<T>(), *second = d.c2 > 0 ? x.second.as<T>() : nullptr;
     const Plan p = plan_of(d, N, sizeof(T), kHeld);
     const Arguments a{p, d.eps, d.swish, gamma, beta, mean, rstd, static_cast<Moments*>(scratch)};
     const dim3 grid = grid_of(p, d.n);
     const std::size_t all = Shared::bytes(p, kTables, 2), tables = Shared::bytes(p, kTables, 0);
     if (p.entries() == 1) {
-      HAZE_LAUNCH((whole_slabs<T, N>), s, grid, p.threads, all, a, x.as<T>(), y.as<T>());
+      HAZE_LAUNCH((whole_slabs<T, N>), s, grid, p.threads, all, a, first, second, y.as<T>());
       return;
     }
-    HAZE_LAUNCH((chunk_moments<T, N>), s, grid, p.threads, all, a, x.as<T>());
-    HAZE_LAUNCH((apply_moments<T, N>), s, grid, p.threads, tables, a, x.as<T>(), y.as<T>());
+    HAZE_LAUNCH((chunk_moments<T, N>), s, grid, p.threads, all, a, first, second);
+    HAZE_LAUNCH((apply_moments<T, N>), s, grid, p.threads, tables, a, first, second, y.as<T>());
   });
 }
 

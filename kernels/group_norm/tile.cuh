@@ -42,6 +42,7 @@ using Pair = Vec<float, 2>;
 
 struct Plan {
   int hw, c, groups, per_group;
+  int c1;             // channels of x's first tensor; c if there is no second
   int parts;          // slabs that share one group; 1: a slab has whole groups
   int slabs, chunks;  // of an image
   int width;          // channels of a slab (the last one of its group or image may have fewer)
@@ -60,6 +61,7 @@ struct Plan {
 };
 
 inline void check(const GroupNormDims& d) {
+  HAZE_CHECK(std::int64_t{1} * d.n * d.hw < std::int64_t{1} << 31, "n=", d.n, " hw=", d.hw);
   HAZE_CHECK(d.n > 0 && d.hw > 0 && d.c > 0, "n=", d.n, " hw=", d.hw, " c=", d.c);
   HAZE_CHECK(d.groups > 0 && d.c % d.groups == 0, "groups must divide C: C=", d.c,
              " groups=", d.groups);
@@ -68,7 +70,7 @@ inline void check(const GroupNormDims& d) {
 /// Plan for vectors of N values of `size` bytes, of which a thread holds `held`.
 inline Plan plan_of(const GroupNormDims& d, int N, int size, int held) {
   Plan p{};
-  p.hw = d.hw, p.c = d.c, p.groups = d.groups, p.per_group = d.c / d.groups;
+  p.hw = d.hw, p.c = d.c, p.c1 = d.c - d.c2, p.groups = d.groups, p.per_group = d.c / d.groups;
   const auto up = [](int a, int b) { return (a + b - 1) / b; };
   const int unit = p.per_group / std::gcd(p.per_group, N);  // vectors of the narrowest slab
   if (unit > kColumns) {                                    // a slab is a part of a group
@@ -100,7 +102,7 @@ void choose(const GroupNormDims& d, DType type, F&& f) {
     constexpr int N = int(16 / sizeof(T));
     const int per_group = d.c / d.groups;
     const bool slabs = per_group % N == 0 || per_group / std::gcd(per_group, N) <= kColumns;
-    if (d.c % N == 0 && slabs)
+    if (d.c % N == 0 && d.c2 % N == 0 && slabs)
       f.template operator()<T, N>();
     else
       f.template operator()<T, 1>();
@@ -116,7 +118,7 @@ struct Block {
   int image, chunk;
   int first_group, groups, span;  // groups of the slab, and the channels that each has in it
   int first_channel, channels;    // of the slab
-  int pixels;                     // of the chunk
+  int pixels, first_pixel;        // of the chunk; its first among all images'
 };
 
 /// What a thread works on.
@@ -124,9 +126,26 @@ struct Place {
   const Block& block;  // valid after the next barrier
   int channel, row;    // the thread's first channel within the slab; its first pixel
   int held;            // its pixels
-  int step;            // elements from one of its pixels to the next
-  std::size_t at;      // element of its first vector
+  int in_image;        // its first channel within the image
+  int pixel;           // its first pixel among all images'
+
+  /// The same from the block, so that no register has to hold it between the loads and the stores.
+  __device__ Place again(const Plan& p) const;
 };
+
+HAZE_DEVICE Place place_in(const Plan& p, const Block& b, const Block& shared, int row,
+                           int channel) {
+  const bool busy = row < p.rows && row < b.pixels && channel < b.channels;
+  return {shared,
+          channel,
+          row,
+          busy ? (b.pixels - row + p.rows - 1) / p.rows : 0,
+          b.first_channel + channel,
+          b.first_pixel + row};
+}
+__device__ __forceinline__ Place Place::again(const Plan& p) const {
+  return place_in(p, block, block, row, channel);
+}
 
 template <int N>
 HAZE_DEVICE Place place(const Plan& p, Block& shared) {
@@ -134,6 +153,7 @@ HAZE_DEVICE Place place(const Plan& p, Block& shared) {
   b.image = int(blockIdx.x) / p.chunks;
   b.chunk = int(blockIdx.x) % p.chunks;
   b.pixels = p.pixels(b.chunk);
+  b.first_pixel = b.image * p.hw + p.first_pixel(b.chunk);
   const int slab = int(blockIdx.y);
   if (p.parts > 1) {
     const int part = slab % p.parts * p.width;
@@ -151,14 +171,30 @@ HAZE_DEVICE Place place(const Plan& p, Block& shared) {
   }
   if (threadIdx.x == 0) shared = b;
   const int row = int(threadIdx.x) / p.columns, channel = int(threadIdx.x) % p.columns * N;
-  const bool busy = row < p.rows && row < b.pixels && channel < b.channels;
-  return {shared,
-          channel,
-          row,
-          busy ? (b.pixels - row + p.rows - 1) / p.rows : 0,
-          p.rows * p.c,
-          (std::size_t(b.image) * p.hw + p.first_pixel(b.chunk) + row) * p.c + b.first_channel +
-              channel};
+  return place_in(p, b, shared, row, channel);
+}
+
+/// This thread's vectors in memory: the first, and how many elements lie between two. Null where
+/// its channels are those of a tensor that is not there.
+template <class T>
+struct Vectors {
+  T* first;
+  int step;
+};
+/// In a tensor of `channels`, of which the thread takes those from `channel` on.
+template <class T>
+HAZE_DEVICE Vectors<T> vectors_of(const Plan& p, const Place& b, T* x, int channels, int channel) {
+  return {x ? x + std::size_t(b.pixel) * channels + channel : nullptr, p.rows * channels};
+}
+template <class T>
+HAZE_DEVICE Vectors<T> whole(const Plan& p, const Place& b, T* x) {
+  return vectors_of(p, b, x, p.c, b.in_image);
+}
+/// In the tensor that has the thread's channels. A vector does not lie across the seam (choose).
+template <class T>
+HAZE_DEVICE Vectors<T> joined(const Plan& p, const Place& b, T* first, T* second) {
+  return b.in_image < p.c1 ? vectors_of(p, b, first, p.c1, b.in_image)
+                           : vectors_of(p, b, second, p.c - p.c1, b.in_image - p.c1);
 }
 
 /// This thread's share of an image, in registers: vectors of N values, bf16 in pairs. What is
@@ -170,16 +206,16 @@ struct Tile {
   static constexpr int words = int(sizeof(T)) * N / int(sizeof(Word));
   Vec<Word, words> v[vectors];
 
-  HAZE_METHOD void load_from(const Place& b, const T* x) {
-    const Word* from = reinterpret_cast<const Word*>(x + b.at);
-    const int step = b.step / (N / words);
+  HAZE_METHOD void load_from(const Place& b, const Vectors<const T>& x) {
+    const Word* from = reinterpret_cast<const Word*>(x.first);
+    const int step = x.step / (N / words);
 #pragma unroll
     for (int k = 0; k < vectors; ++k)
       v[k] = k < b.held ? load<words>(from + k * step) : Vec<Word, words>{};
   }
-  HAZE_METHOD void store_to(const Place& b, T* y) const {
-    Word* to = reinterpret_cast<Word*>(y + b.at);
-    const int step = b.step / (N / words);
+  HAZE_METHOD void store_to(const Place& b, const Vectors<T>& y) const {
+    Word* to = reinterpret_cast<Word*>(y.first);
+    const int step = y.step / (N / words);
 #pragma unroll
     for (int k = 0; k < vectors; ++k)
       if (k < b.held) store(to + k * step, v[k]);

@@ -35,6 +35,11 @@ const Case kCases[] = {
     {"a group wider than a block", {2, 5, 1028, 1}},
     {"more pixels than a block holds", {2, 530, 16, 8}},
     {"more images than parameter_gradients has warps", {70, 4, 8, 2}},
+    {"two tensors, the seam in a group", {2, 256, 96, 32, 1e-5f, false, 32}},
+    {"two tensors, the seam in a vector", {3, 49, 20, 5, 1e-5f, false, 7}},
+    {"two tensors, several chunks", {1, 1100, 48, 8, 1e-5f, false, 16}},
+    {"two tensors, a group wider than a block", {2, 5, 1032, 1, 1e-5f, false, 520}},
+    {"two tensors, large offset", {2, 300, 16, 4, 1e-5f, false, 4}, 1e4},
     {"large offset: variance must not cancel", {2, 300, 8, 4}, 1e4},
     {"large offset, several chunks on CUDA too", {1, 1100, 16, 8}, 1e4},
 };
@@ -61,7 +66,40 @@ struct Data {
   std::vector<double> x, gamma, beta, dy, y, mean, rstd, dx, dgamma, dbeta;
 };
 
-Var op(Tape& tape, const GroupNormDims& d, Var x, Var gamma, Var beta) {
+/// The channels [from, to) of values [..., c].
+std::vector<double> channels(const std::vector<double>& v, int c, int from, int to) {
+  std::vector<double> some;
+  for (std::size_t i = 0; i < v.size(); ++i)
+    if (int(i % std::size_t(c)) >= from && int(i % std::size_t(c)) < to) some.push_back(v[i]);
+  return some;
+}
+
+/// x in the tensors that the case has it in; a second one makes it an image.
+engine::Joined leaves(Tape& tape, const Data& a, DType type, bool first = true,
+                      bool second = true) {
+  const auto& d = a.d;
+  if (d.c2 == 0) return leaf(tape, a.shape(), a.x, first, type);
+  const int c1 = d.c - d.c2;
+  return {leaf(tape, {d.n, 1, d.hw, c1}, channels(a.x, d.c, 0, c1), first, type),
+          leaf(tape, {d.n, 1, d.hw, d.c2}, channels(a.x, d.c, c1, d.c), second, type)};
+}
+engine::Shape shape_of_y(const Data& a) {
+  return a.d.c2 > 0 ? engine::Shape{a.d.n, 1, a.d.hw, a.d.c} : a.shape();
+}
+
+std::vector<double> grad_of(const Tape& tape, const Data& a, const engine::Joined& x) {
+  if (!x.second) return test::grad_of(tape, x.first);
+  const auto first = test::grad_of(tape, x.first), second = test::grad_of(tape, x.second);
+  std::vector<double> all;
+  const std::size_t c1 = std::size_t(a.d.c - a.d.c2), c2 = std::size_t(a.d.c2);
+  for (std::size_t i = 0; i < a.x.size(); ++i) {
+    const std::size_t p = i / (c1 + c2), c = i % (c1 + c2);
+    all.push_back(c < c1 ? first[p * c1 + c] : second[p * c2 + c - c1]);
+  }
+  return all;
+}
+
+Var op(Tape& tape, const GroupNormDims& d, engine::Joined x, Var gamma, Var beta) {
   const auto f = d.swish ? engine::group_norm_swish : engine::group_norm;
   return f(tape, x, gamma, beta, d.groups, d.eps);
 }
@@ -91,7 +129,7 @@ TEST(GroupNorm, BackendsMatchReference) {
           const Data a(at, swish, type);
           engine::Context context(stream, type);
           Tape tape(context);
-          const auto x = leaf(tape, a.shape(), a.x, true, type);
+          const auto x = leaves(tape, a, type);
           const auto gamma = leaf(tape, {a.d.c}, a.gamma), beta = leaf(tape, {a.d.c}, a.beta);
           const auto y = op(tape, a.d, x, gamma, beta);
           const std::string why =
@@ -107,10 +145,9 @@ TEST(GroupNorm, BackendsMatchReference) {
           const double atol = r * (24 + steepest * std::abs(at.offset)) * 0x1p-24;
           const double u = 2 * test::rounding(type);
           test::expect_close(test::value_of(tape, y), a.y, u, atol + u * 0x1p-8, why + " y");
-          tape.backward(y, test::to_tensor(tape, a.shape(), a.dy, type));
+          tape.backward(y, test::to_tensor(tape, shape_of_y(a), a.dy, type));
           // dx subtracts two means from values up to about 8·rstd.
-          test::expect_close(test::grad_of(tape, x), a.dx, u, 4 * r * atol + u * 0x1p-8,
-                             why + " dx");
+          test::expect_close(grad_of(tape, a, x), a.dx, u, 4 * r * atol + u * 0x1p-8, why + " dx");
           // Sums of n·hw such values, whose errors are independent but for the mean's.
           const double sum = 4 * atol * std::sqrt(double(a.d.n) * a.d.hw);
           test::expect_close(test::grad_of(tape, gamma), a.dgamma, 1e-6, sum, why + " dgamma");
@@ -197,34 +234,85 @@ void expect_wiring(const Stream& stream, const Case& at) {
       const Data a(at, swish, type);
       engine::Context context(stream, type);
       Tape tape(context);
-      const auto x = leaf(tape, a.shape(), a.x, true, type);
+      const auto x = leaves(tape, a, type);
       const auto gamma = leaf(tape, {a.d.c}, a.gamma), beta = leaf(tape, {a.d.c}, a.beta);
       const auto frozen = leaf(tape, {a.d.c}, a.beta, false);
       // Three uses of x and gamma, two of beta.
       const auto y =
           engine::add(tape, op(tape, a.d, x, gamma, beta), op(tape, a.d, x, gamma, beta));
       const auto z = engine::add(tape, y, op(tape, a.d, x, gamma, frozen));
-      tape.backward(z, test::to_tensor(tape, a.shape(), a.dy, type));
+      tape.backward(z, test::to_tensor(tape, shape_of_y(a), a.dy, type));
       // Each of the three deliveries rounds the running sum once more.
       const double u = 6 * test::rounding(type);
-      test::expect_close(test::grad_of(tape, x), test::times(a.dx, 3), u, u + 1e-5, "x");
+      test::expect_close(grad_of(tape, a, x), test::times(a.dx, 3), u, u + 1e-5, "x");
       test::expect_close(test::grad_of(tape, gamma), test::times(a.dgamma, 3), 1e-5, 1e-4, "gamma");
       test::expect_close(test::grad_of(tape, beta), test::times(a.dbeta, 2), 1e-5, 1e-4, "beta");
       EXPECT_FALSE(tape.grad(frozen));  // not asked for, so never allocated
 
       Tape only_gamma(context);
       const auto weight = leaf(only_gamma, {a.d.c}, a.gamma);
-      const auto image = leaf(only_gamma, a.shape(), a.x, false, type);
+      const auto image = leaves(only_gamma, a, type, false, false);
       const auto out = op(only_gamma, a.d, image, weight, leaf(only_gamma, {a.d.c}, a.beta, false));
-      only_gamma.backward(out, test::to_tensor(only_gamma, a.shape(), a.dy, type));
+      only_gamma.backward(out, test::to_tensor(only_gamma, shape_of_y(a), a.dy, type));
       test::expect_close(test::grad_of(only_gamma, weight), a.dgamma, 1e-5, 1e-4, "gamma alone");
-      EXPECT_FALSE(only_gamma.grad(image));
+      EXPECT_FALSE(only_gamma.grad(image.first));
     }
+}
+
+/// Of two tensors one is trained, the other not.
+void expect_one_of_two(const Stream& stream, const Case& at) {
+  for (const DType type : {DType::f32, DType::bf16})
+    for (const bool first : {false, true}) {
+      const Data a(at, true, type);
+      engine::Context context(stream, type);
+      Tape tape(context);
+      const auto x = leaves(tape, a, type, first, !first);
+      const auto gamma = leaf(tape, {a.d.c}, a.gamma), beta = leaf(tape, {a.d.c}, a.beta);
+      const auto y = op(tape, a.d, x, gamma, beta);
+      tape.backward(y, test::to_tensor(tape, shape_of_y(a), a.dy, type));
+      const int c1 = a.d.c - a.d.c2;
+      const auto want = channels(a.dx, a.d.c, first ? 0 : c1, first ? c1 : a.d.c);
+      const double u = 2 * test::rounding(type);
+      test::expect_close(test::grad_of(tape, first ? x.first : x.second), want, u, u + 1e-5,
+                         at.why);
+      test::expect_close(test::grad_of(tape, gamma), a.dgamma, 1e-5, 1e-4, at.why);
+      EXPECT_FALSE(tape.grad(first ? x.second : x.first));
+    }
+}
+
+TEST(GroupNorm, OneOfTwoTensorsMayBeFrozen) {
+  for (const Stream stream : test::streams())
+    for (const GroupNormDims& d :
+         {GroupNormDims{2, 35, 12, 3, 1e-5f, false, 5}, {1, 520, 16, 4, 1e-5f, false, 8}})
+      expect_one_of_two(stream, {"", d});
+}
+
+TEST(GroupNorm, TheSameTensorTwice) {
+  const Data a({"", {2, 30, 12, 4}}, true);
+  for (const Stream stream : test::streams()) {
+    std::vector<double> dx[2];
+    for (const bool copied : {false, true}) {
+      engine::Context context(stream);
+      Tape tape(context);
+      const auto x = leaf(tape, {2, 5, 3, 12}, channels(a.x, 24, 0, 12));
+      const auto gamma = leaf(tape, {24}, test::join(a.gamma, a.gamma));
+      const auto beta = leaf(tape, {24}, test::join(a.beta, a.beta));
+      const auto in =
+          copied ? engine::Joined(engine::concat_channels(tape, x, x)) : engine::Joined(x, x);
+      const auto y = engine::group_norm_swish(tape, in, gamma, beta, 4, 1e-5f);
+      tape.backward(y, test::to_tensor(tape, {2, 5, 3, 24}, a.dy));
+      dx[copied] = test::grad_of(tape, x);
+    }
+    EXPECT_EQ(dx[0], dx[1]);
+  }
 }
 
 TEST(GroupNorm, GradientsAddUpOverUsesAndOnlyWhereAskedFor) {
   for (const Stream stream : test::streams())
-    for (const GroupNormDims& d : {GroupNormDims{5, 35, 6, 3}, {1, 520, 16, 4}})
+    for (const GroupNormDims& d : {GroupNormDims{5, 35, 6, 3},
+                                   {1, 520, 16, 4},
+                                   {2, 35, 12, 3, 1e-5f, false, 5},
+                                   {1, 520, 16, 4, 1e-5f, false, 8}})
       expect_wiring(stream, {"", d});
 }
 
@@ -238,12 +326,12 @@ void expect_composition(const Stream& stream) {
         engine::Context context(stream, type);
         context.fusion = fusion;
         Tape tape(context);
-        const auto x = leaf(tape, a.shape(), a.x, true, type);
+        const auto x = leaves(tape, a, type);
         const auto gamma = leaf(tape, {a.d.c}, a.gamma), beta = leaf(tape, {a.d.c}, a.beta);
         const auto out = op(tape, a.d, x, gamma, beta);
         y[fusion] = test::value_of(tape, out);
-        tape.backward(out, test::to_tensor(tape, a.shape(), a.dy, type));
-        dx[fusion] = test::grad_of(tape, x);
+        tape.backward(out, test::to_tensor(tape, shape_of_y(a), a.dy, type));
+        dx[fusion] = grad_of(tape, a, x);
         dgamma[fusion] = test::grad_of(tape, gamma);
         dbeta[fusion] = test::grad_of(tape, beta);
       }
@@ -280,6 +368,7 @@ TEST(GroupNorm, RefusesBadGroupsAndParameters) {
     engine::Context context(stream);
     Tape tape(context);
     const auto x = leaf(tape, {1, 2, 2, 6}, test::normal(24, 1));
+    const auto narrow = leaf(tape, {1, 2, 2, 3}, test::normal(12, 1));
     const auto six = leaf(tape, {6}, test::normal(6, 1)),
                five = leaf(tape, {5}, test::normal(5, 1));
     for (const auto f : {engine::group_norm, engine::group_norm_swish}) {
@@ -288,6 +377,16 @@ TEST(GroupNorm, RefusesBadGroupsAndParameters) {
       test::expect_check([&] { f(tape, x, five, six, 3, 1e-5f); }, "gamma is [5], beta is [6]");
       test::expect_check([&] { f(tape, x, six, five, 3, 1e-5f); }, "gamma is [6], beta is [5]");
       test::expect_check([&] { f(tape, six, six, six, 3, 1e-5f); }, "x must be [N,...,C], got [6]");
+      test::expect_check(
+          [&] {
+            f(tape, {x, six}, six, six, 3, 1e-5f);
+          },
+          "a and b must be [N,H,W,Ca] and [N,H,W,Cb] of one type");
+      test::expect_check(
+          [&] {
+            f(tape, {x, narrow}, six, six, 3, 1e-5f);
+          },
+          "gamma and beta must be [9]");
     }
   }
 }
