@@ -6,103 +6,12 @@
 //      bad input is refused
 #include <omp.h>
 
-#include "kernels/group_norm/reference.h"
-#include "tests/support/tape.h"
+#include "tests/kernels/group_norm_cases.h"
 
 namespace haze {
 namespace {
-using engine::Tape;
-using engine::Var;
-using kernels::GroupNormDims;
-namespace ref = kernels::reference;
+using namespace test::group_norm;
 using test::leaf;
-
-struct Case {
-  const char* why;
-  GroupNormDims d;  // n, hw, c, groups
-  double offset = 0;
-};
-const Case kCases[] = {
-    {"U-Net stage", {2, 16 * 16, 64, 32}},
-    {"one image, several chunks", {1, 20 * 20, 48, 8}},
-    {"one channel per group", {2, 49, 8, 8}},
-    {"one group (layer norm)", {3, 25, 12, 1}},
-    {"two channels per group", {3, 49, 34, 17}},
-    {"nothing divides a vector register", {5, 35, 6, 3}},
-    {"one pixel", {3, 1, 12, 4}},
-    {"one pixel more than a chunk", {1, 129, 3, 1}},
-    {"too large to keep d(loss)/dz", {1, 1400, 96, 32}},
-    {"a group wider than a block", {2, 5, 1028, 1}},
-    {"more pixels than a block holds", {2, 530, 16, 8}},
-    {"more images than parameter_gradients has warps", {70, 4, 8, 2}},
-    {"two tensors, the seam in a group", {2, 256, 96, 32, 1e-5f, false, 32}},
-    {"two tensors, the seam in a vector", {3, 49, 20, 5, 1e-5f, false, 7}},
-    {"two tensors, several chunks", {1, 1100, 48, 8, 1e-5f, false, 16}},
-    {"two tensors, a group wider than a block", {2, 5, 1032, 1, 1e-5f, false, 520}},
-    {"two tensors, large offset", {2, 300, 16, 4, 1e-5f, false, 4}, 1e4},
-    {"large offset: variance must not cancel", {2, 300, 8, 4}, 1e4},
-    {"large offset, several chunks on CUDA too", {1, 1100, 16, 8}, 1e4},
-};
-
-// Drawn in the type of the activations, so that both sides start from the same numbers.
-struct Data {
-  Data(const Case& at, bool swish, DType type = DType::f32) : d(at.d) {
-    d.swish = swish;
-    const std::size_t size = std::size_t(d.n) * d.hw * d.c;
-    x = test::normal(size, 1, at.offset, 1, type);
-    dy = test::normal(size, 4, 0, 1, type);
-    gamma = test::normal(d.c, 2, 1, 0.1);
-    beta = test::normal(d.c, 3);
-    y.resize(size), dx.resize(size), mean.resize(d.n * d.groups), rstd.resize(d.n * d.groups);
-    dgamma.resize(d.c), dbeta.resize(d.c);
-    ref::group_norm_forward(d, x.data(), gamma.data(), beta.data(), y.data(), mean.data(),
-                            rstd.data());
-    ref::group_norm_backward(d, dy.data(), x.data(), gamma.data(), beta.data(), mean.data(),
-                             rstd.data(), dx.data(), dgamma.data(), dbeta.data());
-  }
-  engine::Shape shape() const { return {d.n, d.hw, d.c}; }
-
-  GroupNormDims d;
-  std::vector<double> x, gamma, beta, dy, y, mean, rstd, dx, dgamma, dbeta;
-};
-
-/// The channels [from, to) of values [..., c].
-std::vector<double> channels(const std::vector<double>& v, int c, int from, int to) {
-  std::vector<double> some;
-  for (std::size_t i = 0; i < v.size(); ++i)
-    if (int(i % std::size_t(c)) >= from && int(i % std::size_t(c)) < to) some.push_back(v[i]);
-  return some;
-}
-
-/// x in the tensors that the case has it in; a second one makes it an image.
-engine::Joined leaves(Tape& tape, const Data& a, DType type, bool first = true,
-                      bool second = true) {
-  const auto& d = a.d;
-  if (d.c2 == 0) return leaf(tape, a.shape(), a.x, first, type);
-  const int c1 = d.c - d.c2;
-  return {leaf(tape, {d.n, 1, d.hw, c1}, channels(a.x, d.c, 0, c1), first, type),
-          leaf(tape, {d.n, 1, d.hw, d.c2}, channels(a.x, d.c, c1, d.c), second, type)};
-}
-engine::Shape shape_of_y(const Data& a) {
-  return a.d.c2 > 0 ? engine::Shape{a.d.n, 1, a.d.hw, a.d.c} : a.shape();
-}
-
-std::vector<double> grad_of(const Tape& tape, const Data& a, const engine::Joined& x) {
-  if (!x.second) return test::grad_of(tape, x.first);
-  const auto first = test::grad_of(tape, x.first), second = test::grad_of(tape, x.second);
-  std::vector<double> all;
-  const std::size_t c1 = std::size_t(a.d.c - a.d.c2), c2 = std::size_t(a.d.c2);
-  for (std::size_t i = 0; i < a.x.size(); ++i) {
-    const std::size_t p = i / (c1 + c2), c = i % (c1 + c2);
-    all.push_back(c < c1 ? first[p * c1 + c] : second[p * c2 + c - c1]);
-  }
-  return all;
-}
-
-Var op(Tape& tape, const GroupNormDims& d, engine::Joined x, Var gamma, Var beta) {
-  const auto f = d.swish ? engine::group_norm_swish : engine::group_norm;
-  return f(tape, x, gamma, beta, d.groups, d.eps);
-}
 
 TEST(GroupNorm, GradientMatchesFiniteDifferences) {
   for (const bool swish : {false, true})
@@ -257,54 +166,6 @@ void expect_wiring(const Stream& stream, const Case& at) {
       test::expect_close(test::grad_of(only_gamma, weight), a.dgamma, 1e-5, 1e-4, "gamma alone");
       EXPECT_FALSE(only_gamma.grad(image.first));
     }
-}
-
-/// Of two tensors one is trained, the other not.
-void expect_one_of_two(const Stream& stream, const Case& at) {
-  for (const DType type : {DType::f32, DType::bf16})
-    for (const bool first : {false, true}) {
-      const Data a(at, true, type);
-      engine::Context context(stream, type);
-      Tape tape(context);
-      const auto x = leaves(tape, a, type, first, !first);
-      const auto gamma = leaf(tape, {a.d.c}, a.gamma), beta = leaf(tape, {a.d.c}, a.beta);
-      const auto y = op(tape, a.d, x, gamma, beta);
-      tape.backward(y, test::to_tensor(tape, shape_of_y(a), a.dy, type));
-      const int c1 = a.d.c - a.d.c2;
-      const auto want = channels(a.dx, a.d.c, first ? 0 : c1, first ? c1 : a.d.c);
-      const double u = 2 * test::rounding(type);
-      test::expect_close(test::grad_of(tape, first ? x.first : x.second), want, u, u + 1e-5,
-                         at.why);
-      test::expect_close(test::grad_of(tape, gamma), a.dgamma, 1e-5, 1e-4, at.why);
-      EXPECT_FALSE(tape.grad(first ? x.second : x.first));
-    }
-}
-
-TEST(GroupNorm, OneOfTwoTensorsMayBeFrozen) {
-  for (const Stream stream : test::streams())
-    for (const GroupNormDims& d :
-         {GroupNormDims{2, 35, 12, 3, 1e-5f, false, 5}, {1, 520, 16, 4, 1e-5f, false, 8}})
-      expect_one_of_two(stream, {"", d});
-}
-
-TEST(GroupNorm, TheSameTensorTwice) {
-  const Data a({"", {2, 30, 12, 4}}, true);
-  for (const Stream stream : test::streams()) {
-    std::vector<double> dx[2];
-    for (const bool copied : {false, true}) {
-      engine::Context context(stream);
-      Tape tape(context);
-      const auto x = leaf(tape, {2, 5, 3, 12}, channels(a.x, 24, 0, 12));
-      const auto gamma = leaf(tape, {24}, test::join(a.gamma, a.gamma));
-      const auto beta = leaf(tape, {24}, test::join(a.beta, a.beta));
-      const auto in =
-          copied ? engine::Joined(engine::concat_channels(tape, x, x)) : engine::Joined(x, x);
-      const auto y = engine::group_norm_swish(tape, in, gamma, beta, 4, 1e-5f);
-      tape.backward(y, test::to_tensor(tape, {2, 5, 3, 24}, a.dy));
-      dx[copied] = test::grad_of(tape, x);
-    }
-    EXPECT_EQ(dx[0], dx[1]);
-  }
 }
 
 TEST(GroupNorm, GradientsAddUpOverUsesAndOnlyWhereAskedFor) {

@@ -67,5 +67,58 @@ TEST(GroupNormTraces, LargeImagesAreReadTwice) {
   expect_traffic<bf16>({1, 600, 32, 8, 1e-5f, true}, {1, 2});
 }
 
+/// Of two tensors every one moves as often as one alone would, in whole sectors, though groups of
+/// three channels lie across the seam.
+void expect_traffic_of_two(const GroupNormDims& d, std::uint64_t passes) {
+  const std::size_t pixels = std::size_t(d.n) * d.hw, groups = std::size_t(d.n) * d.groups;
+  const std::size_t c1 = pixels * (d.c - d.c2), c2 = pixels * d.c2, n = pixels * d.c;
+  for (const simt::Schedule& s : simt::schedules(1)) {
+    const void *in[2], *din[2], *y, *dy;
+    const auto run = [&](bool backward) {
+      return test::traced(
+          [&] {
+            const DeviceBuffer<bf16> a(numbers<bf16>(c1)), b(numbers<bf16>(c2)), da(c1), db(c2);
+            const DeviceBuffer<bf16> out(n), dout(numbers<bf16>(n));
+            const DeviceBuffer<float> gamma(numbers<float>(d.c)), beta(numbers<float>(d.c));
+            const DeviceBuffer<float> dgamma(d.c), dbeta(d.c);
+            const DeviceBuffer<float> some(numbers<float>(groups)), mean(groups), rstd(groups);
+            const DeviceBuffer<char> scratch(kernels::group_norm_scratch_bytes(kStream, d));
+            in[0] = a.p, in[1] = b.p, din[0] = da.p, din[1] = db.p, y = out.p, dy = dout.p;
+            const kernels::Joined<kernels::ConstAct> x{a.act(), b.act()};
+            if (backward)
+              kernels::group_norm_backward(kStream, d, dout.act(), x, gamma.p, beta.p, some.p,
+                                           some.p, {da.grad(), db.grad()}, dgamma.grad(),
+                                           dbeta.grad(), scratch.p);
+            else
+              kernels::group_norm_forward(kStream, d, x, gamma.p, beta.p, out.act(), mean.p, rstd.p,
+                                          scratch.p);
+          },
+          s);
+    };
+    const auto moved = [](const simt::Report& r, const void* p, bool written) {
+      const auto& side = written ? r.buffer(p).written : r.buffer(p).read;
+      EXPECT_EQ(side.sectors, side.ideal_sectors);
+    };
+    const auto forward = run(false);
+    test::expect_clean(*forward);
+    test::expect_traffic(*forward, y, {.written = 1});
+    const auto backward = run(true);
+    test::expect_clean(*backward);
+    test::expect_traffic(*backward, dy, {.read = passes});
+    for (const int i : {0, 1}) {
+      test::expect_traffic(*forward, in[i], {.read = passes});
+      moved(*forward, in[i], false);
+      test::expect_traffic(*backward, in[i], {.read = passes});
+      test::expect_traffic(*backward, din[i], {.written = 1});
+      moved(*backward, din[i], true);
+    }
+  }
+}
+
+TEST(GroupNormTraces, TwoTensorsMoveAsOneDoes) {
+  expect_traffic_of_two({2, 64, 96, 32, 1e-5f, true, 32}, 1);
+  expect_traffic_of_two({1, 1100, 96, 32, 1e-5f, true, 32}, 2);
+}
+
 }  // namespace
 }  // namespace haze
