@@ -1,6 +1,8 @@
 // joined.h — an image whose channels lie in one tensor, or in two: what a concatenation along the
 // channels would join, without its copy (the U-Net's skip connections).
 #pragma once
+#include <concepts>
+
 #include "kernels/common/dtype.h"
 
 namespace haze::kernels {
@@ -10,7 +12,8 @@ namespace haze::kernels {
 template <class P>
 struct Joined {
   P first, second;
-  Joined(P whole) : first(whole) {}
+  template <std::convertible_to<P> A>
+  Joined(A whole) : first(whole) {}
   Joined(P a, P b) : first(a), second(b) {}
   explicit operator bool() const { return first || second; }
 };

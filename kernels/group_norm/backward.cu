@@ -8,6 +8,7 @@
 //              each chunk; dx, for which every block adds up those of its groups. One more adds the
 //              channels' sums over images and chunks, if dgamma or dbeta is wanted.
 //   traffic    x and dy read once or twice, dx written once (and read if it is added to).
+#include "kernels/common/memory.h"
 #include "kernels/group_norm/tile.cuh"
 
 namespace haze::kernels {
@@ -21,7 +22,7 @@ enum Table { mean_of, scale_of, beta_of, slope_of, constant_of };
 
 struct Arguments {
   Plan p;
-  bool swish, adds, adds2;  // to dx, to its second tensor
+  bool swish, adds;
   const float *gamma, *beta, *mean, *rstd;
   float* sums;   // [n, chunks, 2, c]: Σdz and Σdz·e·rstd per channel; null: not wanted
   Pair* groups;  // [n, groups, entries]: gamma-weighted sums of these over the block's channels
@@ -112,9 +113,10 @@ HAZE_DEVICE void set_coefficients(const Arguments& a, const Place& b, Shared sha
 }
 
 template <int N, class T>
-HAZE_DEVICE void write_gradient(const Arguments& a, const Place& b, Shared shared,
+HAZE_DEVICE void write_gradient(const Arguments& a, Place b, Shared shared,
                                 const Tile<T, N, kHeld>& x, Tile<T, N, kHeld>& dy, T* dx, T* dx2) {
   constexpr int M = N < 2 ? N : 2;
+  if (!joined(a.p, b, dx, dx2).first) b.held = 0;
 #pragma unroll
   for (int h = 0; h < N; h += M) {
     const auto mean = load<M>(shared.table(mean_of) + b.channel + h);
@@ -133,7 +135,7 @@ HAZE_DEVICE void write_gradient(const Arguments& a, const Place& b, Shared share
               through_swish<T>(a.swish, dy.get(k, h + i), std::fma(e, scale[i], beta[i]));
           v[i] = std::fma(scale[i], dz, std::fma(slope[i], e, constant[i]));
         }
-        if (b.in_image < a.p.c1 ? a.adds : a.adds2) {
+        if (a.adds) {
           const Vectors<T> to = joined(a.p, b, dx, dx2);
           const auto old = load<M>(to.first + k * to.step + h);
 #pragma unroll
@@ -143,8 +145,7 @@ HAZE_DEVICE void write_gradient(const Arguments& a, const Place& b, Shared share
         for (int i = 0; i < M; i += 2) dy.set(k, h + i, v[i], v[i + (M > 1)]);
       }
   }
-  const Vectors<T> to = joined(a.p, b, dx, dx2);
-  if (to.first) dy.store_to(b, to);
+  dy.store_to(b, joined(a.p, b, dx, dx2));
 }
 
 template <class T, int N>
@@ -164,9 +165,9 @@ __global__ void __launch_bounds__(kThreads, 2)
                      [&](int g, int first, float of_dz, float of_product) {
                        set_coefficients(a, b, shared, g, first, of_dz, of_product);
                      });
-  if (!dx && !dx2) return;
+  if (dx == nullptr && dx2 == nullptr) return;
   __syncthreads();
-  write_gradient<N>(a, b.again(a.p), shared, values, gradient, dx, dx2);
+  write_gradient<N>(a, b.again(), shared, values, gradient, dx, dx2);
 }
 
 template <class T, int N>
@@ -213,7 +214,7 @@ __global__ void __launch_bounds__(kThreads, 2)
   values.load_from(b, joined(a.p, b, x, x2));
   gradient.load_from(b, whole(a.p, b, dy));
   __syncthreads();
-  write_gradient<N>(a, b.again(a.p), shared, values, gradient, dx, dx2);
+  write_gradient<N>(a, b.again(), shared, values, gradient, dx, dx2);
 }
 
 /// dbeta and dgamma [c] from sums [rows, 2, c], rows in order of image and chunk: warp w adds the
@@ -272,15 +273,11 @@ void group_norm_backward(CudaStream s, const GroupNormDims& d, ConstAct dy, Join
     Pair* const groups = static_cast<Pair*>(scratch);
     float* const sums = reinterpret_cast<float*>(groups + pairs_of(d, p));
     const bool parameters = dgamma || dbeta;
-    const Arguments a{p,
-                      d.swish,
-                      dx.first.adds(),
-                      dx.second.adds(),
-                      gamma,
-                      beta,
-                      mean,
-                      rstd,
-                      parameters ? sums : nullptr,
+    const bool adds = dx.first.adds() || dx.second.adds();
+    for (const auto& [to, c] : {std::pair(dx.first, d.c - d.c2), std::pair(dx.second, d.c2)})
+      if (to && adds && !to.adds())  // one mode for all threads: to zeros
+        zero(s, to.data, std::size_t(d.n) * d.hw * c * sizeof(T));
+    const Arguments a{p,     d.swish, adds, gamma, beta, mean, rstd, parameters ? sums : nullptr,
                       groups};
     const dim3 grid = grid_of(p, d.n);
     const std::size_t all = Shared::bytes(p, kTables, 2), tables = Shared::bytes(p, kTables, 0);

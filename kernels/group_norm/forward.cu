@@ -152,7 +152,7 @@ __global__ void __launch_bounds__(kThreads, 2)
                      set_statistics(a, b, shared, g, first, center + apart, squares / size);
                    });
   __syncthreads();
-  write_normalised<N>(a.p, b.again(a.p), shared, tile, a.swish, y);
+  write_normalised<N>(a.p, b.again(), shared, tile, a.swish, y);
 }
 
 template <class T, int N>
@@ -202,7 +202,7 @@ __global__ void __launch_bounds__(kThreads, 2)
   Tile<T, N, kHeld> tile;  // read only now: during the merge other blocks keep memory busy
   tile.load_from(b, joined(a.p, b, x, x2));
   __syncthreads();
-  write_normalised<N>(a.p, b.again(a.p), shared, tile, a.swish, y);
+  write_normalised<N>(a.p, b.again(), shared, tile, a.swish, y);
 }
 
 }  // namespace

@@ -129,23 +129,12 @@ struct Place {
   int in_image;        // its first channel within the image
   int pixel;           // its first pixel among all images'
 
-  /// The same from the block, so that no register has to hold it between the loads and the stores.
-  __device__ Place again(const Plan& p) const;
+  /// Its place in the image from the block, so that no register has to hold it between the loads
+  /// and the stores.
+  __device__ Place again() const {
+    return {block, channel, row, held, block.first_channel + channel, block.first_pixel + row};
+  }
 };
-
-HAZE_DEVICE Place place_in(const Plan& p, const Block& b, const Block& shared, int row,
-                           int channel) {
-  const bool busy = row < p.rows && row < b.pixels && channel < b.channels;
-  return {shared,
-          channel,
-          row,
-          busy ? (b.pixels - row + p.rows - 1) / p.rows : 0,
-          b.first_channel + channel,
-          b.first_pixel + row};
-}
-__device__ __forceinline__ Place Place::again(const Plan& p) const {
-  return place_in(p, block, block, row, channel);
-}
 
 template <int N>
 HAZE_DEVICE Place place(const Plan& p, Block& shared) {
@@ -171,7 +160,13 @@ HAZE_DEVICE Place place(const Plan& p, Block& shared) {
   }
   if (threadIdx.x == 0) shared = b;
   const int row = int(threadIdx.x) / p.columns, channel = int(threadIdx.x) % p.columns * N;
-  return place_in(p, b, shared, row, channel);
+  const bool busy = row < p.rows && row < b.pixels && channel < b.channels;
+  return {shared,
+          channel,
+          row,
+          busy ? (b.pixels - row + p.rows - 1) / p.rows : 0,
+          b.first_channel + channel,
+          b.first_pixel + row};
 }
 
 /// This thread's vectors in memory: the first, and how many elements lie between two. Null where
@@ -193,8 +188,9 @@ HAZE_DEVICE Vectors<T> whole(const Plan& p, const Place& b, T* x) {
 /// In the tensor that has the thread's channels. A vector does not lie across the seam (choose).
 template <class T>
 HAZE_DEVICE Vectors<T> joined(const Plan& p, const Place& b, T* first, T* second) {
-  return b.in_image < p.c1 ? vectors_of(p, b, first, p.c1, b.in_image)
-                           : vectors_of(p, b, second, p.c - p.c1, b.in_image - p.c1);
+  const bool in_first = b.in_image < p.c1;
+  return vectors_of(p, b, in_first ? first : second, in_first ? p.c1 : p.c - p.c1,
+                    in_first ? b.in_image : b.in_image - p.c1);
 }
 
 /// This thread's share of an image, in registers: vectors of N values, bf16 in pairs. What is
