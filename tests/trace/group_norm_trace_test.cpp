@@ -116,8 +116,8 @@ void expect_traffic_of_two(const GroupNormDims& d, std::uint64_t passes) {
 }
 
 TEST(GroupNormTraces, TwoTensorsMoveAsOneDoes) {
-  expect_traffic_of_two({2, 64, 96, 3, 1e-5f, true, 16}, 1);
-  expect_traffic_of_two({1, 1100, 96, 3, 1e-5f, true, 16}, 2);
+  expect_traffic_of_two({2, 64, 128, 4, 1e-5f, true, 16}, 1);
+  expect_traffic_of_two({1, 1100, 128, 4, 1e-5f, true, 16}, 2);
 }
 
 }  // namespace
