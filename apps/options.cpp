@@ -140,6 +140,8 @@ void sample_flags(Flags flags, Options& o) {
   flags.text("--out", s.out, "FILE|-", "PNG grid [grid.png]");
   flags.text("--save-tensors", s.save_tensors, "FILE",
              "the images as safetensors: samples [n,C,H,W]");
+  flags.text("--animation", s.animation, "FILE",
+             "animated PNG of the images predicted along the chain, all drawn as one batch");
   compute_flags(flags, o.common, s.fusion);
   flags.number("--batch", s.batch, 1, 65536, "images per network call; changes no image [64]");
   flags.one_of("--precision", {"f32", "bf16"}, "of activations [as trained]",

@@ -29,7 +29,7 @@ struct TrainOptions {
 };
 
 struct SampleOptions {
-  std::string checkpoint, out = "grid.png", noise, save_tensors, sampler = "ddpm";
+  std::string checkpoint, out = "grid.png", noise, save_tensors, animation, sampler = "ddpm";
   bool ema = true, ema_asked = false, fusion = true;
   std::string spacing = "linspace", label;  // label: a number, "each", "none" or "" (none)
   int n = 64, steps = 0, batch = 64;

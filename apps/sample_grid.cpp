@@ -1,7 +1,9 @@
 #include "apps/sample_grid.h"
 
+#include <algorithm>
 #include <cstdio>
 
+#include "apps/image/animation.h"
 #include "apps/image/grid.h"
 #include "apps/image/png.h"
 #include "apps/json_writer.h"
@@ -35,17 +37,17 @@ bool has_picture(const RunConfig& config) {
   return channels == 1 || channels == 3 || point_set_of(config.data.spec);
 }
 
-std::vector<std::uint8_t> grid_png(const std::vector<float>& values, int n, const RunConfig& config,
-                                   const std::string& recipe, int columns) {
+Image sample_picture(const std::vector<float>& values, int n, const RunConfig& config,
+                     int columns) {
   const int channels = config.model.image_channels;
   if (const auto set = point_set_of(config.data.spec)) {
-    if (columns == 0) return encode_png(points_picture(*set, values), recipe);
+    if (columns == 0) return points_picture(*set, values);
     std::vector<std::vector<float>> panels;
     const std::size_t size = 2 * std::size_t(columns);
     for (std::size_t at = 0; at + size <= values.size(); at += size)
       panels.emplace_back(values.begin() + std::ptrdiff_t(at),
                           values.begin() + std::ptrdiff_t(at + size));
-    return encode_png(panels_picture(*set, panels, 0), recipe);
+    return panels_picture(*set, panels, 0);
   }
   if (!has_picture(config))
     throw InputError(
@@ -53,9 +55,28 @@ std::vector<std::uint8_t> grid_png(const std::vector<float>& values, int n, cons
   const auto bytes =
       to_bytes(values, config.data.range == DataRange::zero_one ? Range::zero_to_one
                                                                 : Range::minus_one_to_one);
-  const Image grid =
-      make_grid(bytes, n, config.data.image_size[0], config.data.image_size[1], channels, columns);
-  return encode_png(grid, recipe);
+  return make_grid(bytes, n, config.data.image_size[0], config.data.image_size[1], channels,
+                   columns);
+}
+
+std::vector<std::uint8_t> grid_png(const std::vector<float>& values, int n, const RunConfig& config,
+                                   const std::string& recipe, int columns) {
+  return encode_png(sample_picture(values, n, config, columns), recipe);
+}
+
+model::SampleOptions Film::watching(model::SampleOptions options, const RunConfig& config, int n) {
+  static constexpr int kMost = 50;
+  options.on_x0 = [this, &config, n](int step, int steps, const std::vector<float>& x0) {
+    const int frames = std::min(steps, kMost);
+    // Of each group of steps that share a frame, the last.
+    if ((step + 1) * frames / steps != step * frames / steps)
+      frames_.push_back(sample_picture(x0, n, config, 0));
+  };
+  return options;
+}
+
+void Film::write(const std::string& path, const std::string& recipe) const {
+  write_output(path, encode_animation(frames_, {}, recipe));
 }
 
 void write_output(const std::string& path, const std::vector<std::uint8_t>& bytes) {

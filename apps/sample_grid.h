@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "apps/config/config.h"
+#include "apps/image/image.h"
 #include "model/sampler.h"
 
 namespace haze::apps {
@@ -21,11 +22,24 @@ std::string to_json(const Recipe& recipe);
 /// Whether samples of that configuration can be shown: images of 1 or 3 channels, or 2-D points.
 bool has_picture(const RunConfig& config);
 
-/// A PNG of the grid, of `columns` columns (0: as square as can be); of points a panel with each
+/// The grid of images, of `columns` columns (0: as square as can be); of points a panel with each
 /// `columns` of them (0: one with all). values [n,H,W,C] in the data's range; InputError unless
 /// has_picture().
+Image sample_picture(const std::vector<float>& values, int n, const RunConfig& config, int columns);
+/// The same as a PNG with the recipe inside.
 std::vector<std::uint8_t> grid_png(const std::vector<float>& values, int n, const RunConfig& config,
                                    const std::string& recipe, int columns = 0);
+
+/// The images that the network predicts along the chain, as an animated PNG of at most 50 frames.
+class Film {
+ public:
+  /// The options with a hook that adds the frames. `config` and this object outlive the sampling.
+  model::SampleOptions watching(model::SampleOptions options, const RunConfig& config, int n);
+  void write(const std::string& path, const std::string& recipe) const;
+
+ private:
+  std::vector<Image> frames_;
+};
 
 /// Writes to `path`, whole or not at all, making its folder; "-" is standard output.
 void write_output(const std::string& path, const std::vector<std::uint8_t>& bytes);

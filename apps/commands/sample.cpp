@@ -68,10 +68,16 @@ int run_sample(const SampleOptions& options, Program program) {
                                   config.data.image_size[0] * config.data.image_size[1]);
   engine::Context context(stream, activations);
   context.fusion = options.fusion;
+  if (!options.animation.empty() && (rows.size() > 1 || !has_picture(config)))
+    throw InputError(cat("--animation: ", options.animation,
+                         rows.size() > 1 ? "; it shows one sampler with one number of steps"
+                                         : "; images of 1 or 3 channels, or 2-D points"));
+  Film film;
   std::vector<float> values;
   model::SampleOptions sampler;
   for (const SampleOptions& row : rows) {
     sampler = sampler_options(row, config, console);
+    if (!options.animation.empty()) sampler = film.watching(sampler, config, options.n);
     console.info(cat(trained.path, ", step ", trained.meta.step, ", ", trained.ema ? "ema" : "raw",
                      " weights; ", options.n, " images, ", row.sampler, " ", sampler.steps,
                      " steps, seed ", options.seed));
@@ -90,6 +96,10 @@ int run_sample(const SampleOptions& options, Program program) {
   if (has_picture(config)) {
     write_output(options.out, grid_png(values, n, config, to_json(recipe), columns));
     if (options.out != "-") std::printf("%s\n", options.out.c_str());
+  }
+  if (!options.animation.empty()) {
+    film.write(options.animation, to_json(recipe));
+    if (options.out != "-") std::printf("%s\n", options.animation.c_str());
   }
   if (!options.save_tensors.empty() && options.out != "-")
     std::printf("%s\n", options.save_tensors.c_str());

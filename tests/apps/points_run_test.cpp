@@ -66,6 +66,28 @@ TEST_F(PointModel, TrainsSamplesAndIsMeasured) {
   EXPECT_EQ(picture("s.png").width, 512);
 }
 
+// 7 steps make 7 frames, 120 make 50; the first is what plain programs show. Read back in
+// animation_test.cpp.
+TEST_F(PointModel, TheChainAsAnAnimation) {
+  ASSERT_EQ(train("images", 1, {"--set", "diffusion.steps=120"}).code, 0);
+  for (const auto& [steps, frames] : {std::pair{7, 7}, {120, 50}}) {
+    const Outcome got =
+        haze({"sample", "--checkpoint", at("images"), "--n", "4", "--steps", std::to_string(steps),
+              "--batch", "1", "--out", at("g.png"), "--animation", at("film.png")});
+    ASSERT_EQ(got.code, 0) << got.err;
+    EXPECT_EQ(got.out, at("g.png") + "\n" + at("film.png") + "\n");
+    EXPECT_EQ(picture("film.png").width, picture("g.png").width);
+    const std::string png = contents(at("film.png"));
+    int found = 0;
+    for (std::size_t p = png.find("fcTL"); p != png.npos; p = png.find("fcTL", p + 1)) ++found;
+    EXPECT_EQ(found, frames);
+  }
+  const Outcome two = haze({"sample", "--checkpoint", at("images"), "--steps", "5,6", "--out",
+                            at("g.png"), "--animation", at("film.png")});
+  EXPECT_EQ(two.code, 2);
+  EXPECT_THAT(two.err, HasSubstr("--animation: "));
+}
+
 // t and T-1-t in turn is another run than t drawn for each; a run that goes on is the same run.
 TEST_F(PointModel, DrawsTimesAsAskedAndResumes) {
   const auto weights = [&](const std::string& out, std::vector<std::string> more) {
