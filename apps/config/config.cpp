@@ -43,6 +43,8 @@ void check_together(const RunConfig& c) {
   if (c.train.ema_decay > 0 && c.train.ema_half_life > 0)
     throw InputError(cat("train.ema_half_life: ", c.train.ema_half_life, "; train.ema_decay is ",
                          c.train.ema_decay, " too: one of the two, the other 0"));
+  if (c.model.self_condition && c.diffusion.variance == model::Variance::learned)
+    throw InputError("model.self_condition: true; false where diffusion.variance is learned");
 }
 
 }  // namespace

@@ -63,6 +63,12 @@ TEST(Config, WrongTypeAndRangeSayKeyValueAndWhatIsAllowed) {
   EXPECT_THAT(error_of([] { with("model.layers_per_block=2"); }), HasSubstr("a key of ddpm_unet"));
 }
 
+TEST(Config, KeysThatExcludeEachOtherAreRefused) {
+  EXPECT_THAT(refusal(R"({"model": {"type": "ddpm_unet", "self_condition": true},
+                          "diffusion": {"variance": "learned"}})"),
+              HasSubstr("model.self_condition: true; false where diffusion.variance is learned"));
+}
+
 TEST(Config, BrokenAndHostileTextIsRefused) {
   EXPECT_THAT(refusal(R"({"train": {"steps": 1, "steps": 2}})"),
               HasSubstr("train.steps: given twice"));
