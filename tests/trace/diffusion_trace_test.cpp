@@ -16,7 +16,7 @@ using test::DeviceBuffer;
 using test::numbers;
 
 const CudaStream kStream{};
-constexpr PredictionDims kPlain{3, 100, 4}, kWide{3, 75, 4, true};  // two tiles, the last one cut
+constexpr PredictionDims kPlain{3, 100, 4}, kOdd{3, 93, 3}, kWide{3, 93, 3, true};  // two tiles
 
 /// Runs f, which launches kernels and hands its buffers to `expect(buffer, times)`, under
 /// schedules.
@@ -33,7 +33,7 @@ void check(F f) {
 }
 
 TEST(DiffusionTraces, ASamplerStepMovesHistoryVariancesAndX0Once) {
-  for (const PredictionDims& d : {kPlain, kWide})
+  for (const PredictionDims& d : {kPlain, kOdd, kWide})
     check([&](auto expect) {
       const std::size_t size = d.items().size(), outputs = std::size_t(d.n) * d.outputs();
       const DeviceBuffer<float> x(numbers<float>(size)), history(numbers<float>(size)), x0(size);
@@ -50,24 +50,25 @@ TEST(DiffusionTraces, ASamplerStepMovesHistoryVariancesAndX0Once) {
 }
 
 TEST(DiffusionTraces, ATargetWithX0IsReadOnceMore) {
-  check([](auto expect) {
-    const std::size_t size = kPlain.items().size();
-    const DeviceBuffer<float> pred(numbers<float>(size)), x0(numbers<float>(size)), dpred(size);
-    const DeviceBuffer<float> table(std::vector<float>{0.5f, 2}), loss(1), items(3);
-    const DeviceBuffer<std::int32_t> t(std::vector<std::int32_t>{1, 0, 1});
-    const DeviceBuffer<double> scratch(kernels::mse_scratch_bytes(kPlain.items()) / 8);
-    const kernels::MseTarget target{{}, x0.p, t.p, table.p, table.p, table.p, 2};
-    kernels::mse(kStream, kPlain, pred.act(), target, 1, scratch.p, loss.p, dpred.act(), items.p);
-    expect(pred, {.read = 1});
-    expect(x0, {.read = 1});
-    expect(dpred, {.written = 1});
-    expect(scratch, {.read = 2, .written = 1});  // for the mean, and for the items'
-    expect(items, {.written = 1});
-  });
+  for (const PredictionDims& d : {kPlain, kOdd})
+    check([&](auto expect) {
+      const std::size_t size = d.items().size();
+      const DeviceBuffer<float> pred(numbers<float>(size)), x0(numbers<float>(size)), dpred(size);
+      const DeviceBuffer<float> table(std::vector<float>{0.5f, 2}), loss(1), items(3);
+      const DeviceBuffer<std::int32_t> t(std::vector<std::int32_t>{1, 0, 1});
+      const DeviceBuffer<double> scratch(kernels::mse_scratch_bytes(d.items()) / 8);
+      const kernels::MseTarget target{{}, x0.p, t.p, table.p, table.p, table.p, 2};
+      kernels::mse(kStream, d, pred.act(), target, 1, scratch.p, loss.p, dpred.act(), items.p);
+      expect(pred, {.read = 1});
+      expect(x0, {.read = 1});
+      expect(dpred, {.written = 1});
+      expect(scratch, {.read = 2, .written = 1});  // for the mean, and for the items'
+      expect(items, {.written = 1});
+    });
 }
 
 TEST(DiffusionTraces, GuidanceMovesEachArrayOnce) {
-  for (const PredictionDims& d : {kPlain, kWide})
+  for (const PredictionDims& d : {kPlain, kOdd, kWide})
     check([&](auto expect) {
       const std::size_t outputs = std::size_t(d.n) * d.outputs();
       const DeviceBuffer<float> c(numbers<float>(outputs)), u(numbers<float>(outputs)),
