@@ -121,6 +121,8 @@ void sampler_flags(Flags& flags, SampleOptions& s);
 /// The subcommands whose flags are in eval_options.cpp.
 void classifier_flags(Flags flags, Options& o);
 void eval_flags(Flags flags, Options& o);
+/// In edit_options.cpp.
+void edit_flags(Flags flags, Options& o);
 
 template <class T>
 void weights_flag(Flags& flags, T& o) {

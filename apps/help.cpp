@@ -23,6 +23,16 @@ const CommandHelp kCommands[] = {
      "Prints the mean distance of the samples to the noiseless curve, and how many of them lie "
      "along\n"
      "each tenth of it. haze data points:s_curve says the same of the data."},
+    {Command::edit, "edit", "vary, inpaint, interpolate or reconstruct given images",
+     "  haze edit vary --checkpoint runs/mnist --image mnist:data/mnist#test@7 --strength 0.4\n"
+     "  haze edit inpaint --checkpoint runs/mnist --image digit.png --mask mask.png --steps 100\n"
+     "  haze edit interpolate --checkpoint runs/mnist --image a.png --image b.png --strength 0.6\n"
+     "  haze edit reconstruct --checkpoint runs/mnist --image a.png --steps 50\n",
+     "vary noises the image part of the way and draws it anew; inpaint keeps what is black in the\n"
+     "mask, to the bit, and draws what is white; interpolate goes from one image to another;\n"
+     "reconstruct follows DDIM backwards into noise and back. The picture shows what was given, "
+     "then\n"
+     "what was made of it."},
     {Command::verify, "verify", "hold a network against numbers recorded elsewhere",
      "  haze verify --config net.json --weights net.safetensors --fixture net.forward.safetensors\n"
      "  haze verify --config net.json --weights net.safetensors --fixture net.train.safetensors "
@@ -94,7 +104,7 @@ std::string short_help() {
          " — trains and samples denoising diffusion models\n\n"
          "  haze train --config demo --out runs/demo           train on digits drawn by haze\n"
          "  haze sample --checkpoint runs/demo --out grid.png  draw images from it\n\n"
-         "Subcommands: train, sample, points, eval, classifier, verify, export, data, info, "
+         "Subcommands: train, sample, edit, points, eval, classifier, verify, export, data, info,\n"
          "bench.\n"
          "haze SUBCOMMAND --help opens with examples. haze --help says what each is for.\n"
          "Configurations come as JSON files or by name: demo, mnist, fashion-mnist, celeba64, ...\n"

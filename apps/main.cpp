@@ -29,6 +29,8 @@ int run(const Options& o, Program program) {
       return run_info(o.info, program);
     case Command::bench:
       return run_bench(o.bench, program);
+    case Command::edit:
+      return run_edit(o.edit, program);
     case Command::eval:
       return run_eval(o.eval, program);
     case Command::classifier:

@@ -303,6 +303,9 @@ Options parse_options(const Strings& arguments) {
     case Command::bench:
       bench_flags(Flags(app), o);
       break;
+    case Command::edit:
+      edit_flags(Flags(app), o);
+      break;
     case Command::eval:
       eval_flags(Flags(app), o);
       break;

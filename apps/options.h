@@ -105,6 +105,16 @@ struct EvalOptions {
   bool json = false;
 };
 
+struct EditOptions {
+  EditOptions() { sample.n = 8, sample.sampler = "", sample.out = "edit.png"; }
+  SampleOptions sample;             // sampler "": ddim to reconstruct, else ddpm
+  std::string mode;                 // "vary", "inpaint", "interpolate", "reconstruct"
+  std::vector<std::string> images;  // files, or DATASET@NUMBER
+  std::string mask;
+  double strength = 0.5;
+  int jump = 10, repeats = 5;
+};
+
 enum class Command : std::uint8_t {
   none,
   train,
@@ -116,7 +126,8 @@ enum class Command : std::uint8_t {
   bench,
   classifier,
   eval,
-  points
+  points,
+  edit
 };
 
 struct Options {
@@ -132,6 +143,7 @@ struct Options {
   ClassifierOptions classifier;
   EvalOptions eval;
   PointsOptions points;
+  EditOptions edit;
   std::string text;  // with Command::none: what to print (help, version) before leaving with 0
 };
 

@@ -18,6 +18,7 @@ struct Program {
 int run_train(const TrainOptions& options, Program program);
 int run_sample(const SampleOptions& options, Program program);
 int run_points(const PointsOptions& options, Program program);
+int run_edit(const EditOptions& options, Program program);
 int run_verify(const VerifyOptions& options, Program program);
 int run_export(const ExportOptions& options, Program program);
 int run_data(const DataOptions& options, Program program);

@@ -18,6 +18,14 @@ std::vector<std::uint8_t> to_bytes(std::span<const float> values, Range range) {
   return bytes;
 }
 
+std::vector<float> from_bytes(std::span<const std::uint8_t> bytes, Range range) {
+  const bool zero_to_one = range == Range::zero_to_one;
+  std::vector<float> values(bytes.size());
+  for (std::size_t i = 0; i < bytes.size(); ++i)
+    values[i] = zero_to_one ? float(bytes[i]) / 255 : (2 * float(bytes[i]) - 255) / 255;
+  return values;
+}
+
 Image make_grid(std::span<const std::uint8_t> images, int n, int height, int width, int channels,
                 int columns) {
   constexpr int kGutter = 2;

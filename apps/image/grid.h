@@ -13,6 +13,9 @@ enum class Range : std::uint8_t { minus_one_to_one, zero_to_one };
 /// NaN comes out as 0.
 std::vector<std::uint8_t> to_bytes(std::span<const float> values, Range range);
 
+/// The values that bytes stand for; to_bytes gives the same bytes back.
+std::vector<float> from_bytes(std::span<const std::uint8_t> bytes, Range range);
+
 /// Puts `images` [n, height, width, channels] into rows of `columns` (0: the smallest whole number
 /// whose square is at least n), with black gutters of two pixels between them and none around.
 Image make_grid(std::span<const std::uint8_t> images, int n, int height, int width, int channels,

@@ -1,0 +1,138 @@
+// edit.cpp — `haze edit`: what a trained network makes of images that are given to it.
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+
+#include "apps/checkpointing.h"
+#include "apps/commands/commands.h"
+#include "apps/device.h"
+#include "apps/given_image.h"
+#include "apps/image/grid.h"
+#include "apps/image/png.h"
+#include "apps/sample_grid.h"
+#include "apps/sampling.h"
+#include "model/editing.h"
+
+namespace haze::apps {
+namespace {
+
+using Values = std::vector<float>;
+
+struct Job {
+  const EditOptions& options;
+  const RunConfig& config;
+  engine::Context& context;
+  model::Network& network;
+  model::SampleOptions sampler;
+  std::vector<Image> images;  // as given, in the network's size
+
+  model::ImageSize size() const {
+    return {config.data.image_size[0], config.data.image_size[1], config.model.image_channels};
+  }
+  Range range() const {
+    return config.data.range == DataRange::zero_one ? Range::zero_to_one : Range::minus_one_to_one;
+  }
+  Values values(std::size_t k) const { return from_bytes(images[k].pixels, range()); }
+};
+
+Values inpaint(Job& job) {
+  const EditOptions& o = job.options;
+  const Image mask = open_mask(o.mask, job.size().height, job.size().width);
+  model::Inpainting known{job.values(0), {}};
+  for (const std::uint8_t byte : mask.pixels) known.mask.push_back(byte < 128);
+  job.sampler.inpainting = std::move(known);
+  job.sampler.jump_length = o.repeats > 1 ? o.jump : 0;
+  job.sampler.jump_repeats = o.repeats;
+  return model::sample(job.context, job.network, job.config.diffusion, o.sample.n,
+                       job.size().height, job.size().width, job.size().channels, job.sampler);
+}
+
+Values edited(Job& job) {
+  const EditOptions& o = job.options;
+  const auto& diffusion = job.config.diffusion;
+  if (o.mode == "inpaint") return inpaint(job);
+  job.sampler.strength = o.strength;
+  if (o.mode == "vary")
+    return model::variations(job.context, job.network, diffusion, job.values(0), job.size(),
+                             o.sample.n, job.sampler);
+  if (o.mode == "interpolate")
+    return model::interpolation(job.context, job.network, diffusion, job.values(0), job.values(1),
+                                job.size(), o.sample.n, job.sampler);
+  Values all;
+  for (std::size_t k = 0; k < job.images.size(); ++k) {
+    const Values one = job.values(k);
+    all.insert(all.end(), one.begin(), one.end());
+  }
+  return model::reconstruction(job.context, job.network, diffusion, all, job.size(), job.sampler);
+}
+
+/// Everything that can be wrong before a network is loaded.
+void check(const EditOptions& o) {
+  const std::size_t images = o.images.size();
+  if (o.mode.empty()) throw InputError("edit: vary, inpaint, interpolate or reconstruct?");
+  if (images == 0)
+    throw InputError("--image: not given; a PNG or JPEG file, or DATASET@NUMBER, e.g. mnist:DIR@7");
+  const std::size_t most = o.mode == "interpolate" ? 2 : o.mode == "reconstruct" ? 1 << 16 : 1;
+  if (images > most || (o.mode == "interpolate" && images < 2))
+    throw InputError(cat("--image: ", images, " given; ", o.mode, " takes ", most));
+  if (o.mask.empty() == (o.mode == "inpaint"))
+    throw InputError(o.mask.empty() ? "--mask: not given; a PNG, white where to draw anew"
+                                    : cat("--mask: ", o.mask, "; it belongs to inpaint"));
+  if (!o.sample.noise.empty())
+    throw InputError(cat("--noise: ", o.sample.noise, "; an edit starts from its images"));
+}
+
+}  // namespace
+
+int run_edit(const EditOptions& options, Program program) {
+  check(options);
+  Console& console = program.console;
+  const Stream stream = open_device(program.common);
+  const SampleOptions& s = options.sample;
+  TrainedWeights trained = load_weights(s.checkpoint, s.ema, s.ema_asked);
+  for (const std::string& message : trained.messages) console.warning(message);
+  const RunConfig& config = trained.config;
+  if (config.data.image_size.size() != 2 ||
+      (config.model.image_channels != 1 && config.model.image_channels != 3))
+    throw InputError(cat(trained.path, ": it was not trained on pictures"));
+  SampleOptions drawn = s;
+  if (options.mode == "reconstruct") drawn.n = int(options.images.size());
+  if (s.sampler.empty()) drawn.sampler = options.mode == "reconstruct" ? "ddim" : "ddpm";
+  const DType activations = activations_of(s, config);
+  engine::Context context(stream, activations);
+  context.fusion = s.fusion;
+  std::vector<Image> images;
+  for (const std::string& where : options.images)
+    images.push_back(open_given_image(where, config.data.image_size[0], config.data.image_size[1],
+                                      config.model.image_channels));
+  const auto network = make_trained_network(trained, stream, activations);
+  Job job{options, config, context, *network, sampler_options(drawn, config, console), images};
+  console.info(cat(trained.path, ", step ", trained.meta.step, "; ", options.mode, ", ", drawn.n,
+                   " images, ", drawn.sampler, " ", job.sampler.steps, " steps, seed ", s.seed));
+  const Values values = edited(job);
+  console.clear_bar();
+
+  // The picture shows what was given, then what was made of it.
+  Values shown;
+  for (std::size_t k = 0; k < images.size(); ++k) {
+    const Values one = job.values(k);
+    shown.insert(shown.end(), one.begin(), one.end());
+  }
+  shown.insert(shown.end(), values.begin(), values.end());
+  const int n = int(shown.size() / job.size().size());
+  const Recipe recipe{std::filesystem::path(s.checkpoint + "/").parent_path().filename().string(),
+                      trained.meta.step, trained.ema, job.sampler, drawn.n};
+  const int columns = options.mode == "reconstruct" ? int(images.size()) : n <= 12 ? n : 0;
+  write_output(s.out, grid_png(shown, n, config, to_json(recipe), columns));
+  if (s.out != "-") std::printf("%s\n", s.out.c_str());
+  if (options.mode != "reconstruct") return 0;
+  double squares = 0;
+  for (std::size_t i = 0; i < values.size(); ++i)
+    squares += double(values[i] - shown[i]) * double(values[i] - shown[i]);
+  console.info(cat("root mean square difference of the reconstruction: ",
+                   std::sqrt(squares / double(values.size())), " (black to white is ",
+                   job.range() == Range::zero_to_one ? 1 : 2, ")"));
+  return 0;
+}
+
+}  // namespace haze::apps

@@ -1,0 +1,28 @@
+// edit_options.cpp — the flags of `haze edit`.
+#include "apps/flags.h"
+
+namespace haze::apps {
+
+void edit_flags(Flags flags, Options& o) {
+  EditOptions& e = o.edit;
+  flags.group("What to edit");
+  flags.one_of("MODE", {"vary", "inpaint", "interpolate", "reconstruct"}, "",
+               [&e](const std::string& mode) { e.mode = mode; });
+  flags.list("--image", e.images, "FILE",
+             "PNG or JPEG, or DATASET@NUMBER such as mnist:DIR@7; interpolate takes two");
+  flags.text("--mask", e.mask, "FILE", "inpaint: PNG of the network's size, white: draw anew");
+  flags.number("--strength", e.strength, 0.001, 1,
+               "part of the chain that is gone through: vary, interpolate [0.5]");
+  flags.number("--jump", e.jump, 1, 100000, "inpaint: steps after which to go back [10]");
+  flags.number("--repeats", e.repeats, 1, 1000, "inpaint: how often each stretch is drawn [5]");
+  sampler_flags(flags, e.sample);
+  flags.group("Result");
+  flags.text("--out", e.sample.out, "FILE|-", "PNG: what was given, then the result [edit.png]");
+  compute_flags(flags, o.common, e.sample.fusion);
+  flags.number("--batch", e.sample.batch, 1, 65536, "images per network call [64]");
+  flags.one_of("--precision", {"f32", "bf16"}, "of activations [as trained]",
+               [&e](const std::string& t) { e.sample.precision = t; });
+  common_flags(flags, o.common);
+}
+
+}  // namespace haze::apps

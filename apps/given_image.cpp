@@ -1,0 +1,68 @@
+#include "apps/given_image.h"
+
+#include <charconv>
+
+#include "apps/data/dataset.h"
+#include "apps/data/input_file.h"
+#include "apps/image/jpeg.h"
+#include "apps/image/resize.h"
+#include "kernels/common/check.h"
+
+namespace haze::apps {
+namespace {
+
+Image read_picture(const std::string& path) {
+  return decode_image(read_file(path, kMostFileBytes), printable(path));
+}
+
+/// "mnist:DIR@7" as data set and number; nothing for a file's name.
+bool names_dataset_image(const std::string& where, std::string& spec, int& index) {
+  const std::size_t at = where.rfind('@'), colon = where.find(':');
+  if (at == where.npos || colon == where.npos || colon > at) return false;
+  const char* end = where.data() + where.size();
+  const auto [stop, error] = std::from_chars(where.data() + at + 1, end, index);
+  if (error != std::errc() || stop != end || index < 0)
+    throw InputError(cat("--image: ", where, "; DATASET@NUMBER, as in mnist:DIR@7"));
+  spec = where.substr(0, at);
+  return true;
+}
+
+Image image_of_dataset(const std::string& where, const std::string& spec, int index, int height,
+                       int width, int channels) {
+  const Dataset set = open_dataset(spec, {.height = height, .width = width, .channels = channels});
+  if (set.is_points()) throw InputError(cat("--image: ", where, "; points are no pictures"));
+  if (index >= set.count)
+    throw InputError(cat("--image: ", where, "; the data set has ", set.count, " images"));
+  const std::size_t size = set.images.size() / std::size_t(set.count);
+  const auto first = set.images.begin() + std::ptrdiff_t(size * std::size_t(index));
+  return {height, width, channels, {first, first + std::ptrdiff_t(size)}};
+}
+
+}  // namespace
+
+Image open_given_image(const std::string& where, int height, int width, int channels) {
+  std::string spec;
+  int index = 0;
+  if (names_dataset_image(where, spec, index))
+    return image_of_dataset(where, spec, index, height, width, channels);
+  const Image image = with_channels(read_picture(where), channels);
+  if (image.height < height || image.width < width)
+    throw InputError(cat("--image: ", where, ": ", image.width, "x", image.height,
+                         " pixels; at least ", width, "x", height, ", the network's size"));
+  Image fitted{
+      height, width, channels,
+      std::vector<std::uint8_t>(std::size_t(height) * std::size_t(width) * std::size_t(channels))};
+  resize_and_crop(image.pixels.data(), image.height, image.width, channels, fitted.pixels.data(),
+                  height, width);
+  return fitted;
+}
+
+Image open_mask(const std::string& path, int height, int width) {
+  const Image mask = with_channels(read_picture(path), 1);
+  if (mask.height != height || mask.width != width)
+    throw InputError(cat("--mask: ", path, ": ", mask.width, "x", mask.height, " pixels; ", width,
+                         "x", height, ", the network's size"));
+  return mask;
+}
+
+}  // namespace haze::apps

@@ -1,0 +1,68 @@
+#include "model/editing.h"
+
+#include <cmath>
+
+#include "engine/random.h"
+
+namespace haze::model {
+
+std::vector<float> noised(engine::Context& context, const std::vector<float>& x0, ImageSize size,
+                          int n, double alpha_bar, std::uint64_t seed) {
+  HAZE_CHECK(n >= 1 && !x0.empty() && x0.size() % size.size() == 0, x0.size(), " values for ", n,
+             " images of ", size.size());
+  const RandomKey key{seed, engine::streams::kPrior, 0};
+  std::vector<float> x = engine::Tape(context, false)
+                             .to_host(engine::normal_noise(
+                                 context, {n, size.height, size.width, size.channels}, key, 0));
+  const double signal = std::sqrt(alpha_bar), noise = std::sqrt(1 - alpha_bar);
+  for (std::size_t i = 0; i < x.size(); ++i)
+    x[i] = float(signal * double(x0[i % x0.size()]) + noise * double(x[i]));
+  return x;
+}
+
+std::vector<float> variations(engine::Context& context, Network& network,
+                              const DiffusionConfig& diffusion, const std::vector<float>& image,
+                              ImageSize size, int n, SampleOptions options) {
+  const Chain chain = make_chain(diffusion, options);
+  options.x_T = noised(context, image, size, n, chain.alpha_bar_start, options.seed);
+  return run_chain(context, network, chain, n, size.height, size.width, size.channels, options);
+}
+
+std::vector<float> interpolation(engine::Context& context, Network& network,
+                                 const DiffusionConfig& diffusion, const std::vector<float>& a,
+                                 const std::vector<float>& b, ImageSize size, int n,
+                                 SampleOptions options) {
+  HAZE_CHECK(a.size() == size.size() && b.size() == size.size(), "images of ", a.size(), " and ",
+             b.size(), " values, not ", size.size());
+  if (n < 2) throw InputError(cat("images: ", n, "; an interpolation has at least 2"));
+  const Chain chain = make_chain(diffusion, options);
+  const auto from = noised(context, a, size, 1, chain.alpha_bar_start, options.seed);
+  const auto to = noised(context, b, size, 1, chain.alpha_bar_start, options.seed);
+  std::vector<float> images;
+  for (int k = 0; k < n; ++k) {  // one by one: each with the chain's noise of image 0
+    const float l = float(k) / float(n - 1);
+    SampleOptions one = options;
+    one.x_T.clear();
+    for (std::size_t i = 0; i < from.size(); ++i) one.x_T.push_back((1 - l) * from[i] + l * to[i]);
+    if (!options.labels.empty()) one.labels = {options.labels[std::size_t(k)]};
+    const auto image =
+        run_chain(context, network, chain, 1, size.height, size.width, size.channels, one);
+    images.insert(images.end(), image.begin(), image.end());
+  }
+  return images;
+}
+
+std::vector<float> reconstruction(engine::Context& context, Network& network,
+                                  const DiffusionConfig& diffusion,
+                                  const std::vector<float>& images, ImageSize size,
+                                  SampleOptions options) {
+  if (options.kind != SamplerKind::ddim || options.eta != 0)
+    throw InputError("sampler, eta: a reconstruction takes ddim with eta 0, which is reversible");
+  const int n = int(images.size() / size.size());
+  options.x_T = images;
+  options.x_T = run_chain(context, network, make_inversion(diffusion, options), n, size.height,
+                          size.width, size.channels, options);
+  return sample(context, network, diffusion, n, size.height, size.width, size.channels, options);
+}
+
+}  // namespace haze::model
