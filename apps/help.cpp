@@ -104,7 +104,7 @@ std::string short_help() {
          " — trains and samples denoising diffusion models\n\n"
          "  haze train --config demo --out runs/demo           train on digits drawn by haze\n"
          "  haze sample --checkpoint runs/demo --out grid.png  draw images from it\n\n"
-         "Subcommands: train, sample, edit, points, eval, classifier, verify, export, data, info,\n"
+         "Subcommands: train, sample, edit, points, eval, classifier, verify, export, data, info, "
          "bench.\n"
          "haze SUBCOMMAND --help opens with examples. haze --help says what each is for.\n"
          "Configurations come as JSON files or by name: demo, mnist, fashion-mnist, celeba64, ...\n"
