@@ -39,8 +39,8 @@ struct Conv2dOptions {
 /// x [N,H,W,Ci], w [Co,kH,kW,Ci], bias [Co] or none -> [N,Ho,Wo,Co]. Two more summands may be
 /// fused: per_channel [N,Co] (the time embedding) and residual [N,Ho,Wo,Co]; without
 /// context().fusion they run as add_channel and add.
-Var conv2d(Tape& tape, Var x, Var w, Var bias, const Conv2dOptions& options, Var per_channel = {},
-           Var residual = {});
+Var conv2d(Tape& tape, Joined x, Var w, Var bias, const Conv2dOptions& options,
+           Var per_channel = {}, Var residual = {});
 /// Transposed convolution 4x4, stride 2, pad 1: x [N,H,W,Ci], w [Co,4,4,Ci], bias [Co] or none
 /// -> [N,2H,2W,Co]. PyTorch's ConvTranspose2d(ci, co, 4, 2, 1).
 Var conv_transpose2d(Tape& tape, Var x, Var w, Var bias);

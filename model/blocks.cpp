@@ -30,12 +30,18 @@ ResidualBlock::ResidualBlock(LayerBuilder& builder, const BlockStyle& style,
   if (in != out) shortcut = builder.conv_same(cat(name, '.', style.names.shortcut), in, out, 1);
 }
 
-Var ResidualBlock::operator()(const Pass& pass, Var x, Var temb, bool consume) const {
+Var ResidualBlock::operator()(const Pass& pass, engine::Joined x, Var temb, bool consume) const {
   Tape& tape = pass.tape;
+  if (x.second && (!shortcut || !tape.context().fusion)) {  // joined once for both readers
+    const Var joined = engine::concat_channels(tape, x.first, x.second);
+    if (consume) tape.release(x.first), tape.release(x.second);
+    x = joined;
+    consume = true;
+  }
   const Var a1 = norm1.swish(pass, x);
   // Early, so that x, in the up path twice as wide as the result, can go before the convolutions.
-  const Var straight = shortcut ? (*shortcut)(pass, x) : x;
-  if (shortcut && consume) tape.release(x);
+  const Var straight = shortcut ? (*shortcut)(pass, x) : x.first;
+  if (shortcut && consume) tape.release(x.first), tape.release(x.second);
   const Var shift = time(pass, temb);
   const Var h = then_release(tape, conv1(pass, a1, shift), {a1, shift});
   Var a2 = then_release(tape, norm2.swish(pass, h), {h});

@@ -36,8 +36,9 @@ struct ResidualBlock {
 
   ResidualBlock(LayerBuilder& builder, const BlockStyle& style, const std::string& name, int in,
                 int out);
-  /// x [N,H,W,in], temb [N,time_width] already activated -> [N,H,W,out]. Consumes x if asked to.
-  engine::Var operator()(const Pass& pass, engine::Var x, engine::Var temb, bool consume) const;
+  /// x [N,H,W,in], in one tensor or two, temb [N,time_width] already activated -> [N,H,W,out].
+  /// Consumes x if asked to.
+  engine::Var operator()(const Pass& pass, engine::Joined x, engine::Var temb, bool consume) const;
 };
 
 /// y = output(attention(projection(norm(x)))) + x over the H·W pixels of an image.

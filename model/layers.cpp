@@ -99,7 +99,7 @@ Var Embedding::operator()(const Pass& pass, const engine::Tensor& index) const {
   return engine::embedding(pass.tape, pass.tape.parameter(pass.parameters, weight), index);
 }
 
-Var Conv::operator()(const Pass& pass, Var x, Var per_channel, Var residual) const {
+Var Conv::operator()(const Pass& pass, engine::Joined x, Var per_channel, Var residual) const {
   return engine::conv2d(pass.tape, x, pass.tape.parameter(pass.parameters, weight),
                         pass.tape.parameter(pass.parameters, bias), options, per_channel, residual);
 }
@@ -114,7 +114,7 @@ Var Norm::operator()(const Pass& pass, Var x) const {
                             pass.tape.parameter(pass.parameters, beta), groups, eps);
 }
 
-Var Norm::swish(const Pass& pass, Var x) const {
+Var Norm::swish(const Pass& pass, engine::Joined x) const {
   return engine::group_norm_swish(pass.tape, x, pass.tape.parameter(pass.parameters, gamma),
                                   pass.tape.parameter(pass.parameters, beta), groups, eps);
 }

@@ -60,7 +60,7 @@ struct Conv {
   engine::ParamId weight, bias;
   engine::Conv2dOptions options;
   /// x [N,H,W,in] -> [N,Ho,Wo,out], plus per_channel [N,out] and residual where given.
-  engine::Var operator()(const Pass& pass, engine::Var x, engine::Var per_channel = {},
+  engine::Var operator()(const Pass& pass, engine::Joined x, engine::Var per_channel = {},
                          engine::Var residual = {}) const;
 };
 
@@ -76,7 +76,7 @@ struct Norm {
   float eps = 1e-5f;
   engine::Var operator()(const Pass& pass, engine::Var x) const;
   /// swish(norm(x)) in one op.
-  engine::Var swish(const Pass& pass, engine::Var x) const;
+  engine::Var swish(const Pass& pass, engine::Joined x) const;
 };
 
 }  // namespace haze::model

@@ -130,7 +130,8 @@ void UNet::build(const NetworkConfig& config) {
   head_ = builder.conv_same(names.of("final", "conv_out"), width, config.out_channels(), 3);
 }
 
-Var UNet::run_block(const Pass& pass, const Block& block, Var x, Var temb, bool consume) const {
+Var UNet::run_block(const Pass& pass, const Block& block, engine::Joined x, Var temb,
+                    bool consume) const {
   const Var y = block.residual(pass, x, temb, consume);
   return block.attention ? (*block.attention)(pass, y) : y;
 }
@@ -152,9 +153,7 @@ Var UNet::forward(engine::Tape& tape, const NetworkInput& in, const TrainingRand
   for (const Up& entry : up_) {
     const Var in = h;
     if (const auto* block = std::get_if<Block>(&entry)) {
-      const Var joined = engine::concat_channels(tape, in, skips.back());
-      tape.release(in);
-      tape.release(skips.back());
+      const engine::Joined joined{in, skips.back()};
       skips.pop_back();
       h = run_block(pass, *block, joined, temb, true);
     } else if (const auto* transpose = std::get_if<ConvTranspose>(&entry)) {

@@ -33,7 +33,7 @@ class UNet : public Network {
   void build(const NetworkConfig& config);
   Block make_block(LayerBuilder& builder, const BlockStyle& style, const std::string& name,
                    const std::string& attention_name, int in, int out) const;
-  engine::Var run_block(const Pass& pass, const Block& block, engine::Var x, engine::Var temb,
+  engine::Var run_block(const Pass& pass, const Block& block, engine::Joined x, engine::Var temb,
                         bool consume) const;
 
   Family family_;

@@ -1,5 +1,6 @@
 // conv2d.cpp — CPU backend: oneDNN's convolutions with the bias and the residual inside them. The
 // sum per image and channel (time embedding) is laid into y first, and the convolution added to it.
+// oneDNN reads one tensor: x in two is joined in scratch for the call, dx comes apart from there.
 #include "kernels/conv2d/conv2d.h"
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include "kernels/common/loops.h"
 #include "kernels/common/onednn_conv.h"
 #include "kernels/common/stream.h"
+#include "kernels/concat/concat.h"
 #include "kernels/conv2d/one_output.h"
 
 namespace haze::kernels {
@@ -54,12 +56,38 @@ void fill(int n, int pixels, int channels, const T* v, const T* residual, T* y) 
     }
 }
 
+ConcatDims halves(const Conv2dDims& d) {
+  return {std::size_t(d.n) * d.h * d.w, d.ci - d.ci2, d.ci2};
+}
+std::size_t joined_bytes(const Conv2dDims& d, DType type) {
+  return d.ci2 > 0 ? halves(d).pixels * d.ci * size_of(type) : 0;
+}
+/// x itself, or both its tensors joined at `place`.
+ConstAct whole(const Conv2dDims& d, const Joined<ConstAct>& x, void* place) {
+  check_joined(d.ci, d.ci2, x);
+  if (d.ci2 == 0) return x.first;
+  const Act to{place, x.first.dtype};
+  concat_channels_forward(CpuStream{}, halves(d), x.first, x.second, to);
+  return to;
+}
+
+struct ForwardScratch : Carver {
+  void *x, *conv;
+  ForwardScratch(void* base, const Conv2dDims& d, DType type, const Conv2dSummands& summands)
+      : Carver(base),
+        x(take(joined_bytes(d, type))),
+        conv(take(one_output::suits(d) ? 0 : forward(d, type, summands).scratch_bytes())) {}
+};
+
+DType type_of(const Joined<Grad>& dx) { return dx.first ? dx.first.dtype : dx.second.dtype; }
+
 struct DataScratch : Carver {
   void *conv, *dx;
-  DataScratch(void* base, const Conv2dDims& d, const Grad& to)
+  DataScratch(void* base, const Conv2dDims& d, const Joined<Grad>& to)
       : Carver(base),
-        conv(take(ConvBackwardData::of(shape(d, to.dtype)).scratch_bytes())),
-        dx(take(to.adds() ? std::size_t(d.n) * d.h * d.w * d.ci * size_of(to.dtype) : 0)) {}
+        conv(take(ConvBackwardData::of(shape(d, type_of(to))).scratch_bytes())),
+        dx(take(d.ci2 > 0 || to.first.adds() ? halves(d).pixels * d.ci * size_of(type_of(to))
+                                             : 0)) {}
 };
 
 /// oneDNN's bf16 weight gradient carries the bias's at little cost; in f32 an own pass is faster,
@@ -74,10 +102,11 @@ ConvBackwardWeights& backward_weights(const Conv2dDims& d, DType type, const Con
 }
 
 struct WeightScratch : Carver {
-  void* conv;
+  void *x, *conv;
   float* sums;  // [n,co], or [co] in its first row
   WeightScratch(void* base, const Conv2dDims& d, DType type, const Conv2dWeightGrads& g)
       : Carver(base),
+        x(take(g.w ? joined_bytes(d, type) : 0)),
         conv(take(conv_bytes(d, type, g))),
         sums(static_cast<float*>(take(std::size_t(d.n) * d.co * sizeof(float)))) {}
   static std::size_t conv_bytes(const Conv2dDims& d, DType type, const Conv2dWeightGrads& g) {
@@ -104,12 +133,14 @@ void one_output_weights(const Conv2dDims& d, const T* x, const T* dy, const Grad
 template <>
 std::size_t conv2d_forward_scratch_bytes(CpuStream, const Conv2dDims& d, DType type,
                                          const Conv2dSummands& summands) {
-  return one_output::suits(d) ? 0 : forward(d, type, summands).scratch_bytes();
+  return ForwardScratch(nullptr, d, type, summands).bytes();
 }
 
 template <>
-void conv2d_forward(CpuStream, const Conv2dDims& d, ConstAct x, ConstAct w,
+void conv2d_forward(CpuStream, const Conv2dDims& d, Joined<ConstAct> in, ConstAct w,
                     const Conv2dSummands& summands, Act y, void* scratch) {
+  const ForwardScratch part(scratch, d, y.dtype, summands);
+  const ConstAct x = whole(d, in, part.x);
   const ConstAct &v = summands.per_channel, &r = summands.residual;
   if (one_output::suits(d))
     return dispatch(y.dtype, [&]<class T>(T) {
@@ -121,25 +152,31 @@ void conv2d_forward(CpuStream, const Conv2dDims& d, ConstAct x, ConstAct w,
       fill(d.n, d.ho() * d.wo(), d.co, v.as<T>(), optional<T>(r), y.as<T>());
     });
   forward(d, y.dtype, summands)
-      .run(x.data, w.data, summands.bias, v ? nullptr : r.data, y.data, scratch);
+      .run(x.data, w.data, summands.bias, v ? nullptr : r.data, y.data, part.conv);
 }
 
 template <>
-std::size_t conv2d_backward_data_scratch_bytes(CpuStream, const Conv2dDims& d, const Grad& dx) {
+std::size_t conv2d_backward_data_scratch_bytes(CpuStream, const Conv2dDims& d,
+                                               const Joined<Grad>& dx) {
   return DataScratch(nullptr, d, dx).bytes();
 }
 
 template <>
-void conv2d_backward_data(CpuStream, const Conv2dDims& d, ConstAct dy, ConstAct w, Grad dx,
+void conv2d_backward_data(CpuStream, const Conv2dDims& d, ConstAct dy, ConstAct w, Joined<Grad> to,
                           void* scratch) {
-  HAZE_CHECK(dy.dtype == dx.dtype, "dy is ", name_of(dy.dtype), ", dx is ", name_of(dx.dtype));
-  const DataScratch part(scratch, d, dx);
-  void* out = dx.adds() ? part.dx : dx.data;
-  ConvBackwardData::of(shape(d, dx.dtype)).run(dy.data, w.data, out, part.conv);
-  if (dx.adds())
-    dispatch(dx.dtype, [&]<class T>(T) {
-      const std::size_t size = std::size_t(d.n) * d.h * d.w * d.ci;
-      loops::deliver(size, static_cast<const T*>(out), dx.as<T>(), true);
+  check_joined(d.ci, d.ci2, to);
+  const DType type = type_of(to);
+  HAZE_CHECK(dy.dtype == type, "dy is ", name_of(dy.dtype), ", dx is ", name_of(type));
+  const DataScratch part(scratch, d, to);
+  const Grad& dx = to.first;
+  const bool direct = d.ci2 == 0 && !dx.adds();
+  void* out = direct ? dx.data : part.dx;
+  ConvBackwardData::of(shape(d, type)).run(dy.data, w.data, out, part.conv);
+  if (d.ci2 > 0)
+    concat_channels_backward(CpuStream{}, halves(d), {out, type}, dx, to.second);
+  else if (!direct)
+    dispatch(type, [&]<class T>(T) {
+      loops::deliver(halves(d).pixels * d.ci, static_cast<const T*>(out), dx.as<T>(), true);
     });
 }
 
@@ -150,9 +187,10 @@ std::size_t conv2d_backward_weights_scratch_bytes(CpuStream, const Conv2dDims& d
 }
 
 template <>
-void conv2d_backward_weights(CpuStream, const Conv2dDims& d, ConstAct x, ConstAct dy,
+void conv2d_backward_weights(CpuStream, const Conv2dDims& d, Joined<ConstAct> in, ConstAct dy,
                              const Conv2dWeightGrads& grads, void* scratch) {
   const WeightScratch part(scratch, d, dy.dtype, grads);
+  const ConstAct x = grads.w ? whole(d, in, part.x) : ConstAct{};
   const auto& [dw, dbias, dper_channel] = grads;
   const bool together = bias_with_weights(d, dy.dtype, grads);
   if (dw && one_output::suits(d))

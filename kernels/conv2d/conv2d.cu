@@ -31,39 +31,50 @@ std::size_t conv2d_forward_scratch_bytes(CudaStream, const Conv2dDims&, DType,
 }
 
 template <>
-void conv2d_forward(CudaStream s, const Conv2dDims& d, ConstAct x, ConstAct w,
+void conv2d_forward(CudaStream s, const Conv2dDims& d, Joined<ConstAct> x, ConstAct w,
                     const Conv2dSummands& summands, Act y, void*) {
   const auto& [bias, per_channel, residual] = summands;
+  check_joined(d.ci, d.ci2, x);
   gemm::small_from_large(s, geometry(d),
                          {.channels = d.ci,
                           .outputs = d.co,
-                          .x = x,
+                          .x = x.first,
                           .w = w,
                           .order = gemm::WeightOrder::outputs_first,
                           .bias = bias,
                           .per_channel = per_channel,
                           .residual = residual,
-                          .y = y});
+                          .y = y,
+                          .channels2 = d.ci2,
+                          .x2 = x.second});
 }
 
 template <>
-std::size_t conv2d_backward_data_scratch_bytes(CudaStream, const Conv2dDims&, const Grad&) {
+std::size_t conv2d_backward_data_scratch_bytes(CudaStream, const Conv2dDims&, const Joined<Grad>&) {
   return 0;
 }
 
 template <>
-void conv2d_backward_data(CudaStream s, const Conv2dDims& d, ConstAct dy, ConstAct w, Grad dx,
-                          void*) {
-  HAZE_CHECK(dy.dtype == dx.dtype, "dy is ", name_of(dy.dtype), ", dx is ", name_of(dx.dtype));
-  const Act y{dx.data, dx.dtype};
+void conv2d_backward_data(CudaStream s, const Conv2dDims& d, ConstAct dy, ConstAct w,
+                          Joined<Grad> dx, void*) {
+  check_joined(d.ci, d.ci2, dx);
+  const auto act = [&](const Grad& to) {
+    HAZE_CHECK(!to || dy.dtype == to.dtype, "dy is ", name_of(dy.dtype), ", dx is ",
+               name_of(to.dtype));
+    return Act{to.data, to.dtype};
+  };
+  const auto old = [&](const Grad& to) { return to.adds() ? ConstAct(act(to)) : ConstAct{}; };
   gemm::large_from_small(s, geometry(d),
                          {.channels = d.co,
                           .outputs = d.ci,
                           .x = dy,
                           .w = w,
                           .order = gemm::WeightOrder::summed_first,
-                          .residual = dx.adds() ? ConstAct(y) : ConstAct{},
-                          .y = y});
+                          .residual = old(dx.first),
+                          .y = act(dx.first),
+                          .outputs2 = d.ci2,
+                          .residual2 = old(dx.second),
+                          .y2 = act(dx.second)});
 }
 
 template <>
@@ -75,16 +86,19 @@ std::size_t conv2d_backward_weights_scratch_bytes(CudaStream, const Conv2dDims& 
 }
 
 template <>
-void conv2d_backward_weights(CudaStream s, const Conv2dDims& d, ConstAct x, ConstAct dy,
+void conv2d_backward_weights(CudaStream s, const Conv2dDims& d, Joined<ConstAct> x, ConstAct dy,
                              const Conv2dWeightGrads& grads, void* scratch) {
+  check_joined(d.ci, d.ci2, x);
   if (grads.w)
     gemm::weight_gradient(s, geometry(d),
                           {.rows = d.co,
                            .columns = d.ci,
                            .small = dy,
-                           .large = x,
+                           .large = x.first,
                            .order = gemm::WeightOrder::outputs_first,
-                           .dw = grads.w},
+                           .dw = grads.w,
+                           .columns2 = d.ci2,
+                           .large2 = x.second},
                           scratch);
   if (grads.bias || grads.per_channel) {
     const int n = groups(d, grads);

@@ -8,7 +8,7 @@
 #include <compare>
 #include <cstddef>
 
-#include "kernels/common/dtype.h"
+#include "kernels/common/joined.h"
 
 namespace haze::kernels {
 
@@ -17,6 +17,7 @@ namespace haze::kernels {
 struct Conv2dDims {
   int n, h, w, ci, co, kh, kw, stride;
   int pad_top, pad_left, pad_bottom, pad_right;
+  int ci2 = 0;  // of the ci channels of x and dx, the last ci2 are a tensor of their own
   int ho() const { return (h + pad_top + pad_bottom - kh) / stride + 1; }
   int wo() const { return (w + pad_left + pad_right - kw) / stride + 1; }
   auto operator<=>(const Conv2dDims&) const = default;
@@ -32,18 +33,20 @@ struct Conv2dSummands {
 /// y = conv(x, w) + summands. Overwrites y. An image's result does not depend, not in one bit, on
 /// how many others are in the batch.
 template <class S>
-void conv2d_forward(S stream, const Conv2dDims& d, ConstAct x, ConstAct w,
+void conv2d_forward(S stream, const Conv2dDims& d, Joined<ConstAct> x, ConstAct w,
                     const Conv2dSummands& summands, Act y, void* scratch);
 template <class S>
 std::size_t conv2d_forward_scratch_bytes(S stream, const Conv2dDims& d, DType type,
                                          const Conv2dSummands& summands);
 
-/// Gradient of x, in the activations' type: dx (+)= Σ dy w. Not to be called with null dx.
+/// Gradient of x, in the activations' type: dx (+)= Σ dy w. Not to be called with null dx; of two
+/// tensors, each has its own mode and one may be null.
 template <class S>
-void conv2d_backward_data(S stream, const Conv2dDims& d, ConstAct dy, ConstAct w, Grad dx,
+void conv2d_backward_data(S stream, const Conv2dDims& d, ConstAct dy, ConstAct w, Joined<Grad> dx,
                           void* scratch);
 template <class S>
-std::size_t conv2d_backward_data_scratch_bytes(S stream, const Conv2dDims& d, const Grad& dx);
+std::size_t conv2d_backward_data_scratch_bytes(S stream, const Conv2dDims& d,
+                                               const Joined<Grad>& dx);
 
 /// Where the gradients of a convolution's weights and summands go; each may be null.
 struct Conv2dWeightGrads {
@@ -52,7 +55,7 @@ struct Conv2dWeightGrads {
   Grad per_channel;  // [n,co], in the activations' type (or f32): Σ_{p,q} dy
 };
 template <class S>
-void conv2d_backward_weights(S stream, const Conv2dDims& d, ConstAct x, ConstAct dy,
+void conv2d_backward_weights(S stream, const Conv2dDims& d, Joined<ConstAct> x, ConstAct dy,
                              const Conv2dWeightGrads& grads, void* scratch);
 template <class S>
 std::size_t conv2d_backward_weights_scratch_bytes(S stream, const Conv2dDims& d, DType type,

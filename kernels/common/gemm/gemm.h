@@ -34,6 +34,11 @@ struct Operands {
   ConstAct per_channel = {};    // [n, outputs]
   ConstAct residual = {};       // of the result's shape; may be the result itself
   Act y = {};                   // [.., outputs]
+  // Two tensors for one (joined.h): the last channels2 of x's channels are x2's, the last outputs2
+  // of the result's are y2's. Of two results one may be null.
+  int channels2 = 0, outputs2 = 0;
+  ConstAct x2 = {}, residual2 = {};
+  Act y2 = {};
 };
 
 /// From the large image: y [n,ho,wo,outputs]. A pixel's sum does not depend on n.
@@ -48,6 +53,8 @@ struct WeightProduct {
   ConstAct small, large;
   WeightOrder order;  // of dw: [rows, kh, kw, columns], or (summed_first) [columns, kh, kw, rows]
   Grad dw;
+  int columns2 = 0;  // of the columns, the last are large2's
+  ConstAct large2 = {};
 };
 void weight_gradient(CudaStream stream, const Geometry& g, const WeightProduct& p, void* scratch);
 std::size_t weight_gradient_scratch_bytes(const Geometry& g, int rows, int columns, DType type);

@@ -30,11 +30,11 @@ constexpr int kParts = 4;
 template <class T>
 struct Arguments {
   Part parts[kParts];
-  const T *x, *w;
+  const T *x, *x2, *w;
   const float* bias;
-  const T *per_channel, *residual;
-  T* y;
-  int outputs, kernel, y_rows, y_columns;
+  const T *per_channel, *residual, *residual2;
+  T *y, *y2;
+  int outputs, first_outputs, kernel, y_rows, y_columns;
   bool whole;        // 8 results of a row are whole 16-byte pieces in everything they meet
   Divide by_blocks;  // of 64 or 128 outputs
 };
@@ -48,6 +48,30 @@ HAZE_DEVICE void add(float (&sums)[8], const T* from, int count, bool whole) {
   for (int e = 0; e < 8; ++e) sums[e] += v[e];
 }
 
+/// Adds the residual to 8 results and writes them, or the first `count` of them.
+template <class T>
+HAZE_DEVICE void deliver(const Arguments<T>& a, std::size_t at, int count, const T* residual, T* y,
+                         float (&sums)[8]) {
+  if (!y) return;
+  if (residual) add(sums, residual + at, count, a.whole);
+  a.whole ? write<8, true>(y + at, count, sums) : write<8, false>(y + at, count, sums);
+}
+
+/// The same for the second tensor's, of which the 8 begin at channel n: before 0, where only the
+/// last of them are its.
+template <class T>
+HAZE_DEVICE void deliver_second(const Arguments<T>& a, std::size_t row, int n, float (&sums)[8]) {
+  const int channels = a.outputs - a.first_outputs;
+  if (n >= 0) return deliver(a, row + n, channels - n, a.residual2, a.y2, sums);
+  if (!a.y2) return;
+#pragma unroll
+  for (int e = 1; e < 8; ++e)
+    if (n + e >= 0 && n + e < channels) {
+      const std::size_t at = row + n + e;
+      a.y2[at] = T(sums[e] + (a.residual2 ? float(a.residual2[at]) : 0.0f));
+    }
+}
+
 template <class Math, bool weights_k_major, bool vector>
 __global__ void __launch_bounds__(Math::kThreads, Math::kBlocks - !vector)
     images_by_weights(const __grid_constant__ Arguments<typename Math::T> a) {
@@ -59,7 +83,7 @@ __global__ void __launch_bounds__(Math::kThreads, Math::kBlocks - !vector)
   const int m0 = block * Math::kM, n0 = a.by_blocks.remainder(int(blockIdx.x), block) * Math::kN;
   if (m0 >= walk.pixels()) return;  // another part has more
 
-  const PixelsByTaps<T> x{walk, a.x};
+  const PixelsByTaps<T> x{walk, a.x, a.x2};
   const Weights<T, weights_k_major> w{walk, a.w, a.outputs, a.kernel};
   const int tiles = (walk.taps() + Math::kK - 1) / Math::kK;
   product<Math, true, weights_k_major, vector>(x, w, m0, n0, 0, tiles, shared);
@@ -70,12 +94,14 @@ __global__ void __launch_bounds__(Math::kThreads, Math::kBlocks - !vector)
     const int image = walk.by_grid.quotient(m), rest = walk.by_grid.remainder(m, image);
     const int p = walk.by_grid_columns.quotient(rest), q = walk.by_grid_columns.remainder(rest, p);
     const std::size_t y_row = std::size_t(image) * a.y_rows + p * part.step + part.row0;
-    const std::size_t at = (y_row * a.y_columns + q * part.step + part.column0) * a.outputs + n;
+    const std::size_t pixel = y_row * a.y_columns + q * part.step + part.column0;
     if (a.bias) add(sums, a.bias + n, count, a.whole);
     if (a.per_channel)
       add(sums, a.per_channel + std::size_t(image) * a.outputs + n, count, a.whole);
-    if (a.residual) add(sums, a.residual + at, count, a.whole);
-    a.whole ? write<8, true>(a.y + at, count, sums) : write<8, false>(a.y + at, count, sums);
+    const int first = a.first_outputs;
+    if (n < first) deliver(a, pixel * first + n, first - n, a.residual, a.y, sums);
+    if (n + 8 > first && first < a.outputs)
+      deliver_second(a, pixel * (a.outputs - first), n - first, sums);
   });
 }
 
@@ -83,11 +109,15 @@ template <class T>
 Arguments<T> arguments(const Operands& o, const Geometry& g, int y_rows, int y_columns) {
   const auto optional = [](const ConstAct& v) { return v ? v.as<T>() : nullptr; };
   Arguments<T> a;
-  a.x = o.x.as<T>(), a.w = o.w.as<T>(), a.bias = o.bias, a.y = o.y.as<T>();
+  a.x = o.x.as<T>(), a.x2 = optional(o.x2), a.w = o.w.as<T>(), a.bias = o.bias;
+  a.y = o.y ? o.y.as<T>() : nullptr, a.y2 = o.y2 ? o.y2.as<T>() : nullptr;
   a.per_channel = optional(o.per_channel), a.residual = optional(o.residual);
-  a.outputs = o.outputs, a.kernel = g.taps(), a.y_rows = y_rows, a.y_columns = y_columns;
-  a.whole =
-      o.outputs % 8 == 0 && aligned16({o.bias, o.y.data, o.per_channel.data, o.residual.data});
+  a.residual2 = optional(o.residual2);
+  a.outputs = o.outputs, a.first_outputs = o.outputs - o.outputs2, a.kernel = g.taps(),
+  a.y_rows = y_rows, a.y_columns = y_columns;
+  a.whole = o.outputs % 8 == 0 && o.outputs2 % 8 == 0 &&
+            aligned16({o.bias, o.y.data, o.y2.data, o.per_channel.data, o.residual.data,
+                       o.residual2.data});
   return a;
 }
 
@@ -112,8 +142,8 @@ template <class T>
 void run(CudaStream s, const Operands& o, const Arguments<T>& a, int parts) {
   constexpr int V = int(16 / sizeof(T));
   const bool k_major = o.order == WeightOrder::outputs_first;
-  const bool vector =
-      o.channels % V == 0 && (k_major || o.outputs % V == 0) && aligned16({o.x.data, o.w.data});
+  const bool vector = o.channels % V == 0 && o.channels2 % V == 0 &&
+                      (k_major || o.outputs % V == 0) && aligned16({o.x.data, o.x2.data, o.w.data});
   const auto with = [&]<class Math>(Math*) {
     k_major ? launch<Math, true, true>(s, a, parts) : launch<Math, false, true>(s, a, parts);
   };
@@ -134,16 +164,16 @@ void run(CudaStream s, const Operands& o, const Arguments<T>& a, int parts) {
 
 void small_from_large(CudaStream s, const Geometry& g, const Operands& o) {
   check(g, o.channels, o.outputs);
-  dispatch(o.y.dtype, [&]<class T>(T) {
+  dispatch(o.x.dtype, [&]<class T>(T) {
     auto a = arguments<T>(o, g, g.ho, g.wo);
-    a.parts[0].walk = small_by_large(g, o.channels);
+    a.parts[0].walk = small_by_large(g, o.channels, o.channels2);
     run<T>(s, o, a, 1);
   });
 }
 
 void large_from_small(CudaStream s, const Geometry& g, const Operands& o) {
   check(g, o.channels, o.outputs);
-  dispatch(o.y.dtype, [&]<class T>(T) {
+  dispatch(o.x.dtype, [&]<class T>(T) {
     auto a = arguments<T>(o, g, g.h, g.w);
     // Large pixel P meets small pixel p at tap r where P = p·stride - pad + r. For P = P'·stride +
     // i the taps are r0, r0 + stride, ... with r0 = (i + pad) mod stride, and the first of them
@@ -160,7 +190,8 @@ void large_from_small(CudaStream s, const Geometry& g, const Operands& o) {
         part.row0 = i, part.column0 = j, part.step = g.stride;
         Walk& w = part.walk;
         w.rows = axis(g.ho, g.pad_top, i), w.columns = axis(g.wo, g.pad_left, j);
-        w.images = g.n, w.channels = o.channels, w.kernel_columns = g.kw, w.tap_step = g.stride;
+        w.images = g.n, w.channels = w.first = o.channels, w.kernel_columns = g.kw,
+        w.tap_step = g.stride;
         w.grid_rows = (g.h - i + g.stride - 1) / g.stride;
         w.grid_columns = (g.w - j + g.stride - 1) / g.stride;
         w.tap_row0 = (i + g.pad_top) % g.stride, w.tap_column0 = (j + g.pad_left) % g.stride;

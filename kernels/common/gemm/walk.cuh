@@ -18,6 +18,7 @@ struct Walk {
   Axis rows, columns;
   int images = 0, grid_rows = 0, grid_columns = 0;  // of pixels
   int tap_rows = 0, tap_columns = 0, channels = 0;  // of taps
+  int first = 0;  // of the channels, those of the image's first tensor: all, where it has no second
   int tap_row0 = 0, tap_column0 = 0, tap_step = 1;  // tap t is the kernel's tap0 + t·tap_step
   int kernel_columns = 1;
   Divide by_grid, by_grid_columns, by_tap_columns, by_channels;
@@ -59,22 +60,26 @@ HAZE_DEVICE Tap tap_of(const Walk& w, int k) {
           (w.tap_row0 + t * w.tap_step) * w.kernel_columns + w.tap_column0 + u * w.tap_step};
 }
 
-/// Where pixel and tap meet, or null outside the image.
+/// Where pixel and tap meet, in x or its second tensor, or null outside the image.
 template <class T>
-HAZE_DEVICE const T* meet(const Walk& w, const T* x, const Pixel& p, const Tap& t) {
+HAZE_DEVICE const T* meet(const Walk& w, const T* x, const T* x2, const Pixel& p, const Tap& t) {
   const int row = p.row + t.row, column = p.column + t.column;
   if (unsigned(row) >= unsigned(w.rows.extent) || unsigned(column) >= unsigned(w.columns.extent))
     return nullptr;
-  const std::size_t image = std::size_t(w.rows.extent) * w.columns.extent * w.channels;
-  return x + p.image * image + (row * w.columns.extent + column) * w.channels + t.channel;
+  const bool in_first = t.channel < w.first;
+  const int channels = in_first ? w.first : w.channels - w.first;
+  const std::size_t image = std::size_t(w.rows.extent) * w.columns.extent * channels;
+  return (in_first ? x : x2) + p.image * image + (row * w.columns.extent + column) * channels +
+         (in_first ? t.channel : t.channel - w.first);
 }
 
 /// The walk over small pixels and all taps of the large image under each.
-inline Walk small_by_large(const Geometry& g, int channels) {
+inline Walk small_by_large(const Geometry& g, int channels, int channels2) {
   Walk w;
   w.rows = {g.h, g.stride, -g.pad_top, 1}, w.columns = {g.w, g.stride, -g.pad_left, 1};
   w.images = g.n, w.grid_rows = g.ho, w.grid_columns = g.wo;
   w.tap_rows = g.kh, w.tap_columns = g.kw, w.channels = channels, w.kernel_columns = g.kw;
+  w.first = channels - channels2;
   w.prepare();
   return w;
 }
@@ -100,10 +105,10 @@ template <class T>
 struct PixelsByTaps {
   using Fixed = Pixel;
   const Walk& walk;
-  const T* x;
+  const T *x, *x2;
   __device__ Pixel fixed(int m) const { return pixel_of(walk, m); }
   __device__ Tap moving(int k) const { return tap_of(walk, k); }
-  __device__ const T* at(const Pixel& p, const Tap& t) const { return meet(walk, x, p, t); }
+  __device__ const T* at(const Pixel& p, const Tap& t) const { return meet(walk, x, x2, p, t); }
   __device__ const T* any() const { return x; }
 };
 
@@ -112,10 +117,10 @@ template <class T>
 struct TapsByPixels {
   using Fixed = Tap;
   const Walk& walk;
-  const T* x;
+  const T *x, *x2;
   __device__ Tap fixed(int n) const { return tap_of(walk, n); }
   __device__ Pixel moving(int k) const { return pixel_of(walk, k); }
-  __device__ const T* at(const Tap& t, const Pixel& p) const { return meet(walk, x, p, t); }
+  __device__ const T* at(const Tap& t, const Pixel& p) const { return meet(walk, x, x2, p, t); }
   __device__ const T* any() const { return x; }
 };
 

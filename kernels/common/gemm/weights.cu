@@ -22,7 +22,7 @@ namespace {
 template <class T>
 struct Arguments {
   Walk walk;
-  const T *small, *large;
+  const T *small, *large, *large2;
   int rows, parts, tiles;  // tiles: of pixels, in all parts together
   float* sums;             // [parts, rows, taps·columns]
 };
@@ -36,7 +36,7 @@ __global__ void __launch_bounds__(Math::kThreads, Math::kBlocks - !vector)
   const int part = int(blockIdx.z);
   const auto first = [&](int i) { return int(std::int64_t(a.tiles) * i / a.parts); };
   const Columns<T> small{a.small, a.walk.pixels(), a.rows};
-  const TapsByPixels<T> large{a.walk, a.large};
+  const TapsByPixels<T> large{a.walk, a.large, a.large2};
   product<Math, false, false, vector>(small, large, m0, n0, first(part),
                                       first(part + 1) - first(part), shared);
   const int columns = a.walk.taps();
@@ -115,15 +115,16 @@ void weight_gradient(CudaStream s, const Geometry& g, const WeightProduct& p, vo
   float* const sums = static_cast<float*>(scratch);
   dispatch(p.small.dtype, [&]<class T>(T) {
     constexpr int V = int(16 / sizeof(T));
-    const Arguments<T> a{small_by_large(g, p.columns),
+    const Arguments<T> a{small_by_large(g, p.columns, p.columns2),
                          p.small.as<T>(),
                          p.large.as<T>(),
+                         p.large2 ? p.large2.as<T>() : nullptr,
                          p.rows,
                          how.parts,
                          how.tiles,
                          sums};
-    const bool vector =
-        p.rows % V == 0 && p.columns % V == 0 && aligned16({p.small.data, p.large.data});
+    const bool vector = p.rows % V == 0 && p.columns % V == 0 && p.columns2 % V == 0 &&
+                        aligned16({p.small.data, p.large.data, p.large2.data});
     if constexpr (sizeof(T) == 2) {
       if (vector && how.large) return launch<Large<T>, true>(s, a);
     } else {
