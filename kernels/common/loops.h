@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "kernels/common/dtype.h"
+
 namespace haze::kernels::loops {
 
 /// to[i] = from[i], or += with `adds`, for i < n.
@@ -39,6 +41,40 @@ inline void sum_rows(int rows, int columns, const float* sums, float* out, bool 
   if (!adds) std::fill_n(out, columns, 0.f);
   for (int k = 0; k < rows; ++k)
     for (int c = 0; c < columns; ++c) out[c] += sums[std::size_t(k) * columns + c];
+}
+
+/// y[p,:] = a[p,:] then b[p,:], of ca and cb channels, one pass: each pixel's as two runs.
+template <class T>
+void join_channels(std::size_t pixels, std::size_t ca, std::size_t cb, const T* a, const T* b,
+                   T* y) {
+#pragma omp parallel for schedule(static)
+  for (std::size_t p = 0; p < pixels; ++p) {
+    T* out = y + p * (ca + cb);
+    std::copy_n(a + p * ca, ca, out);
+    std::copy_n(b + p * cb, cb, out + ca);
+  }
+}
+
+/// The way back: da and db from dy, each by its own mode; null is skipped.
+template <class T>
+void split_channels(std::size_t pixels, std::size_t ca, std::size_t cb, const T* dy, const Grad& da,
+                    const Grad& db) {
+  const auto run = [](const T* from, std::size_t n, T* to, bool adds) {
+    if (!adds) {
+      std::copy_n(from, n, to);
+      return;
+    }
+#pragma omp simd
+    for (std::size_t i = 0; i < n; ++i) to[i] = float(to[i]) + float(from[i]);
+  };
+  T* const to_a = da ? da.as<T>() : nullptr;
+  T* const to_b = db ? db.as<T>() : nullptr;
+#pragma omp parallel for schedule(static)
+  for (std::size_t p = 0; p < pixels; ++p) {
+    const T* in = dy + p * (ca + cb);
+    if (to_a) run(in, ca, to_a + p * ca, da.adds());
+    if (to_b) run(in + ca, cb, to_b + p * cb, db.adds());
+  }
 }
 
 /// Column sums of a tall matrix: at most kChunks partial sums, scratch of kChunks·columns floats.

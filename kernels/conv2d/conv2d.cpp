@@ -8,7 +8,6 @@
 #include "kernels/common/loops.h"
 #include "kernels/common/onednn_conv.h"
 #include "kernels/common/stream.h"
-#include "kernels/concat/concat.h"
 #include "kernels/conv2d/one_output.h"
 
 namespace haze::kernels {
@@ -56,18 +55,19 @@ void fill(int n, int pixels, int channels, const T* v, const T* residual, T* y) 
     }
 }
 
-ConcatDims halves(const Conv2dDims& d) {
-  return {std::size_t(d.n) * d.h * d.w, d.ci - d.ci2, d.ci2};
-}
+std::size_t pixels_of(const Conv2dDims& d) { return std::size_t(d.n) * d.h * d.w; }
 std::size_t joined_bytes(const Conv2dDims& d, DType type) {
-  return d.ci2 > 0 ? halves(d).pixels * d.ci * size_of(type) : 0;
+  return d.ci2 > 0 ? pixels_of(d) * d.ci * size_of(type) : 0;
 }
 /// x itself, or both its tensors joined at `place`.
 ConstAct whole(const Conv2dDims& d, const Joined<ConstAct>& x, void* place) {
   check_joined(d.ci, d.ci2, x);
   if (d.ci2 == 0) return x.first;
   const Act to{place, x.first.dtype};
-  concat_channels_forward(CpuStream{}, halves(d), x.first, x.second, to);
+  dispatch(to.dtype, [&]<class T>(T) {
+    loops::join_channels(pixels_of(d), d.ci - d.ci2, d.ci2, x.first.as<T>(), x.second.as<T>(),
+                         to.as<T>());
+  });
   return to;
 }
 
@@ -86,8 +86,7 @@ struct DataScratch : Carver {
   DataScratch(void* base, const Conv2dDims& d, const Joined<Grad>& to)
       : Carver(base),
         conv(take(ConvBackwardData::of(shape(d, type_of(to))).scratch_bytes())),
-        dx(take(d.ci2 > 0 || to.first.adds() ? halves(d).pixels * d.ci * size_of(type_of(to))
-                                             : 0)) {}
+        dx(take(d.ci2 > 0 || to.first.adds() ? pixels_of(d) * d.ci * size_of(type_of(to)) : 0)) {}
 };
 
 /// oneDNN's bf16 weight gradient carries the bias's at little cost; in f32 an own pass is faster,
@@ -172,12 +171,13 @@ void conv2d_backward_data(CpuStream, const Conv2dDims& d, ConstAct dy, ConstAct 
   const bool direct = d.ci2 == 0 && !dx.adds();
   void* out = direct ? dx.data : part.dx;
   ConvBackwardData::of(shape(d, type)).run(dy.data, w.data, out, part.conv);
-  if (d.ci2 > 0)
-    concat_channels_backward(CpuStream{}, halves(d), {out, type}, dx, to.second);
-  else if (!direct)
-    dispatch(type, [&]<class T>(T) {
-      loops::deliver(halves(d).pixels * d.ci, static_cast<const T*>(out), dx.as<T>(), true);
-    });
+  dispatch(type, [&]<class T>(T) {
+    const T* from = static_cast<const T*>(out);
+    if (d.ci2 > 0)
+      loops::split_channels(pixels_of(d), d.ci - d.ci2, d.ci2, from, dx, to.second);
+    else if (!direct)
+      loops::deliver(pixels_of(d) * d.ci, from, dx.as<T>(), true);
+  });
 }
 
 template <>
