@@ -101,6 +101,20 @@ INSTANTIATE_TEST_SUITE_P(Fixtures, Recorded,
                                          "linear_denoiser"),
                          [](const auto& i) { return std::string(i.param); });
 
+/// The composition of every fused op, the concatenation of skips among them, is the same network.
+TEST(Verify, WithoutFusionTheNumbersHoldToo) {
+  for (const char* name : {"labml_two_blocks", "ddpm_google"}) {
+    const std::string stem = kFixtures + name;
+    const RecordedCase c = test::read_case(stem + ".json");
+    engine::Context context{test::device()};
+    context.fusion = false;
+    const Verification v =
+        verify(context, c.model, c.diffusion, read_state(stem + ".weights.safetensors"),
+               read_state(stem + ".grad.safetensors"));
+    EXPECT_TRUE(v.ok()) << name << table(v);
+  }
+}
+
 TEST(Verify, EveryFixtureIsInTheListAbove) {
   int configs = 0;
   for (const auto& entry : fs::directory_iterator(kFixtures))
