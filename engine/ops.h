@@ -83,6 +83,10 @@ Var broadcast_pixels(Tape& tape, Var v, int height, int width);
 Var concat_channels(Tape& tape, Var a, Var b);
 /// Nearest neighbour: [N,H,W,C] -> [N,2H,2W,C].
 Var upsample2x(Tape& tape, Var x);
+/// The largest value, or the mean, under windows of side x side pixels, what lies outside the image
+/// left out: [N,H,W,C] -> [N,(H+2pad-side)/stride+1,...,C]. No gradient.
+Var max_pool(Tape& tape, Var x, int side, int stride, int pad = 0);
+Var average_pool(Tape& tape, Var x, int side, int stride, int pad = 0);
 /// The same elements under another shape.
 Var reshape(Tape& tape, Var x, Shape shape);
 
