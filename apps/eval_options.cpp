@@ -68,7 +68,7 @@ void eval_flags(Flags flags, Options& o) {
   flags.group("What to measure");
   flags.value("--metrics", "LIST", "frechet, kid, swd, class-accuracy, nll [frechet,kid,swd]",
               [&e](const std::string& s) { metrics_of(s, e.metrics); });
-  flags.text("--features", e.features, "pixels|classifier:FILE",
+  flags.text("--features", e.features, "pixels|classifier:FILE|inception:FILE",
              "what distances are taken in [pixels]");
   flags.text("--classifier", e.classifier, "FILE",
              "what class-accuracy asks; haze classifier makes it [that of --features]");

@@ -73,9 +73,23 @@ FeatureSource::FeatureSource(const std::string& spec, Stream stream)
     : spec_(spec), stream_(stream) {
   if (spec == "pixels") return;
   const std::string kind = spec.substr(0, spec.find(':'));
-  if (kind != "classifier" || kind == spec)
-    throw InputError(cat("--features: ", spec, "; pixels or classifier:FILE"));
-  classifier_ = load_classifier(spec.substr(kind.size() + 1), stream);
+  const std::string path = kind == spec ? "" : spec.substr(kind.size() + 1);
+  if (path.empty() || (kind != "classifier" && kind != "inception"))
+    throw InputError(cat("--features: ", spec, "; pixels, classifier:FILE or inception:FILE"));
+  if (kind == "classifier") {
+    classifier_ = load_classifier(path, stream);
+    return;
+  }
+  const engine::SafetensorsReader file(engine::disk(), path);
+  model::StateDict state;
+  for (const auto& entry : file.tensors())
+    if (entry.dtype.starts_with('F') || entry.dtype == "BF16")
+      state[entry.name] = {entry.shape, file.read_f32(entry)};
+  try {
+    inception_ = std::make_unique<model::Inception>(state, stream);
+  } catch (const InputError& e) {
+    throw InputError(cat(path, ": ", e.what()));
+  }
 }
 
 std::string FeatureSource::description() const {
@@ -104,6 +118,20 @@ model::Features FeatureSource::of(const Dataset& set, const std::string& what,
   if (is_classifier()) {
     f.dimensions = model::Classifier::kFeatures;
     f.values = judge(set, what, console).features;
+    return f;
+  }
+  if (inception_) {
+    if (set.is_points() || (set.channels != 1 && set.channels != 3))
+      throw InputError(cat(spec_, ": it takes grey and colour images; ", what, " have ",
+                           set.channels, " channels"));
+    engine::Context context(stream_);
+    f.dimensions = model::Inception::kFeatures;
+    f.values = model::inception_features(context, *inception_, set.images, set.count, set.height,
+                                         set.width, set.channels, [&](int done, int total) {
+                                           console.progress(
+                                               double(done) / total,
+                                               cat("features of ", what, " ", done, " of ", total));
+                                         });
     return f;
   }
   f.dimensions = set.height * set.width * set.channels;

@@ -7,6 +7,7 @@
 #include "apps/console.h"
 #include "apps/data/dataset.h"
 #include "model/eval/distances.h"
+#include "model/inception.h"
 
 namespace haze::apps {
 
@@ -22,8 +23,9 @@ Dataset open_samples(const std::string& where);
 /// Keeps the first n images.
 void keep_first(Dataset& set, int n);
 
-/// Where features come from: "pixels" (bytes scaled to [-1,1]) or "classifier:FILE" (the last
-/// hidden layer). InputError for anything else, and for images that the network does not take.
+/// Where features come from: "pixels" (bytes scaled to [-1,1]), "classifier:FILE" (the last hidden
+/// layer) or "inception:FILE" (Inception-v3, safetensors under pytorch-fid's names). InputError for
+/// anything else, and for images that the network does not take.
 class FeatureSource {
  public:
   FeatureSource(const std::string& spec, Stream stream);
@@ -40,6 +42,7 @@ class FeatureSource {
   std::string spec_;
   Stream stream_;
   LoadedClassifier classifier_;
+  std::unique_ptr<model::Inception> inception_;
 };
 
 }  // namespace haze::apps

@@ -95,21 +95,21 @@ model::SampleOptions sampler_options(const SampleOptions& o, const RunConfig& co
     if (file.has("z")) s.z = given(file, "z", o.n, c, h, w, s.steps);
   }
   const int batches = (o.n + s.batch - 1) / s.batch;
-  s.progress = [&console, batches, start = std::chrono::steady_clock::now(), calls = 0](
-                   int done, int total) mutable {
-    ++calls;
+  s.progress = [&console, batches, start = std::chrono::steady_clock::now()](int done, int total) {
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    const double rate = calls / std::max(seconds, 1e-9), all = double(batches) * total;
+    const double rate = done / std::max(seconds, 1e-9);
+    const int steps = std::max(total / batches, 1);  // of one batch; total counts those of all
     char speed[40];
     if (rate >= 1)
       std::snprintf(speed, sizeof speed, "it/s %.2f", rate);
     else
       std::snprintf(speed, sizeof speed, "s/it %.2f", 1 / rate);
-    console.progress(calls / all,
-                     cat("step ", done, " of ", total, " batch ", (calls - 1) / total + 1, " of ",
-                         batches, " ", speed, " left ", duration((all - calls) / rate)),
-                     calls >= all);
+    console.progress(
+        double(done) / total,
+        cat("step ", (done - 1) % steps + 1, " of ", steps, " batch ", (done - 1) / steps + 1,
+            " of ", batches, " ", speed, " left ", duration((total - done) / rate)),
+        done == total);
     return true;
   };
   return s;

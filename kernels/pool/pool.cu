@@ -20,8 +20,10 @@ __global__ void __launch_bounds__(kPieceThreads) pool(PoolDims d, const T* x, T*
 #pragma unroll
     for (float& e : v) e = kMean ? 0.0f : -std::numeric_limits<float>::infinity();
     int count = 0;
-    for (int r = max(top, 0); r < min(top + d.side, d.h); ++r)
-      for (int s = max(left, 0); s < min(left + d.side, d.w); ++s) {
+    const int bottom = top + d.side < d.h ? top + d.side : d.h;
+    const int right = left + d.side < d.w ? left + d.side : d.w;
+    for (int r = top > 0 ? top : 0; r < bottom; ++r)
+      for (int s = left > 0 ? left : 0; s < right; ++s) {
         float in[N];
         read<N, true>(x + ((n * d.h + r) * d.w + s) * d.c + i * N, N, in);
 #pragma unroll

@@ -93,8 +93,10 @@ TEST_F(Eval, AClassifiersFileIsReadBackAndOthersAreRefused) {
   metadata["classes"] = "10";
   engine::write_safetensors(engine::disk(), at("bad.safetensors"), {{"w", {1}, &one}}, metadata);
   expect_wrong_use(eval("classifier:" + at("bad.safetensors")), "extra w [1]");
-  expect_wrong_use(eval("pixel"), "--features: pixel; pixels or classifier:FILE");
+  expect_wrong_use(eval("pixel"), "--features: pixel; pixels, classifier:FILE or inception:FILE");
   expect_wrong_use(eval("classifier:" + at("none")), "none");
+  expect_wrong_use(eval("inception:" + at("other.safetensors")),
+                   "other.safetensors: inception: missing: Conv2d_1a_3x3.conv.weight");
 }
 
 TEST_F(Eval, ACheckpointsSamplesAreMeasuredAndEveryOptionCounts) {
