@@ -36,7 +36,9 @@ struct ItemTerm {
   double nats = 0, error = 0;
 };
 
-/// L_t of image n, and the mean squared error of x0.
+/// L_t of image n, and the mean squared error of x0. Training has the same terms as an op
+/// (engine::variational_bound), in the type of the activations; here x_t is never rounded to bf16,
+/// whose rounding is as large as the last steps' noise, and x0's error comes with it.
 ItemTerm term_of(const BoundStep& s, const DiffusionConfig& diffusion, const Rows& r, bool last,
                  std::size_t n) {
   const double high = r.low + 255 * r.step;

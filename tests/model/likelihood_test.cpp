@@ -2,6 +2,8 @@
 // (tests/pytorch/record_bound.py), and what must hold of it anyway.
 #include "model/eval/likelihood.h"
 
+#include <omp.h>
+
 #include "tests/model/networks.h"
 #include "tests/model/records.h"
 #include "tests/support/files.h"
@@ -181,6 +183,8 @@ TEST(Likelihood, IsFiniteWhereTheNetworkIsFarOffAndRefusesWhatIsNot) {
 }
 
 TEST(Likelihood, FallsDuringTraining) {
+  const int threads = omp_get_max_threads();
+  omp_set_num_threads(1);                // a tiny network: more only wait for each other
   engine::Context context{CpuStream{}};  // the trained numbers are the same on both, to rounding
   NetworkConfig config = test::tiny(Family::ddpm);
   DiffusionConfig diffusion;
@@ -202,6 +206,7 @@ TEST(Likelihood, FallsDuringTraining) {
   for (std::uint32_t step = 0; step < 150; ++step)
     trainer.step(step, ImageBatch{images, index, 8, 8, 3});
   EXPECT_LT(measure(), 0.9 * before);
+  omp_set_num_threads(threads);
 }
 
 }  // namespace
