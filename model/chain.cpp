@@ -49,12 +49,16 @@ SamplerStep ddpm_step(const Schedule& schedule, const DiffusionConfig& diffusion
 }
 
 SamplerStep ddim_step(const Schedule& schedule, const DiffusionConfig& diffusion, double eta, int t,
-                      int previous, float low, float high) {
+                      int previous, float low, float high, bool rederive_eps) {
   const double ab = schedule.alpha_bar_at(t), ab_prev = schedule.alpha_bar_at(previous);
   const double sigma = eta * std::sqrt((1 - ab_prev) / (1 - ab) * (1 - ab / ab_prev));
+  const double of_eps = std::sqrt(std::max(0.0, 1 - ab_prev - sigma * sigma));
   SamplerStep c = predict_x0(diffusion, ab, low, high);
-  set_mean(c, reading_of(diffusion.prediction, ab), std::sqrt(ab_prev),
-           std::sqrt(std::max(0.0, 1 - ab_prev - sigma * sigma)), 0);
+  if (c.clip && rederive_eps)  // eps = (x_t - sqrt(ab)·x0)/sqrt(1 - ab)
+    set_mean(c, {}, std::sqrt(ab_prev) - of_eps * std::sqrt(ab / (1 - ab)), 0,
+             of_eps / std::sqrt(1 - ab));
+  else
+    set_mean(c, reading_of(diffusion.prediction, ab), std::sqrt(ab_prev), of_eps, 0);
   c.sigma = float(sigma);
   return c;
 }
@@ -139,11 +143,12 @@ Chain make_chain(const DiffusionConfig& diffusion, const ChainOptions& o) {
   const std::size_t n = times.size(), jump = std::size_t(o.jump_length);
   const auto add = [&](std::size_t k) {
     const int t = times[k], previous = k + 1 < n ? times[k + 1] : -1;
-    chain.steps.push_back({t, true,
-                           o.kind == SamplerKind::ddpm
-                               ? ddpm_step(schedule, diffusion, t, previous, o.low, o.high)
-                               : ddim_step(schedule, diffusion, o.eta, t, previous, o.low, o.high),
-                           levels[k + 1]});
+    chain.steps.push_back(
+        {t, true,
+         o.kind == SamplerKind::ddpm
+             ? ddpm_step(schedule, diffusion, t, previous, o.low, o.high)
+             : ddim_step(schedule, diffusion, o.eta, t, previous, o.low, o.high, o.rederive_eps),
+         levels[k + 1]});
   };
   if (jump == 0 || o.jump_repeats == 1) {
     for (std::size_t k = 0; k < n; ++k) add(k);

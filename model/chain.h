@@ -27,6 +27,10 @@ struct ChainOptions {
   int steps = 0;             // 0: every step of the schedule
   double eta = 0;            // ddim: 0 deterministic, 1 as noisy as ddpm; in [0, 1]
   float low = -1, high = 1;  // the data's range: what DiffusionConfig::clip_x0 clips to
+  /// ddim with a clipped x0: the noise is what is left of x_t beside the clipped x0, not what the
+  /// network said (diffusers' use_clipped_model_output, lucidrains' way; diffusers' default is not
+  /// to). Without, guided or short chains leave the data's range behind.
+  bool rederive_eps = true;
   double strength = 1;   // the last strength·steps of the chain only, for a start from an image
   int jump_length = 0;   // RePaint (Lugmayr et al. 2022, arXiv:2201.09865, fig. 9): after this
   int jump_repeats = 1;  // many steps go back as many, each stretch jump_repeats times in all
@@ -66,9 +70,9 @@ Chain make_inversion(const DiffusionConfig& diffusion, const ChainOptions& optio
 /// mean is the posterior's (Ho et al. eq. 7) of the predicted x0.
 engine::SamplerStep ddpm_step(const Schedule& schedule, const DiffusionConfig& diffusion, int t,
                               int previous, float low, float high);
-/// The same for DDIM: sigma = eta·sqrt((1 - ab_prev)/(1 - ab)·(1 - ab/ab_prev)). The noise is not
-/// derived again from a clipped x0 (diffusers' default).
+/// The same for DDIM: sigma = eta·sqrt((1 - ab_prev)/(1 - ab)·(1 - ab/ab_prev)).
 engine::SamplerStep ddim_step(const Schedule& schedule, const DiffusionConfig& diffusion,
-                              double eta, int t, int previous, float low, float high);
+                              double eta, int t, int previous, float low, float high,
+                              bool rederive_eps = false);
 
 }  // namespace haze::model

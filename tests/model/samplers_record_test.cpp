@@ -72,6 +72,7 @@ Case parse(const std::string& name) {
   c.options.steps = std::stoi(steps);
   if (const auto at = name.find("eta-"); at != name.npos)
     c.options.eta = std::stod(name.substr(at + 4));
+  c.options.rederive_eps = name.find(".rederive") != name.npos;
   c.diffusion.clip_x0 = name.find(".clip") != name.npos;
   if (const auto at = name.find("variance-"); at != name.npos)
     c.diffusion.variance = variances.at(name.substr(at + 9));
@@ -103,7 +104,7 @@ TEST(SamplersRecord, EndWhereDiffusersEnds) {
     test::expect_close(sample(context, network, run.diffusion, n, h, w, c, run.options),
                        nhwc(entry.name, 1), 0, 1e-4, entry.name);
   }
-  EXPECT_EQ(seen, 38);
+  EXPECT_EQ(seen, 44);
 }
 
 }  // namespace

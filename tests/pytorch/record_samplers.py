@@ -5,7 +5,7 @@
 
 Needs torch, diffusers and safetensors. The "network" is a formula of x and t that the test computes
 too, so that a record holds x_T, z and where each scheduler ends. Its name says how it was made:
-    SAMPLER.PREDICTION.SPACING.S[.eta-E][.clip][.variance-V]
+    SAMPLER.PREDICTION.SPACING.S[.eta-E][.clip[.rederive]][.variance-V]
 Everything is in float32, as the schedulers compute; the formula in float64.
 """
 import argparse
@@ -46,7 +46,8 @@ def scheduler(sampler, prediction, spacing, clip, variance):
                                                  **common)
 
 
-def chain(x, z, sampler, prediction, spacing, steps, eta=0.0, clip=False, variance="beta"):
+def chain(x, z, sampler, prediction, spacing, steps, eta=0.0, clip=False, variance="beta",
+          rederive=False):
     s = scheduler(sampler, prediction, spacing, clip, variance)
     s.set_timesteps(steps)
     noise = iter(z)
@@ -56,7 +57,8 @@ def chain(x, z, sampler, prediction, spacing, steps, eta=0.0, clip=False, varian
         x = x * (s.sigmas[0] ** 2 + 1).sqrt()
     for t in s.timesteps:
         out = answer(s.scale_model_input(x, t), t, prediction, variance == "learned")
-        x = s.step(out, t, x, **({"eta": eta} if sampler == "ddim" else {})).prev_sample
+        more = {"eta": eta, "use_clipped_model_output": rederive} if sampler == "ddim" else {}
+        x = s.step(out, t, x, **more).prev_sample
     return x
 
 
@@ -68,6 +70,8 @@ def cases():
             yield dict(sampler="ddim", prediction=prediction, spacing=spacing, steps=10)
             yield dict(sampler="ddim", prediction=prediction, spacing=spacing, steps=20, eta=0.7,
                        clip=True)
+            yield dict(sampler="ddim", prediction=prediction, spacing=spacing, steps=20, eta=0.7,
+                       clip=True, rederive=True)
         for spacing in ("linspace", "leading", "trailing"):
             yield dict(sampler="dpmpp", prediction=prediction, spacing=spacing, steps=20)
         for spacing in ("leading", "trailing"):
@@ -87,7 +91,7 @@ def name(c):
     if "eta" in c:
         text += f".eta-{c['eta']}"
     if c.get("clip"):
-        text += ".clip"
+        text += ".clip" + (".rederive" if c.get("rederive") else "")
     return text + (f".variance-{c['variance']}" if "variance" in c else "")
 
 
