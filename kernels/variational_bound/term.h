@@ -51,7 +51,7 @@ HAZE_HD inline BoundTerm likelihood(const BoundRange& range, double x0, double m
     b = -left;
   }
   double mass = 0, slope = 0;
-#if defined(__CUDACC__)
+#if defined(__CUDA_ARCH__)
 #pragma unroll 1  // one copy of erfc, or sm_90's registers do not suffice
 #endif
   for (int side = 0; side < 2; ++side) {
