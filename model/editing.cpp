@@ -6,6 +6,17 @@
 
 namespace haze::model {
 
+namespace {
+
+/// The progress of one of several runs, as a part of them all.
+std::function<bool(int, int)> part_of(const std::function<bool(int, int)>& progress, int before,
+                                      int all) {
+  if (!progress) return {};
+  return [&progress, before, all](int done, int) { return progress(before + done, all); };
+}
+
+}  // namespace
+
 std::vector<float> noised(engine::Context& context, const std::vector<float>& x0, ImageSize size,
                           int n, double alpha_bar, std::uint64_t seed) {
   HAZE_CHECK(n >= 1 && !x0.empty() && x0.size() % size.size() == 0, x0.size(), " values for ", n,
@@ -43,6 +54,8 @@ std::vector<float> interpolation(engine::Context& context, Network& network,
     const float l = float(k) / float(n - 1);
     SampleOptions one = options;
     one.x_T.clear();
+    const int steps = int(chain.steps.size());
+    one.progress = part_of(options.progress, k * steps, n * steps);
     for (std::size_t i = 0; i < from.size(); ++i) one.x_T.push_back((1 - l) * from[i] + l * to[i]);
     if (!options.labels.empty()) one.labels = {options.labels[std::size_t(k)]};
     const auto image =
@@ -59,10 +72,17 @@ std::vector<float> reconstruction(engine::Context& context, Network& network,
   if (options.kind != SamplerKind::ddim || options.eta != 0)
     throw InputError("sampler, eta: a reconstruction takes ddim with eta 0, which is reversible");
   const int n = int(images.size() / size.size());
-  options.x_T = images;
-  options.x_T = run_chain(context, network, make_inversion(diffusion, options), n, size.height,
-                          size.width, size.channels, options);
-  return sample(context, network, diffusion, n, size.height, size.width, size.channels, options);
+  const Chain there = make_inversion(diffusion, options), back = make_chain(diffusion, options);
+  const int batches = (n + options.batch - 1) / options.batch;
+  const int first = batches * int(there.steps.size());
+  const int all = first + batches * int(back.steps.size());
+  const auto run = [&](const Chain& chain, const std::vector<float>& from, int before) {
+    SampleOptions one = options;
+    one.x_T = from;
+    one.progress = part_of(options.progress, before, all);
+    return run_chain(context, network, chain, n, size.height, size.width, size.channels, one);
+  };
+  return run(back, run(there, images, 0), first);
 }
 
 }  // namespace haze::model

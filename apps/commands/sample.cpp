@@ -41,7 +41,7 @@ std::vector<SampleOptions> compared(const SampleOptions& options) {
       row.sampler = sampler;
       row.steps = n;
       row.all_steps = {n};
-      row.eta = sampler == "ddim" ? options.eta : 0;
+      if (options.sampler == "all" && sampler != "ddim") row.eta = 0;
       rows.push_back(row);
     }
   return rows;
