@@ -1,4 +1,5 @@
 // Whole chains against diffusers' schedulers (tests/pytorch/record_samplers.py).
+#include <algorithm>
 #include <cmath>
 #include <sstream>
 
@@ -105,6 +106,40 @@ TEST(SamplersRecord, EndWhereDiffusersEnds) {
                        nhwc(entry.name, 1), 0, 1e-4, entry.name);
   }
   EXPECT_EQ(seen, 44);
+}
+
+/// The largest distance between two samples' distribution functions (Kolmogorov and Smirnov).
+double distance(std::vector<float> a, std::vector<float> b) {
+  std::ranges::sort(a);
+  std::ranges::sort(b);
+  double most = 0;
+  for (std::size_t i = 0, k = 0; i < a.size() && k < b.size();) {
+    const float x = std::min(a[i], b[k]);
+    while (i < a.size() && a[i] <= x) ++i;
+    while (k < b.size() && b[k] <= x) ++k;
+    most = std::max(most, std::abs(double(i) / double(a.size()) - double(k) / double(b.size())));
+  }
+  return most;
+}
+
+TEST(Samplers, DdimWithEtaOneAndAllStepsHasTheDistributionOfDdpm) {
+  const int n = 1500;
+  DiffusionConfig diffusion = kLinear;
+  diffusion.variance = Variance::beta_tilde;  // DDIM's sigma at eta = 1
+  const auto draw = [&](SamplerKind kind, double eta, std::uint64_t seed) {
+    engine::Context context{test::device()};
+    context.graphs = false;
+    Formula network(Prediction::eps, false);
+    SampleOptions o;
+    o.kind = kind, o.eta = eta, o.seed = seed, o.batch = n;
+    return sample(context, network, diffusion, n, 1, 1, 1, o);
+  };
+  const auto ddpm = draw(SamplerKind::ddpm, 0, 1);
+  // At the level 1e-4 two samples of one distribution are closer than sqrt(-ln(1e-4/2)/n). Seeds
+  // are fixed: this holds or does not.
+  const double limit = std::sqrt(-std::log(1e-4 / 2) / n);
+  EXPECT_LT(distance(draw(SamplerKind::ddim, 1, 2), ddpm), limit);
+  EXPECT_GT(distance(draw(SamplerKind::ddim, 0, 2), ddpm), limit) << "the test has no power";
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// schedule_test.cpp — the three schedules against their formulas and limits.
+// schedule_test.cpp — the schedules against their formulas and limits.
 #include "model/schedule.h"
 
 #include "tests/support/test.h"
@@ -33,6 +33,14 @@ TEST(Schedule, SigmoidIsScaledToItsRange) {
       {.steps = 101, .schedule = ScheduleKind::sigmoid, .beta_start = 1e-5, .beta_end = 0.5e-2});
   EXPECT_NEAR(s.beta[50], 1e-5 + (0.5e-2 - 1e-5) / 2, 1e-15);
   EXPECT_NEAR(s.beta[0], 1e-5 + (0.5e-2 - 1e-5) / (1 + std::exp(6.0)), 1e-15);
+}
+
+TEST(Schedule, SigmoidOfAlphaBarIsLucidrains) {
+  const Schedule s = make_schedule({.steps = 10, .schedule = ScheduleKind::sigmoid_alpha_bar});
+  // alpha_bar = (sigmoid(3) - sigmoid(6t/T - 3))/(sigmoid(3) - sigmoid(-3)), computed in Python.
+  const double beta[] = {0.0394927827, 0.0674928363, 0.1105484176, 0.1703906018, 0.2434785965,
+                         0.3218396669, 0.4003302155, 0.4869571930, 0.6214270507, 0.999};
+  for (std::size_t t = 0; t < 10; ++t) EXPECT_NEAR(s.beta[t], beta[t], 1e-9) << t;
 }
 
 TEST(Schedule, SinglePrecisionIsWhatFloatsGive) {
