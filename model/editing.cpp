@@ -1,8 +1,6 @@
 #include "model/editing.h"
 
-#include <cmath>
-
-#include "engine/random.h"
+#include "model/noised.h"
 
 namespace haze::model {
 
@@ -15,27 +13,25 @@ std::function<bool(int, int)> part_of(const std::function<bool(int, int)>& progr
   return [&progress, before, all](int done, int) { return progress(before + done, all); };
 }
 
-}  // namespace
-
-std::vector<float> noised(engine::Context& context, const std::vector<float>& x0, ImageSize size,
-                          int n, double alpha_bar, std::uint64_t seed) {
-  HAZE_CHECK(n >= 1 && !x0.empty() && x0.size() % size.size() == 0, x0.size(), " values for ", n,
-             " images of ", size.size());
-  const RandomKey key{seed, engine::streams::kPrior, 0};
-  std::vector<float> x = engine::Tape(context, false)
-                             .to_host(engine::normal_noise(
-                                 context, {n, size.height, size.width, size.channels}, key, 0));
-  const double signal = std::sqrt(alpha_bar), noise = std::sqrt(1 - alpha_bar);
-  for (std::size_t i = 0; i < x.size(); ++i)
-    x[i] = float(signal * double(x0[i % x0.size()]) + noise * double(x[i]));
-  return x;
+/// n images at the chain's first level, all of one image [H,W,C]; image k with the noise of k.
+std::vector<float> start_from(engine::Context& context, const DiffusionConfig& diffusion,
+                              const Chain& chain, const std::vector<float>& image, ImageSize size,
+                              int n, std::uint64_t seed) {
+  HAZE_CHECK(n >= 1 && image.size() == size.size(), n, " images of ", image.size(), " values, not ",
+             size.size());
+  std::vector<float> all;
+  for (int k = 0; k < n; ++k) all.insert(all.end(), image.begin(), image.end());
+  return noised(context, make_schedule(diffusion), all, {n, size.height, size.width, size.channels},
+                chain.steps[0].t, seed);
 }
+
+}  // namespace
 
 std::vector<float> variations(engine::Context& context, Network& network,
                               const DiffusionConfig& diffusion, const std::vector<float>& image,
                               ImageSize size, int n, SampleOptions options) {
   const Chain chain = make_chain(diffusion, options);
-  options.x_T = noised(context, image, size, n, chain.alpha_bar_start, options.seed);
+  options.x_T = start_from(context, diffusion, chain, image, size, n, options.seed);
   return run_chain(context, network, chain, n, size.height, size.width, size.channels, options);
 }
 
@@ -43,12 +39,10 @@ std::vector<float> interpolation(engine::Context& context, Network& network,
                                  const DiffusionConfig& diffusion, const std::vector<float>& a,
                                  const std::vector<float>& b, ImageSize size, int n,
                                  SampleOptions options) {
-  HAZE_CHECK(a.size() == size.size() && b.size() == size.size(), "images of ", a.size(), " and ",
-             b.size(), " values, not ", size.size());
   if (n < 2) throw InputError(cat("images: ", n, "; an interpolation has at least 2"));
   const Chain chain = make_chain(diffusion, options);
-  const auto from = noised(context, a, size, 1, chain.alpha_bar_start, options.seed);
-  const auto to = noised(context, b, size, 1, chain.alpha_bar_start, options.seed);
+  const auto from = start_from(context, diffusion, chain, a, size, 1, options.seed);
+  const auto to = start_from(context, diffusion, chain, b, size, 1, options.seed);
   std::vector<float> images;
   for (int k = 0; k < n; ++k) {  // one by one: each with the chain's noise of image 0
     const float l = float(k) / float(n - 1);

@@ -14,14 +14,8 @@ struct ImageSize {
   }
 };
 
-/// sqrt(alpha_bar)·x0 + sqrt(1 - alpha_bar)·z, z the normals of (seed, stream kPrior, item): image
-/// k of the result is made of image k modulo the number of images given, with noise of its own. Two
-/// calls with one seed take the same noise.
-std::vector<float> noised(engine::Context& context, const std::vector<float>& x0, ImageSize size,
-                          int n, double alpha_bar, std::uint64_t seed);
-
-/// n variations of an image [H,W,C]: the last `strength` of the chain, from the image noised to its
-/// first level (Meng et al. 2021, arXiv:2108.01073).
+/// n variations of an image [H,W,C]: the last `strength` of the chain, from the image noised
+/// (noised.h) to its first level (Meng et al. 2021, arXiv:2108.01073).
 std::vector<float> variations(engine::Context& context, Network& network,
                               const DiffusionConfig& diffusion, const std::vector<float>& image,
                               ImageSize size, int n, SampleOptions options);
