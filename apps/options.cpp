@@ -135,7 +135,7 @@ void train_flags(Flags flags, Options& o, bool data_flag_given) {
 void sample_flags(Flags flags, Options& o) {
   SampleOptions& s = o.sample;
   sampler_flags(flags, s);
-  flags.text("--noise", s.noise, "FILE", "given noise: safetensors with x_T and, for ddpm, z");
+  flags.text("--noise", s.noise, "FILE", "given noise: safetensors with x_T and, for ddpm and ddim, z");
   flags.group("Result");
   flags.text("--out", s.out, "FILE|-", "PNG grid [grid.png]");
   flags.text("--save-tensors", s.save_tensors, "FILE",

@@ -29,6 +29,12 @@ std::string to_json(const Recipe& r) {
   }
   w.field("index", r.options.first_item).field("count", r.count);
   w.field("given_noise", !r.options.x_T.empty());
+  if (!r.edit.empty()) w.field("edit", r.edit);
+  if (!r.rows.empty()) {
+    w.key("rows").begin_array();
+    for (const std::string& row : r.rows) w.value(row);
+    w.end_array();
+  }
   return w.end_object().text();
 }
 

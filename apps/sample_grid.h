@@ -16,6 +16,8 @@ struct Recipe {
   bool ema = false;
   model::SampleOptions options;
   int count = 0;
+  std::vector<std::string> rows = {};  // of a comparison, each row's "SAMPLER STEPS"
+  std::string edit = {};               // mode of haze edit: its images are needed too
 };
 std::string to_json(const Recipe& recipe);
 

@@ -92,7 +92,9 @@ model::SampleOptions sampler_options(const SampleOptions& o, const RunConfig& co
     const int c = config.model.image_channels, h = config.data.image_size[0],
               w = config.data.image_size[1];
     s.x_T = given(file, "x_T", o.n, c, h, w, 0);
-    if (file.has("z")) s.z = given(file, "z", o.n, c, h, w, s.steps);
+    const bool adds_noise =
+        s.kind == model::SamplerKind::ddpm || s.kind == model::SamplerKind::ddim;
+    if (adds_noise && file.has("z")) s.z = given(file, "z", o.n, c, h, w, s.steps);
   }
   const int batches = (o.n + s.batch - 1) / s.batch;
   s.progress = [&console, batches, start = std::chrono::steady_clock::now()](int done, int total) {

@@ -112,8 +112,7 @@ std::vector<int> times_of(const Schedule& schedule, const ChainOptions& o) {
   return times;
 }
 
-/// Steps k = first .. last-1 once, then the noise that leads from the level after the last back to
-/// the level before the first.
+/// The noise that leads from level ab_from back to the noisier ab_to.
 void add_way_back(std::vector<ChainStep>& steps, double ab_from, double ab_to, int t) {
   const double keep = ab_to / ab_from;
   ChainStep back{.t = t, .calls = false, .c = {}, .alpha_bar_after = ab_to};
@@ -123,10 +122,6 @@ void add_way_back(std::vector<ChainStep>& steps, double ab_from, double ab_to, i
 }
 
 }  // namespace
-
-int Chain::calls() const {
-  return int(std::ranges::count_if(steps, [](const ChainStep& s) { return s.calls; }));
-}
 
 Chain make_chain(const DiffusionConfig& diffusion, const ChainOptions& o) {
   check(o);

@@ -47,7 +47,6 @@ struct Chain {
   std::vector<ChainStep> steps;
   double alpha_bar_start;    // of the x that it starts from
   bool has_history = false;  // some step reads SamplerStep::history
-  int calls() const;         // of the network
 };
 
 /// The times of a chain of `steps` steps, from the noisy end. Throws InputError unless
@@ -56,8 +55,8 @@ std::vector<int> sampling_times(int T, int steps, Spacing spacing = Spacing::lin
                                 SamplerKind kind = SamplerKind::ddim);
 
 /// Throws InputError for steps outside [1, T], eta outside [0, 1] or given to another sampler than
-/// ddim, strength outside (0, 1], a jump that is not positive or not of ddpm or ddim, or a sampler
-/// that cannot use noise_at_t0.
+/// ddim, strength outside (0, 1], or a way back that is negative or not of ddpm or ddim.
+/// noise_at_t0 is ddpm's alone.
 Chain make_chain(const DiffusionConfig& diffusion, const ChainOptions& options);
 
 /// The deterministic DDIM chain run backwards, from an image (taken to be at the chain's least

@@ -1,9 +1,8 @@
 // edit.cpp — `haze edit`: what a trained network makes of images that are given to it.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 
-#include "apps/checkpointing.h"
 #include "apps/commands/commands.h"
 #include "apps/device.h"
 #include "apps/given_image.h"
@@ -11,6 +10,7 @@
 #include "apps/image/png.h"
 #include "apps/sample_grid.h"
 #include "apps/sampling.h"
+#include "apps/trained_model.h"
 #include "model/editing.h"
 
 namespace haze::apps {
@@ -89,26 +89,23 @@ int run_edit(const EditOptions& options, Program program) {
   Console& console = program.console;
   const Stream stream = open_device(program.common);
   const SampleOptions& s = options.sample;
-  TrainedWeights trained = load_weights(s.checkpoint, s.ema, s.ema_asked);
-  for (const std::string& message : trained.messages) console.warning(message);
-  const RunConfig& config = trained.config;
-  if (config.data.image_size.size() != 2 ||
-      (config.model.image_channels != 1 && config.model.image_channels != 3))
-    throw InputError(cat(trained.path, ": it was not trained on pictures"));
+  TrainedModel trained(s, stream, console);
+  const RunConfig& config = trained.config();
+  const model::ImageSize size = trained.size();
+  if (size.channels != 1 && size.channels != 3)
+    throw InputError(cat(trained.weights.path, ": it was not trained on pictures"));
   SampleOptions drawn = s;
   if (options.mode == "reconstruct") drawn.n = int(options.images.size());
   if (s.sampler.empty()) drawn.sampler = options.mode == "reconstruct" ? "ddim" : "ddpm";
-  const DType activations = activations_of(s, config);
-  engine::Context context(stream, activations);
-  context.fusion = s.fusion;
+  trained.fit_threads(program.common, std::min(drawn.n, s.batch));
   std::vector<Image> images;
   for (const std::string& where : options.images)
-    images.push_back(open_given_image(where, config.data.image_size[0], config.data.image_size[1],
-                                      config.model.image_channels));
-  const auto network = make_trained_network(trained, stream, activations);
-  Job job{options, config, context, *network, sampler_options(drawn, config, console), images};
-  console.info(cat(trained.path, ", step ", trained.meta.step, "; ", options.mode, ", ", drawn.n,
-                   " images, ", drawn.sampler, " ", job.sampler.steps, " steps, seed ", s.seed));
+    images.push_back(open_given_image(where, size.height, size.width, size.channels));
+  Job job{
+      options, config, trained.context, *trained.network, sampler_options(drawn, config, console),
+      images};
+  console.info(cat(trained.name(), "; ", options.mode, ", ", drawn.n, " images, ", drawn.sampler,
+                   " ", job.sampler.steps, " steps, seed ", s.seed));
   const Values values = edited(job);
   console.clear_bar();
 
@@ -120,8 +117,8 @@ int run_edit(const EditOptions& options, Program program) {
   }
   shown.insert(shown.end(), values.begin(), values.end());
   const int n = int(shown.size() / job.size().size());
-  const Recipe recipe{std::filesystem::path(s.checkpoint + "/").parent_path().filename().string(),
-                      trained.meta.step, trained.ema, job.sampler, drawn.n};
+  Recipe recipe = trained.recipe(s, job.sampler, drawn.n);
+  recipe.edit = options.mode;
   const int columns = options.mode == "reconstruct" ? int(images.size()) : n <= 12 ? n : 0;
   write_output(s.out, grid_png(shown, n, config, to_json(recipe), columns));
   if (s.out != "-") std::printf("%s\n", s.out.c_str());

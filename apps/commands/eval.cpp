@@ -3,12 +3,12 @@
 #include <cstdio>
 #include <optional>
 
-#include "apps/checkpointing.h"
 #include "apps/commands/commands.h"
 #include "apps/device.h"
 #include "apps/eval_report.h"
 #include "apps/image_sets.h"
 #include "apps/sampling.h"
+#include "apps/trained_model.h"
 
 namespace haze::apps {
 namespace {
@@ -20,28 +20,8 @@ bool wants_distance(const EvalOptions& o) {
   return wants(o, Metric::frechet) || wants(o, Metric::kid) || wants(o, Metric::swd);
 }
 
-/// A checkpoint, ready to compute with.
-struct Trained {
-  TrainedWeights weights;
-  std::unique_ptr<model::Network> network;
-  engine::Context context;
-  Trained(const EvalOptions& o, Stream stream, Console& console)
-      : weights(load_weights(o.sample.checkpoint, o.sample.ema, o.sample.ema_asked)),
-        context(stream, activations_of(o.sample, weights.config)) {
-    for (const std::string& message : weights.messages) console.warning(message);
-    if (weights.config.data.image_size.size() != 2)
-      throw InputError(cat(weights.path, ": data.image_size: []; [height, width]"));
-    network = make_trained_network(weights, stream, context.activations);
-    context.fusion = o.sample.fusion;
-  }
-  std::string name() const {
-    return cat(weights.path, ", step ", weights.meta.step, ", ", weights.ema ? "ema" : "raw",
-               " weights");
-  }
-};
-
-Dataset draw(const EvalOptions& o, Trained& trained, Console& console) {
-  const RunConfig& config = trained.weights.config;
+Dataset draw(const EvalOptions& o, TrainedModel& trained, Console& console) {
+  const RunConfig& config = trained.config();
   const model::SampleOptions sampler = sampler_options(o.sample, config, console);
   const int h = config.data.image_size[0], w = config.data.image_size[1],
             c = config.model.image_channels;
@@ -100,9 +80,9 @@ void measure_distances(const EvalOptions& o, const FeatureSource& source, const 
   }
 }
 
-LikelihoodReport likelihood(const EvalOptions& o, Trained& trained, const Dataset& data,
+LikelihoodReport likelihood(const EvalOptions& o, TrainedModel& trained, const Dataset& data,
                             Console& console) {
-  const RunConfig& config = trained.weights.config;
+  const RunConfig& config = trained.config();
   if (data.is_points())
     throw InputError("--metrics: nll; it is of images of bytes, and points are numbers");
   model::BoundOptions bound;
@@ -160,8 +140,8 @@ int run_eval(const EvalOptions& o, Program program) {
   const FeatureSource source(o.features, stream);
   std::optional<FeatureSource> other_judge;
   if (!o.classifier.empty()) other_judge.emplace("classifier:" + o.classifier, stream);
-  std::optional<Trained> trained;
-  if (!o.sample.checkpoint.empty()) trained.emplace(o, stream, console);
+  std::optional<TrainedModel> trained;
+  if (!o.sample.checkpoint.empty()) trained.emplace(o.sample, stream, console);
 
   EvalReport result;
   const bool look = wants_distance(o) || wants(o, Metric::class_accuracy);
@@ -176,7 +156,7 @@ int run_eval(const EvalOptions& o, Program program) {
   if (look) result.samples = samples.spec, result.samples_n = samples.count;
   if (!o.data.empty()) {
     DatasetOptions as{.label = o.label};
-    const RunConfig* config = trained ? &trained->weights.config : nullptr;
+    const RunConfig* config = trained ? &trained->config() : nullptr;
     as.height = config ? config->data.image_size[0] : samples.height;
     as.width = config ? config->data.image_size[1] : samples.width;
     as.channels = config ? config->model.image_channels : samples.channels;

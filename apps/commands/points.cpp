@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstdio>
 
-#include "apps/checkpointing.h"
 #include "apps/commands/commands.h"
 #include "apps/device.h"
 #include "apps/image/png.h"
@@ -12,6 +11,7 @@
 #include "apps/point_pictures.h"
 #include "apps/sample_grid.h"
 #include "apps/sampling.h"
+#include "apps/trained_model.h"
 #include "model/noised.h"
 
 namespace haze::apps {
@@ -55,20 +55,16 @@ std::string as_json(const CurveFit& fit, int n, std::uint64_t seed) {
 int run_points(const PointsOptions& o, Program program) {
   Console& console = program.console;
   const Stream stream = open_device(program.common);
-  TrainedWeights trained = load_weights(o.checkpoint, o.ema, o.ema_asked);
-  for (const std::string& message : trained.messages) console.warning(message);
-  const RunConfig& config = trained.config;
+  TrainedModel trained(o, stream, console);
+  const RunConfig& config = trained.config();
   const auto set = point_set_of(config.data.spec);
   if (!set)
-    throw InputError(cat(trained.path, ": data.spec: ", config.data.spec,
+    throw InputError(cat(trained.weights.path, ": data.spec: ", config.data.spec,
                          "; haze points is for models of 2-D points: try haze sample"));
   const model::SampleOptions sampler = sampler_options(o, config, console);
-  const DType activations = activations_of(o, config);
-  const auto network = make_trained_network(trained, stream, activations);
-  fit_threads(program.common, double(network->parameters().elements()) * sampler.batch);
-  engine::Context context(stream, activations);
+  trained.fit_threads(program.common, sampler.batch);
   const std::vector<float> values =
-      model::sample(context, *network, config.diffusion, o.n, 1, 1, 2, sampler);
+      model::sample(trained.context, *trained.network, config.diffusion, o.n, 1, 1, 2, sampler);
   console.clear_bar();
   const CurveFit fit = fit_curve(*set, values);
   std::fputs((o.json ? as_json(fit, o.n, o.seed) : to_text(fit)).c_str(), stdout);
@@ -77,7 +73,7 @@ int run_points(const PointsOptions& o, Program program) {
     if (!o.json) std::printf("%s\n", o.out.c_str());
   }
   if (!o.panels.empty()) {
-    const auto panels = chain_panels(context, *network, config, *set, sampler);
+    const auto panels = chain_panels(trained.context, *trained.network, config, *set, sampler);
     write_output(o.panels, encode_png(panels_picture(*set, panels, kColumns)));
     if (!o.json) std::printf("%s\n", o.panels.c_str());
   }

@@ -1,12 +1,11 @@
 // sample.cpp — `haze sample`: images from a checkpoint.
 #include <cstdio>
-#include <filesystem>
 
-#include "apps/checkpointing.h"
 #include "apps/commands/commands.h"
 #include "apps/device.h"
 #include "apps/sample_grid.h"
 #include "apps/sampling.h"
+#include "apps/trained_model.h"
 #include "engine/files/new_file.h"
 #include "model/weights.h"
 
@@ -52,22 +51,14 @@ std::vector<SampleOptions> compared(const SampleOptions& options) {
 int run_sample(const SampleOptions& options, Program program) {
   Console& console = program.console;
   const Stream stream = open_device(program.common);
-  TrainedWeights trained = load_weights(options.checkpoint, options.ema, options.ema_asked);
-  for (const std::string& message : trained.messages) console.warning(message);
-  const RunConfig& config = trained.config;
-  if (config.data.image_size.size() != 2)
-    throw InputError(cat(trained.path, ": data.image_size: []; [height, width]"));
+  TrainedModel trained(options, stream, console);
+  const RunConfig& config = trained.config();
   const auto channels = config.model.image_channels;
   if (!options.out.empty() && options.save_tensors.empty() && !has_picture(config))
     throw InputError(
         cat("model.image_channels: ", channels, "; a picture has 1 or 3; use --save-tensors"));
   const std::vector<SampleOptions> rows = compared(options);
-  const DType activations = activations_of(options, config);
-  const auto network = make_trained_network(trained, stream, activations);
-  fit_threads(program.common, double(network->parameters().elements()) * options.batch *
-                                  config.data.image_size[0] * config.data.image_size[1]);
-  engine::Context context(stream, activations);
-  context.fusion = options.fusion;
+  trained.fit_threads(program.common, options.batch);
   if (!options.animation.empty() && (rows.size() > 1 || !has_picture(config)))
     throw InputError(cat("--animation: ", options.animation,
                          rows.size() > 1 ? "; it shows one sampler with one number of steps"
@@ -78,19 +69,18 @@ int run_sample(const SampleOptions& options, Program program) {
   for (const SampleOptions& row : rows) {
     sampler = sampler_options(row, config, console);
     if (!options.animation.empty()) sampler = film.watching(sampler, config, options.n);
-    console.info(cat(trained.path, ", step ", trained.meta.step, ", ", trained.ema ? "ema" : "raw",
-                     " weights; ", options.n, " images, ", row.sampler, " ", sampler.steps,
+    console.info(cat(trained.name(), "; ", options.n, " images, ", row.sampler, " ", sampler.steps,
                      " steps, seed ", options.seed));
     const auto drawn =
-        model::sample(context, *network, config.diffusion, options.n, config.data.image_size[0],
-                      config.data.image_size[1], channels, sampler);
+        model::sample(trained.context, *trained.network, config.diffusion, options.n,
+                      config.data.image_size[0], config.data.image_size[1], channels, sampler);
     values.insert(values.end(), drawn.begin(), drawn.end());
     console.clear_bar();
   }
   const int n = options.n * int(rows.size()), columns = rows.size() > 1 ? options.n : 0;
-  const Recipe recipe{
-      std::filesystem::path(options.checkpoint + "/").parent_path().filename().string(),
-      trained.meta.step, trained.ema, sampler, n};
+  Recipe recipe = trained.recipe(options, sampler, n);
+  for (std::size_t k = 0; rows.size() > 1 && k < rows.size(); ++k)
+    recipe.rows.push_back(cat(rows[k].sampler, " ", rows[k].steps));
   if (!options.save_tensors.empty())
     save_tensors(options.save_tensors, values, n, config, to_json(recipe));
   if (has_picture(config)) {

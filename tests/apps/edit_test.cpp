@@ -1,6 +1,10 @@
 // edit_test.cpp — classes, guidance, samplers side by side, and `haze edit`, on a tiny network.
+#include <cmath>
+#include <nlohmann/json.hpp>
+
 #include "apps/image/grid.h"
 #include "apps/image/png.h"
+#include "engine/files/safetensors.h"
 #include "tests/apps/tiny_run.h"
 
 namespace haze::test {
@@ -69,6 +73,40 @@ TEST_F(Conditional, SamplersSideBySideAreTheRowsOfOnePicture) {
     for (int x = 0; x < 8; ++x)
       EXPECT_EQ(all.pixels[std::size_t((5 * 10 + y) * all.width + x)],
                 one.pixels[std::size_t(y * one.width + x)]);
+}
+
+TEST_F(Conditional, PicturesSayHowTheyWereMade) {
+  const auto recipe = [&](const std::vector<std::string>& arguments) {
+    picture(arguments);
+    const std::string png = contents(at("g.png"));
+    return nlohmann::json::parse(
+        apps::png_recipe({reinterpret_cast<const std::uint8_t*>(png.data()), png.size()}, "g.png")
+            .value());
+  };
+  const auto rows = recipe({"sample", "--sampler", "all", "--steps", "2,3", "--n", "1"});
+  EXPECT_EQ(rows["rows"].size(), 8u);
+  EXPECT_EQ(rows["rows"][3], "ddim 3");
+  const auto vary = recipe({"edit", "vary", "--image", "synthetic:digits:64@7", "--n", "2",
+                            "--class", "4", "--guidance", "2"});
+  EXPECT_EQ(vary["edit"], "vary");
+  EXPECT_EQ(vary["classes"], (std::vector<int>{4, 4}));
+  EXPECT_EQ(vary["guidance"], 2);
+  EXPECT_FALSE(recipe({"sample", "--n", "1"}).contains("edit"));
+}
+
+TEST_F(Conditional, SolversTakeTheStartOfARecordWithNoise) {
+  std::vector<float> noise(6 * 64);
+  for (std::size_t i = 0; i < noise.size(); ++i) noise[i] = std::sin(float(i));
+  engine::write_safetensors(
+      engine::disk(), at("z.safetensors"),
+      {{"x_T", {1, 1, 8, 8}, noise.data()}, {"z", {5, 1, 1, 8, 8}, noise.data() + 64}});
+  for (const char* sampler : {"ddpm", "heun", "dpmpp"}) {  // five steps; heun calls nine times
+    const std::vector<std::string> five = {"sample", "--n",       "1",    "--steps",
+                                           "5",      "--sampler", sampler};
+    auto given = five;
+    given.insert(given.end(), {"--noise", at("z.safetensors")});
+    EXPECT_NE(picture(given).pixels, picture(five).pixels) << sampler;
+  }
 }
 
 TEST_F(Conditional, InpaintingKeepsWhatIsBlackInTheMaskToTheByte) {

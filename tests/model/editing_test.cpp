@@ -1,6 +1,7 @@
 // Classes, guidance and chains that start from images.
 #include "model/editing.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "tests/model/networks.h"
@@ -118,7 +119,7 @@ TEST(Chain, GoesBackAsOftenAsAskedAndEndsAtTheImage) {
   o.jump_length = 3;
   o.jump_repeats = 4;
   const Chain chain = make_chain(kProcess, o);
-  EXPECT_EQ(chain.calls(), 7 * 4);
+  EXPECT_EQ(std::ranges::count_if(chain.steps, &ChainStep::calls), 7 * 4);
   EXPECT_EQ(chain.steps.size(), 7u * 4 + 3 * 3);  // stretches of 3, 3 and 1, each 3 times back
   double level = chain.alpha_bar_start;
   const Schedule schedule = make_schedule(kProcess);

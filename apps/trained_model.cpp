@@ -1,0 +1,39 @@
+#include "apps/trained_model.h"
+
+#include <filesystem>
+
+#include "apps/device.h"
+#include "apps/sampling.h"
+
+namespace haze::apps {
+
+TrainedModel::TrainedModel(const SampleOptions& o, Stream stream, Console& console)
+    : weights(load_weights(o.checkpoint, o.ema, o.ema_asked)),
+      context(stream, activations_of(o, weights.config)) {
+  for (const std::string& message : weights.messages) console.warning(message);
+  if (config().data.image_size.size() != 2)
+    throw InputError(cat(weights.path, ": data.image_size: []; [height, width]"));
+  network = make_trained_network(weights, stream, context.activations);
+  context.fusion = o.fusion;
+}
+
+std::string TrainedModel::name() const {
+  return cat(weights.path, ", step ", weights.meta.step, ", ", weights.ema ? "ema" : "raw",
+             " weights");
+}
+
+Recipe TrainedModel::recipe(const SampleOptions& o, const model::SampleOptions& sampler,
+                            int count) const {
+  return {.run = std::filesystem::path(o.checkpoint + "/").parent_path().filename().string(),
+          .step = weights.meta.step,
+          .ema = weights.ema,
+          .options = sampler,
+          .count = count};
+}
+
+void TrainedModel::fit_threads(const CommonOptions& common, int batch) const {
+  apps::fit_threads(
+      common, double(network->parameters().elements()) * batch * size().height * size().width);
+}
+
+}  // namespace haze::apps
