@@ -81,7 +81,8 @@ const CommandHelp kCommands[] = {
      "  haze bench step --config mnist --precision bf16 --batch 64 --json\n",
      "Times steps of a configuration on images of noise, or kernels alone, and prints median, "
      "spread\n"
-     "and memory, for kernels also the share of what the device reached at best in the same run.\n"
+     "and memory, for kernels also the share of what the device reached at best in the same run,\n"
+     "and on a GPU earlier versions of the kernel, cuDNN and cuBLAS beside it.\n"
      "scripts/bench-cpu holds the figure against oneDNN alone and against PyTorch."},
 };
 

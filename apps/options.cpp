@@ -135,7 +135,8 @@ void train_flags(Flags flags, Options& o, bool data_flag_given) {
 void sample_flags(Flags flags, Options& o) {
   SampleOptions& s = o.sample;
   sampler_flags(flags, s);
-  flags.text("--noise", s.noise, "FILE", "given noise: safetensors with x_T and, for ddpm and ddim, z");
+  flags.text("--noise", s.noise, "FILE",
+             "given noise: safetensors with x_T and, for ddpm and ddim, z");
   flags.group("Result");
   flags.text("--out", s.out, "FILE|-", "PNG grid [grid.png]");
   flags.text("--save-tensors", s.save_tensors, "FILE",
@@ -233,7 +234,7 @@ void bench_flags(Flags flags, Options& o) {
              "images, height and width, channels in and out; may be repeated");
   flags.text("--explain", b.explain, "NAME",
              "trace this kernel in the emulator: traffic, bank conflicts, races");
-  flags.yes("--list", b.list, "names of the kernels");
+  flags.yes("--list", b.list, "names of the kernels; KERNEL/VERSION is an earlier version of one");
   flags.group("Result");
   flags.yes("--json", b.json, "one JSON document on standard output, with every sample");
   compute_flags(flags, o.common, b.fusion);

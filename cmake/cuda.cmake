@@ -38,6 +38,20 @@ elseif(HAZE_CUDA STREQUAL "nvcc")
   # tests/check_ptxas.py.
   target_compile_options(haze_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr -lineinfo
                          -Xptxas=-v -Werror=all-warnings -Xcompiler=-Wall>)
+  # What the bench compares with (kernels/baselines), where the headers are; nothing is linked.
+  foreach(baseline IN ITEMS CUDNN:cudnn.h:cudnn CUBLAS:cublasLt.h:cublas)
+    string(REPLACE ":" ";" baseline ${baseline})
+    list(POP_FRONT baseline library header file)
+    find_path(HAZE_${library}_HEADERS ${header} PATH_SUFFIXES include
+              HINTS ${${library}_ROOT} $ENV{${library}_ROOT} ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
+    if(HAZE_${library}_HEADERS)
+      set_source_files_properties(kernels/baselines/${file}.cpp PROPERTIES
+        COMPILE_DEFINITIONS HAZE_${library}
+        INCLUDE_DIRECTORIES "${HAZE_${library}_HEADERS};${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES}")
+    else()
+      message(STATUS "No ${header} (-D${library}_ROOT=...): haze bench kernels goes without ${file}")
+    endif()
+  endforeach()
 elseif(NOT HAZE_CUDA STREQUAL "off")
   message(FATAL_ERROR "HAZE_CUDA=${HAZE_CUDA}; it is off, simt or nvcc")
 endif()

@@ -1,5 +1,7 @@
-// kernel_buffers.h — what the files of kernel_cases share: memory to run a kernel on.
+// kernel_buffers.h — what the files of kernel_cases share: memory to run a kernel on, and the table
+// that names the cases.
 #pragma once
+#include <concepts>
 #include <memory>
 #include <utility>
 
@@ -32,11 +34,22 @@ class Buffers {
     return half;
   }
   Tensor activations(std::size_t n) { return normals(n, context_.activations); }
+  /// 0, 1, ... below - 1, and again.
+  Tensor indices(std::size_t n, int below) {
+    std::vector<std::int32_t> values(n);
+    for (std::size_t i = 0; i < n; ++i) values[i] = std::int32_t(i % std::size_t(below));
+    const Tensor t = raw(n, DType::i32);
+    std::visit([&](auto s) { kernels::copy_in(s, t.raw(), values.data(), t.bytes()); },
+               context_.stream);
+    return t;
+  }
+  /// Zeros.
   Tensor raw(std::size_t n, DType type) {
     Tensor t{Shape{int(n)}, type, nullptr};
     t.storage = memory(t.bytes());
     return t;
   }
+  /// Zeros; null for 0 bytes.
   std::shared_ptr<void> memory(std::size_t bytes) {
     if (bytes == 0) return nullptr;
     return std::visit(
@@ -57,8 +70,29 @@ inline kernels::Grad overwrite(const Tensor& t) {
   return {t.raw(), t.dtype, kernels::Write::overwrite};
 }
 
-using KernelCaseMaker = std::function<KernelCase(Context&, const KernelShape&)>;
+/// f(the context's stream) as something to run.
+template <class F>
+std::function<void()> on(const Context& context, F f) {
+  return std::visit([&](auto s) -> std::function<void()> { return [s, f] { f(s); }; },
+                    context.stream);
+}
+
+template <class S>
+concept OnCuda = std::same_as<S, CudaStream>;
+
+/// A row of the table of cases.
+struct KernelCaseMaker {
+  std::string name;
+  std::function<KernelCase(Context&, const KernelShape&)> make;
+  std::vector<std::string> earlier = {};  // CUDA versions that the case has as peers on cuda
+};
+/// Convolutions, matrix products, attention: what multiplies.
+std::vector<KernelCaseMaker> product_kernel_cases();
+/// What normalises, activates or rearranges images.
+std::vector<KernelCaseMaker> image_kernel_cases();
 /// Those of docs/kernels/diffusion.md.
-std::vector<std::pair<std::string, KernelCaseMaker>> diffusion_kernel_cases();
+std::vector<KernelCaseMaker> diffusion_kernel_cases();
+/// Times, labels and the loss of a classifier.
+std::vector<KernelCaseMaker> label_kernel_cases();
 
 }  // namespace haze::engine

@@ -38,6 +38,16 @@ KernelCase adam(Context& context, const KernelShape& k) {
   return result;
 }
 
+KernelCase normal_fill(Context& context, const KernelShape& k) {
+  const kernels::ItemDims d{k.n, k.h * k.h * k.c};
+  Buffers b(context);
+  const Tensor x = b.raw(d.size(), DType::f32);
+  KernelCase result;
+  result.bytes = double(x.bytes());
+  result.run = on(context, [=](auto s) { kernels::normal_fill(s, d, {1, 2, 3}, 0, x.f32()); });
+  return result;
+}
+
 KernelCase q_sample(Context& context, const KernelShape& k) {
   const kernels::ItemDims d{k.n, k.h * k.h * k.c};
   Buffers b(context);
@@ -169,14 +179,15 @@ KernelCase variational_bound(Context& context, const KernelShape& k, bool first)
 
 }  // namespace
 
-std::vector<std::pair<std::string, KernelCaseMaker>> diffusion_kernel_cases() {
-  const auto guide = [](float rescale) -> KernelCaseMaker {
+std::vector<KernelCaseMaker> diffusion_kernel_cases() {
+  const auto guide = [](float rescale) {
     return [=](Context& c, const KernelShape& k) { return guidance(c, k, rescale); };
   };
-  const auto bound = [](bool first) -> KernelCaseMaker {
+  const auto bound = [](bool first) {
     return [=](Context& c, const KernelShape& k) { return variational_bound(c, k, first); };
   };
-  return {{"q_sample", q_sample},
+  return {{"normal_fill", normal_fill},
+          {"q_sample", q_sample},
           {"mse", mse},
           {"variational_bound", bound(false)},
           {"variational_bound.t0", bound(true)},

@@ -27,6 +27,8 @@ def broken_rules(where, quote, target):
         yield f"{target} needs nvcc; a .h or .cpp must not"
     if target.startswith("oneapi/") and folder not in {"kernels", "tests"}:
         yield "oneDNN is the kernels' business"
+    if re.match("cudnn|cublas", target) and where.parts[:2] != ("kernels", "baselines"):
+        yield f"{target}: haze needs no such library; only what it is measured against does"
     if quote == "<" or target in SHARED:
         return
     if parts[0] not in MAY_INCLUDE[folder]:
@@ -35,10 +37,13 @@ def broken_rules(where, quote, target):
         if parts[1] == "simt" and (where.suffix in {".cu", ".cuh"} or "simt" in where.parts[:2]
                                    or str(where) == "kernels/common/cuda.h"):
             return  # what every CUDA kernel is written in
+        if where.parts[:2] == ("kernels", "baselines") and parts[2] == parts[1] + ".h":
+            return  # the contracts that it measures
         if folder == "kernels" and parts[1] != where.parts[1]:
             yield f"a kernel may not include another kernel: {target}"
-        if folder == "engine" and parts[2] != parts[1] + ".h":
-            yield f"engine/ sees a kernel's contract only, not {target}"
+        if (folder == "engine" and parts[2] != parts[1] + ".h"
+                and not (parts[2] == "versions.h" and where.name.startswith("kernel_cases"))):
+            yield f"engine/ sees a kernel's contract only, not {target}"  # but times all versions
 
 
 def check(root):
@@ -66,9 +71,12 @@ def self_test():
         ("kernels/add/add.cpp", '"', "kernels/simt/vec.h"),
         ("kernels/add/add.h", "<", "cuda_runtime.h"),
         ("engine/ops/add.cpp", '"', "kernels/add/reference.h"),
+        ("engine/ops/conv2d.cpp", '"', "kernels/conv2d/versions.h"),
         ("model/unet.cpp", '"', "kernels/add/add.h"),
         ("engine/tape.cpp", "<", "cuda_runtime.h"),
         ("model/unet.cpp", "<", "oneapi/dnnl/dnnl.hpp"),
+        ("kernels/conv2d/conv2d.cpp", "<", "cudnn.h"),
+        ("kernels/baselines/cudnn.cpp", '"', "kernels/conv2d/versions.h"),
         ("apps/main.cpp", '"', "tests/support/test.h"),
     ]:
         if not list(broken_rules(path(where), quote, target)):

@@ -1,15 +1,32 @@
 // bench.h — the parts of `haze bench`.
 #pragma once
+#include <string>
 #include <vector>
 
 #include "apps/commands/commands.h"
+#include "engine/kernel_cases.h"
 
 namespace haze::apps {
 
 int bench_steps(const BenchOptions& options, Program program);
 int bench_kernels(const BenchOptions& options, Program program);
+/// Prints the trace of one call of options.explain in the emulator. Where this program's kernels
+/// are not traced, the program beside it whose kernels are takes over.
+int explain_kernel(const BenchOptions& options, const Program& program);
 
 /// The value below which a share q of the samples lies.
 double bench_quantile(std::vector<double> samples, double q);
+
+/// A case to run: all that computes it, or with `impl` that version of it alone.
+struct ChosenKernel {
+  std::string kernel, impl;
+};
+/// What the user calls `wanted`: a case, all whose names begin so, or "case/version"; everything
+/// if nothing is named. Throws InputError, with the flag that it comes from, for what names none.
+std::vector<ChosenKernel> choose_kernels(const char* flag, const std::vector<std::string>& wanted);
+/// Those peers that were chosen. Throws InputError if a chosen version is none of this device's.
+std::vector<engine::Peer> chosen_peers(const ChosenKernel& chosen, const engine::KernelCase& at);
+/// "n=64,h=16,c=128,co=128"; what is left out keeps its default, co follows c.
+engine::KernelShape parse_kernel_shape(const std::string& text);
 
 }  // namespace haze::apps

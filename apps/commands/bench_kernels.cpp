@@ -1,29 +1,25 @@
 // bench_kernels.cpp — `haze bench kernels`: every kernel alone, against what the device reaches at
 // best.
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 #include <cstdio>
-#include <filesystem>
-#include <unistd.h>
 
 #include "apps/commands/bench.h"
 #include "apps/config/find.h"
 #include "apps/device.h"
 #include "apps/json_writer.h"
 #include "apps/version.h"
-#include "engine/kernel_cases.h"
-#include "kernels/common/device.h"
-#include "kernels/common/explain.h"
 
 namespace haze::apps {
 namespace {
 
 struct Row {
-  std::string kernel, shape;
+  std::string kernel, impl, shape;
   const char* precision;
   std::vector<double> milliseconds;  // of one call, a sample each
   double bytes, flops;
+  // Of what is not the shipped kernel: its time over the shipped kernel's, and how far its result
+  // is from the shipped kernel's (engine::difference).
+  double ratio = 1, difference = 0;
   double median() const { return bench_quantile(milliseconds, 0.5); }
   double gbytes() const { return bytes / median() * 1e-6; }
   double tflops() const { return flops / median() * 1e-9; }
@@ -35,166 +31,134 @@ struct Row {
   }
 };
 
-/// "n=64,h=16,c=128,co=128"; what is left out keeps its default, co follows c.
-engine::KernelShape parse_shape(const std::string& text) {
-  engine::KernelShape shape;
-  bool co = false;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find(',', at), text.size());
-    const std::string part = text.substr(at, end - at);
-    const std::size_t equals = part.find('=');
-    const std::string key = part.substr(0, equals);
-    int value = 0;
-    const char* last = part.data() + part.size();
-    const char* first = equals == part.npos ? last : part.data() + equals + 1;
-    const auto [stop, error] = std::from_chars(first, last, value);
-    int* to = key == "n"    ? &shape.n
-              : key == "h"  ? &shape.h
-              : key == "c"  ? &shape.c
-              : key == "co" ? &shape.co
-                            : nullptr;
-    if (!to || error != std::errc() || stop != last || value < 1)
-      throw InputError(cat("--shape: ", part, "; n=, h=, c= or co= and a whole number from 1"));
-    *to = value;
-    co |= key == "co";
-    at = end + 1;
-  }
-  if (!co) shape.co = shape.c;
-  return shape;
-}
-
-std::vector<std::string> choose(const std::vector<std::string>& wanted) {
-  const auto all = engine::kernel_case_names();
-  if (wanted.empty()) return all;
-  std::vector<std::string> chosen;
-  for (const std::string& name : wanted) {
-    const std::size_t before = chosen.size();
-    for (const std::string& known : all)
-      if (known == name || known.starts_with(name + ".")) chosen.push_back(known);
-    if (chosen.size() == before)
-      for (const std::string& known : all)
-        if (known.starts_with(name)) chosen.push_back(known);
-    if (chosen.size() == before)
-      throw InputError(cat("--kernel: ", name, "; haze bench kernels --list names them"));
-  }
-  return chosen;
-}
-
 /// Samples of about five milliseconds each, or a single call where the emulator runs it.
-Row measure(engine::Context& context, const engine::KernelCase& at, const std::string& shape,
-            bool emulated) {
-  Row row{at.kernel, shape, name_of(context.activations), {}, at.bytes, at.flops};
-  at.run();  // warm
-  const double once = engine::time_milliseconds(context, 1, at.run);
+std::vector<double> sample(engine::Context& context, const std::function<void()>& run,
+                           bool emulated) {
+  run();  // warm
+  const double once = engine::time_milliseconds(context, 1, run);
   const int times = emulated ? 1 : std::clamp(int(5 / std::max(once, 1e-4)), 1, 200);
+  std::vector<double> milliseconds;
   for (int i = 0; i < (emulated ? 1 : 15); ++i)
-    row.milliseconds.push_back(engine::time_milliseconds(context, times, at.run) / times);
-  return row;
+    milliseconds.push_back(engine::time_milliseconds(context, times, run) / times);
+  return milliseconds;
 }
 
-void print_json(const std::vector<Row>& rows, const engine::Roof& roof, const Stream& stream,
-                const Program& program) {
+/// Of results in bf16 or tf32, which differ by the rounding of what is multiplied, the root mean
+/// square of the difference stays below this; that of another computation is about 1.
+constexpr double kSameResult = 0.02;
+
+/// Appends the shipped kernel and the peers that were chosen with it.
+void measure(engine::Context& context, const ChosenKernel& chosen, const engine::KernelShape& shape,
+             bool emulated, Console& console, std::vector<Row>& rows) {
+  const engine::KernelCase at = engine::kernel_case(context, chosen.kernel, shape);
+  const std::vector<engine::Peer> peers = chosen_peers(chosen, at);
+  const Row shipped{at.kernel,
+                    "haze",
+                    shape.str(),
+                    name_of(context.activations),
+                    sample(context, at.run, emulated),
+                    at.bytes,
+                    at.flops};
+  rows.push_back(shipped);
+  for (const engine::Peer& peer : peers) {
+    Row row = shipped;
+    row.impl = peer.impl;
+    row.difference = engine::difference(context, at, peer);
+    if (!(row.difference <= kSameResult))
+      console.warning(cat(at.kernel, ", ", row.shape, ", ", row.precision, ": the result of ",
+                          peer.impl, " is not that of haze; its time says nothing"));
+    row.milliseconds = sample(context, peer.run, emulated);
+    row.ratio = row.median() / shipped.median();
+    rows.push_back(row);
+  }
+  for (const std::string& why : at.without)
+    console.warning(cat(at.kernel, ", ", shipped.shape, ": ", why));
+}
+
+/// What the rows have in common.
+struct Run {
+  Stream stream;
+  bool emulated;
+  engine::Roof roof;
+  std::vector<std::string> baselines;
+};
+
+void print_json(const std::vector<Row>& rows, const Run& run, const Program& program) {
   JsonWriter w;
   w.begin_object().field("schema", "haze-bench/1").field("what", "kernels");
   w.key("meta").begin_object().field("version", version()).field("commit", commit());
   w.key("argv").begin_array();
   for (const std::string& argument : program.arguments) w.value(argument);
-  w.end_array().end_object().field("device", device_description(stream));
-  w.key("roof").begin_object().field("copy_GBs", roof.copy_bytes_per_s * 1e-9);
-  w.field("mma_TFLOPs", roof.matrix_flops * 1e-12).end_object().key("results").begin_array();
+  w.end_array().end_object().field("device", device_description(run.stream));
+  w.key("roof").begin_object().field("copy_GBs", run.roof.copy_bytes_per_s * 1e-9);
+  w.field("mma_TFLOPs", run.roof.matrix_flops * 1e-12).end_object().key("baselines").begin_array();
+  for (const std::string& library : run.baselines) w.value(library);
+  w.end_array().key("results").begin_array();
   for (const Row& row : rows) {
-    w.begin_object().field("kernel", row.kernel).field("impl", "haze").field("shape", row.shape);
+    w.begin_object().field("kernel", row.kernel).field("impl", row.impl).field("shape", row.shape);
     w.field("dtype", row.precision).field("bytes", row.bytes).field("flops", row.flops);
-    w.field("median_ns", row.median() * 1e6).key("samples_ns").begin_array();
+    w.field("median_ns", row.median() * 1e6).field("ratio", row.ratio);
+    w.field("difference", row.difference).key("samples_ns").begin_array();
     for (const double ms : row.milliseconds) w.value(ms * 1e6);
     w.end_array().end_object();
   }
   std::puts(w.end_array().end_object().text().c_str());
 }
 
-void print_table(const std::vector<Row>& rows, const engine::Roof& roof, const Stream& stream) {
-  std::printf("%s\n", device_description(stream).c_str());
-  std::printf("copy %.1f GB/s", roof.copy_bytes_per_s * 1e-9);
-  if (roof.matrix_flops > 0)
-    std::printf(", bf16 matrix units %.1f TFLOP/s", roof.matrix_flops * 1e-12);
+void print_table(const std::vector<Row>& rows, const Run& run) {
+  for (const std::string& library : run.baselines) std::printf("%s\n", library.c_str());
+  std::printf("%s\n", device_description(run.stream).c_str());
+  std::printf("copy %.1f GB/s", run.roof.copy_bytes_per_s * 1e-9);
+  if (run.roof.matrix_flops > 0)
+    std::printf(", bf16 matrix units %.1f TFLOP/s", run.roof.matrix_flops * 1e-12);
   std::printf(
       "; both measured in this run\n\n| kernel | shape | dtype | impl | median us | p20-p80 us "
-      "| GB/s | TFLOP/s | %% roof | n |\n|---|---|---|---|---|---|---|---|---|---|\n");
-  for (const Row& row : rows)
-    std::printf("| %s | %s | %s | haze | %.1f | %.1f-%.1f | %.1f | %.2f | %.0f | %zu |\n",
-                row.kernel.c_str(), row.shape.c_str(), row.precision, row.median() * 1e3,
-                bench_quantile(row.milliseconds, 0.2) * 1e3,
+      "| GB/s | TFLOP/s | %% roof | n | time / haze | differs |\n"
+      "|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+  for (const Row& row : rows) {
+    std::printf("| %s | %s | %s | %s | %.1f | %.1f-%.1f | %.1f | %.2f | %.0f | %zu |",
+                row.kernel.c_str(), row.shape.c_str(), row.precision, row.impl.c_str(),
+                row.median() * 1e3, bench_quantile(row.milliseconds, 0.2) * 1e3,
                 bench_quantile(row.milliseconds, 0.8) * 1e3, row.gbytes(), row.tflops(),
-                row.share(roof) * 100, row.milliseconds.size());
-}
-
-/// Prints the trace of one call in the emulator. Where this program's kernels are not traced, the
-/// program beside it whose kernels are takes over.
-int explain(const BenchOptions& options, const Program& program) {
-  const auto explainer = kernels::explainer();
-  if (!explainer) {
-    const auto self = std::filesystem::read_symlink("/proc/self/exe");
-    const std::string traced = (self.parent_path() / "haze-traced").string();
-    std::vector<std::string> arguments = program.arguments;
-    arguments[0] = traced;
-    std::vector<char*> words;
-    for (std::string& argument : arguments) words.push_back(argument.data());
-    words.push_back(nullptr);
-    ::execv(traced.c_str(), words.data());
-    throw InputError(
-        "--explain: this build has no traced kernels; build the preset simt, there is "
-        "haze-traced beside haze");
+                row.share(run.roof) * 100, row.milliseconds.size());
+    if (row.impl == "haze")
+      std::printf(" | |\n");
+    else
+      std::printf(" %.2f | %.1e |\n", row.ratio, row.difference);
   }
-  const std::vector<std::string> names = choose({options.explain});
-  const RunConfig config = resolve(options.settings);
-#if defined(HAZE_CUDA)
-  engine::Context context(kernels::open_cuda(0), config.activations());
-#else
-  engine::Context context(CpuStream{}, config.activations());
-#endif
-  const engine::KernelShape shape =
-      parse_shape(options.shapes.empty() ? "n=2,h=8,c=32,co=32" : options.shapes.front());
-  for (const std::string& name : names) {
-    const engine::KernelCase at = engine::kernel_case(context, name, shape);
-    engine::synchronise(context);
-    std::printf("%s, %s, %s\n\n", name.c_str(), shape.str().c_str(), name_of(context.activations));
-    std::printf("%s\n", explainer([&] {
-                          at.run();
-                          engine::synchronise(context);
-                        }).c_str());
-  }
-  return 0;
 }
 
 }  // namespace
 
 int bench_kernels(const BenchOptions& options, Program program) {
-  if (!options.explain.empty()) return explain(options, program);
+  if (!options.explain.empty()) return explain_kernel(options, program);
   if (options.list) {
     for (const std::string& name : engine::kernel_case_names()) std::puts(name.c_str());
     return 0;
   }
-  const std::vector<std::string> names = choose(options.kernels);
-  std::vector<std::string> shapes = options.shapes;
-  if (shapes.empty()) shapes = {""};
+  const std::vector<ChosenKernel> chosen = choose_kernels("--kernel", options.kernels);
+  std::vector<engine::KernelShape> shapes;
+  for (const std::string& text : options.shapes) shapes.push_back(parse_kernel_shape(text));
+  if (shapes.empty()) shapes.emplace_back();
   const RunConfig config = resolve(options.settings);
   const Stream stream = open_device(program.common);
-  const bool emulated = device_description(stream).find("emulator") != std::string::npos;
   engine::Context context(stream, config.activations());
-  const engine::Roof roof = engine::measure_roof(context);
+  Run run{stream,
+          device_description(stream).find("emulator") != std::string::npos,
+          engine::measure_roof(context),
+          {}};
+  if (!std::holds_alternative<CpuStream>(stream) && !run.emulated)
+    run.baselines = engine::baselines();
   std::vector<Row> rows;
-  for (const std::string& text : shapes) {
-    const engine::KernelShape shape = parse_shape(text);
-    for (const std::string& name : names) {
-      program.console.detail(cat("timing ", name, " ", shape.str()));
-      rows.push_back(
-          measure(context, engine::kernel_case(context, name, shape), shape.str(), emulated));
+  for (const engine::KernelShape& shape : shapes)
+    for (const ChosenKernel& one : chosen) {
+      program.console.detail(cat("timing ", one.kernel, " ", shape.str()));
+      measure(context, one, shape, run.emulated, program.console, rows);
     }
-  }
-  if (emulated)
+  if (run.emulated)
     program.console.warning(
         "the emulator's times say nothing about a GPU; --explain shows what it knows");
-  options.json ? print_json(rows, roof, stream, program) : print_table(rows, roof, stream);
+  options.json ? print_json(rows, run, program) : print_table(rows, run);
   return 0;
 }
 

@@ -117,33 +117,6 @@ TEST(Info, EveryShippedConfigurationMakesItsNetwork) {
     EXPECT_EQ(haze({"info", "--config", name}).code, 0) << name;
 }
 
-TEST(Bench, TimesKernelsAndSteps) {
-  const Outcome kernels = haze({"bench", "kernels", "-k", "group_norm,mse", "--shape",
-                                "n=2,h=4,c=8", "--json", "--device", "cpu"});
-  EXPECT_EQ(kernels.code, 0) << kernels.err;
-  const auto json = nlohmann::json::parse(kernels.out);
-  EXPECT_EQ(json["results"].size(), 3u);  // forward, backward, mse; not group_norm_swish
-  EXPECT_EQ(json["results"][0]["kernel"], "group_norm.forward");
-  EXPECT_EQ(json["results"][0]["shape"], "n=2,h=4,c=8,co=8");
-  EXPECT_EQ(json["results"][0]["bytes"], 2 * 4 * 2 * 16 * 8);
-  EXPECT_GT(json["results"][0]["median_ns"], 0);
-  EXPECT_GT(json["roof"]["copy_GBs"], 0);
-  const Outcome sample = haze({"bench", "sample", "--config", "mnist", "--batch", "1", "--steps",
-                               "1", "--set", "model.n_channels=8", "--json"});
-  EXPECT_EQ(sample.code, 0) << sample.err;
-  EXPECT_EQ(nlohmann::json::parse(sample.out)["what"], "sample");
-  EXPECT_THAT(haze({"bench", "kernels", "--list"}).out, HasSubstr("conv3x3.wgrad\n"));
-  for (const auto& [arguments, why] : std::vector<std::pair<std::vector<std::string>, std::string>>{
-           {{"bench", "everything"}, "bench: everything; what to time is step, sample or kernels"},
-           {{"bench", "kernels", "-k", "conv7x7"}, "--kernel: conv7x7"},
-           {{"bench", "kernels", "--shape", "n=0"}, "--shape: n=0"},
-           {{"bench", "kernels", "--shape", "q=3"}, "--shape: q=3"}}) {
-    const Outcome got = haze(arguments);
-    EXPECT_EQ(got.code, 2) << got.err;
-    EXPECT_THAT(got.err, HasSubstr(why));
-  }
-}
-
 TEST(DataCommand, SaysWhatThereIsAndDrawsAGrid) {
   const TemporaryFolder folder;
   const Outcome got = haze({"data", "synthetic:digits:100", "--json", "--out", folder / "g.png"});

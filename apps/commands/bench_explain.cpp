@@ -1,0 +1,112 @@
+// bench_explain.cpp — `haze bench kernels --explain`, and which kernels and shapes the user means.
+#include <charconv>
+#include <cstdio>
+#include <filesystem>
+#include <unistd.h>
+
+#include "apps/commands/bench.h"
+#include "apps/config/find.h"
+#include "kernels/common/device.h"
+#include "kernels/common/explain.h"
+
+namespace haze::apps {
+
+engine::KernelShape parse_kernel_shape(const std::string& text) {
+  engine::KernelShape shape;
+  bool co = false;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find(',', at), text.size());
+    const std::string part = text.substr(at, end - at);
+    const std::size_t equals = part.find('=');
+    const std::string key = part.substr(0, equals);
+    int value = 0;
+    const char* last = part.data() + part.size();
+    const char* first = equals == part.npos ? last : part.data() + equals + 1;
+    const auto [stop, error] = std::from_chars(first, last, value);
+    int* to = key == "n"    ? &shape.n
+              : key == "h"  ? &shape.h
+              : key == "c"  ? &shape.c
+              : key == "co" ? &shape.co
+                            : nullptr;
+    if (!to || error != std::errc() || stop != last || value < 1)
+      throw InputError(cat("--shape: ", part, "; n=, h=, c= or co= and a whole number from 1"));
+    *to = value;
+    co |= key == "co";
+    at = end + 1;
+  }
+  if (!co) shape.co = shape.c;
+  return shape;
+}
+
+std::vector<ChosenKernel> choose_kernels(const char* flag, const std::vector<std::string>& wanted) {
+  const auto all = engine::kernel_case_names();
+  std::vector<ChosenKernel> chosen;
+  const auto take = [&](auto fits) {
+    const std::size_t before = chosen.size();
+    for (const std::string& name : all) {
+      const std::size_t slash = name.find('/');
+      if (!fits(name, slash != name.npos)) continue;
+      chosen.push_back({name.substr(0, slash), slash == name.npos ? "" : name.substr(slash + 1)});
+    }
+    return chosen.size() > before;
+  };
+  if (wanted.empty()) take([](const std::string&, bool version) { return !version; });
+  for (const std::string& name : wanted)
+    if (!take([&](const std::string& known, bool version) {
+          return known == name || (!version && known.starts_with(name + "."));
+        }) &&
+        !take([&](const std::string& known, bool version) {
+          return !version && known.starts_with(name);
+        }))
+      throw InputError(cat(flag, ": ", name, "; haze bench kernels --list names them"));
+  return chosen;
+}
+
+std::vector<engine::Peer> chosen_peers(const ChosenKernel& chosen, const engine::KernelCase& at) {
+  if (chosen.impl.empty()) return at.peers;
+  for (const engine::Peer& peer : at.peers)
+    if (peer.impl == chosen.impl) return {peer};
+  throw InputError(cat(chosen.kernel, '/', chosen.impl,
+                       "; a version for --device cuda that this device or shape does not have"));
+}
+
+int explain_kernel(const BenchOptions& options, const Program& program) {
+  const std::vector<ChosenKernel> all = choose_kernels("--explain", {options.explain});
+  const auto explainer = kernels::explainer();
+  if (!explainer) {
+    const auto self = std::filesystem::read_symlink("/proc/self/exe");
+    const std::string traced = (self.parent_path() / "haze-traced").string();
+    std::vector<std::string> arguments = program.arguments;
+    arguments[0] = traced;
+    std::vector<char*> words;
+    for (std::string& argument : arguments) words.push_back(argument.data());
+    words.push_back(nullptr);
+    ::execv(traced.c_str(), words.data());
+    throw InputError(
+        "--explain: this build has no traced kernels; build the preset simt, there is "
+        "haze-traced beside haze");
+  }
+  const RunConfig config = resolve(options.settings);
+#if defined(HAZE_CUDA)
+  engine::Context context(kernels::open_cuda(0), config.activations());
+#else
+  engine::Context context(CpuStream{}, config.activations());
+#endif
+  const engine::KernelShape shape =
+      parse_kernel_shape(options.shapes.empty() ? "n=2,h=8,c=32,co=32" : options.shapes.front());
+  for (const ChosenKernel& chosen : all) {
+    const engine::KernelCase at = engine::kernel_case(context, chosen.kernel, shape);
+    const auto run = chosen.impl.empty() ? at.run : chosen_peers(chosen, at).front().run;
+    engine::synchronise(context);
+    std::printf("%s%s, %s, %s\n\n", chosen.kernel.c_str(),
+                chosen.impl.empty() ? "" : ("/" + chosen.impl).c_str(), shape.str().c_str(),
+                name_of(context.activations));
+    std::printf("%s\n", explainer([&] {
+                          run();
+                          engine::synchronise(context);
+                        }).c_str());
+  }
+  return 0;
+}
+
+}  // namespace haze::apps

@@ -1,0 +1,161 @@
+// bench_test.cpp — haze bench: what it times, what it names, what it refuses. That a time is right
+// no test can say; that what is timed computes the same as the shipped kernel, these do.
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "engine/kernel_cases.h"
+#include "tests/apps/program.h"
+
+namespace haze::test {
+namespace {
+
+using testing::HasSubstr;
+
+nlohmann::json bench_kernels(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), {"bench", "kernels", "--json"});
+  const Outcome got = haze(arguments);
+  EXPECT_EQ(got.code, 0) << got.err;
+  return nlohmann::json::parse(got.out);
+}
+
+TEST(Bench, TimesKernelsAndSteps) {
+  const auto json =
+      bench_kernels({"-k", "group_norm,mse", "--shape", "n=2,h=4,c=8", "--device", "cpu"});
+  EXPECT_EQ(json["results"].size(), 3u);  // forward, backward, mse; not group_norm_swish
+  EXPECT_EQ(json["results"][0]["kernel"], "group_norm.forward");
+  EXPECT_EQ(json["results"][0]["impl"], "haze");
+  EXPECT_EQ(json["results"][0]["shape"], "n=2,h=4,c=8,co=8");
+  EXPECT_EQ(json["results"][0]["bytes"], 2 * 4 * 2 * 16 * 8);
+  EXPECT_GT(json["results"][0]["median_ns"], 0);
+  EXPECT_GT(json["roof"]["copy_GBs"], 0);
+  const Outcome sample = haze({"bench", "sample", "--config", "mnist", "--batch", "1", "--steps",
+                               "1", "--set", "model.n_channels=8", "--json"});
+  EXPECT_EQ(sample.code, 0) << sample.err;
+  EXPECT_EQ(nlohmann::json::parse(sample.out)["what"], "sample");
+  EXPECT_THAT(haze({"bench", "kernels", "--list"}).out, HasSubstr("conv3x3.wgrad\n"));
+}
+
+TEST(Bench, RefusesWhatItCannotTime) {
+  for (const auto& [arguments, why] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+           {{"bench", "everything"}, "bench: everything; what to time is step, sample or kernels"},
+           {{"bench", "kernels", "-k", "conv7x7"}, "--kernel: conv7x7"},
+           {{"bench", "kernels", "-k", "conv3x3.forward/v9"}, "--kernel: conv3x3.forward/v9"},
+           {{"bench", "kernels", "--explain", "conv7x7"}, "--explain: conv7x7"},
+           {{"bench", "kernels", "--shape", "n=0"}, "--shape: n=0"},
+           {{"bench", "kernels", "--shape", "q=3"}, "--shape: q=3"}}) {
+    const Outcome got = haze(arguments);
+    EXPECT_EQ(got.code, 2) << got.err;
+    EXPECT_THAT(got.err, HasSubstr(why));
+  }
+}
+
+/// A folder of kernels/ with a contract is a kernel; its cases are called after it.
+TEST(Bench, EveryKernelHasACase) {
+  const auto names = engine::kernel_case_names();
+  int kernels = 0;
+  for (const auto& folder : fs::directory_iterator(fs::path(HAZE_SOURCE_DIR) / "kernels")) {
+    const std::string name = folder.path().filename();
+    if (!fs::exists(folder.path() / (name + ".cu")) && !fs::exists(folder.path() / "reference.h"))
+      continue;
+    ++kernels;
+    const std::string prefix = name == "conv2d" ? "conv3x3" : name;
+    EXPECT_TRUE(std::ranges::any_of(names, [&](const std::string& known) {
+      return known.starts_with(prefix);
+    })) << name;
+  }
+  EXPECT_GE(kernels, 24);
+}
+
+/// Every case runs at a size that divides nothing, on the CPU and where there is one on the device,
+/// and says what it must move and how long it took.
+TEST(Bench, EveryCaseRuns) {
+  for (const Stream& stream : streams())
+    for (const DType type : {DType::f32, DType::bf16}) {
+      engine::Context context(stream, type);
+      for (const std::string& name : engine::kernel_case_names()) {
+        if (name.find('/') != name.npos) continue;
+        const auto at = engine::kernel_case(context, name, {2, 3, 10, 7});
+        EXPECT_GT(at.bytes, 0) << name;
+        at.run();
+        engine::synchronise(context);
+      }
+    }
+}
+
+#if defined(HAZE_CUDA)
+/// The versions that are named are those that there are, each beside the shipped kernel, with the
+/// same result. f32: sums of at most 90 products and 16 tokens, which differ in order and in how a
+/// product is rounded, 2^-24 each, by a random walk under 10·2^-24; ten times that is allowed, for
+/// what exp and rsqrt add. bf16: one rounding of the result by 2^-9 at most, and one of attention's
+/// probabilities and gradients.
+TEST(Bench, EarlierVersionsComputeTheSame) {
+  const Stream stream = streams().back();
+  ASSERT_TRUE(std::holds_alternative<CudaStream>(stream));
+  const auto named = engine::kernel_case_names();
+  std::vector<std::string> found;
+  for (const DType type : {DType::f32, DType::bf16}) {
+    engine::Context context(stream, type);
+    found.clear();
+    for (const std::string& name : named) {
+      if (name.find('/') != name.npos) continue;
+      found.push_back(name);
+      const auto at = engine::kernel_case(context, name, {2, 4, 10, 7});
+      for (const engine::Peer& peer : at.peers) {
+        found.push_back(name + "/" + peer.impl);
+        const double apart = engine::difference(context, at, peer);
+        EXPECT_LT(apart, type == DType::f32 ? 6e-6 : 0.008) << found.back();
+        EXPECT_GE(apart, 0) << found.back();  // not NaN
+      }
+    }
+    EXPECT_EQ(found, named);
+  }
+}
+
+TEST(Bench, TimesEarlierVersionsBesideTheShippedKernel) {
+  const std::vector<std::string> tiny{"--shape", "n=1,h=4,c=8", "--device", "cuda"};
+  const auto with = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), tiny.begin(), tiny.end());
+    return arguments;
+  };
+  const auto rows = bench_kernels(with({"-k", "conv3x3.forward,group_norm.backward"}))["results"];
+  ASSERT_EQ(rows.size(), 5u);
+  const std::vector<std::string> impls{"haze", "v1_naive", "v2_tiled", "haze", "v1_naive"};
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    EXPECT_EQ(rows[i]["impl"], impls[i]);
+    EXPECT_EQ(rows[i]["kernel"], i < 3 ? "conv3x3.forward" : "group_norm.backward");
+    const double shipped = rows[i < 3 ? 0 : 3]["median_ns"], own = rows[i]["median_ns"];
+    EXPECT_GT(own, 0);
+    EXPECT_DOUBLE_EQ(rows[i]["ratio"], own / shipped);
+    EXPECT_LT(rows[i]["difference"], 1e-5);
+  }
+  const auto one = bench_kernels(with({"-k", "conv3x3.forward/v2_tiled"}))["results"];
+  ASSERT_EQ(one.size(), 2u);
+  EXPECT_EQ(one[0]["impl"], "haze");
+  EXPECT_EQ(one[1]["impl"], "v2_tiled");
+  EXPECT_THAT(haze(with({"bench", "kernels", "-k", "conv3x3.forward"})).out,
+              HasSubstr("| v2_tiled | "));
+  EXPECT_THAT(haze({"bench", "kernels", "--list"}).out,
+              HasSubstr("conv3x3.forward\nconv3x3.forward/v1_naive\nconv3x3.forward/v2_tiled\n"));
+  const Outcome cpu = haze({"bench", "kernels", "-k", "conv3x3.forward/v1_naive", "--shape",
+                            "n=1,h=4,c=8", "--device", "cpu"});
+  EXPECT_EQ(cpu.code, 2);
+  EXPECT_THAT(cpu.err, HasSubstr("conv3x3.forward/v1_naive; a version for --device cuda"));
+}
+
+TEST(Bench, ExplainsEarlierVersions) {
+  const Outcome got = haze(
+      {"bench", "kernels", "--explain", "conv3x3.forward/v1_naive", "--shape", "n=1,h=4,c=8,co=8"});
+  if (fs::exists(fs::path(HAZE_PROGRAM).parent_path() / "haze-traced")) {
+    EXPECT_EQ(got.code, 0) << got.err;
+    EXPECT_THAT(got.out, HasSubstr("conv3x3.forward/v1_naive, n=1,h=4,c=8,co=8, f32\n"));
+    EXPECT_THAT(got.out, HasSubstr("naive<float>"));
+    EXPECT_THAT(got.out, HasSubstr("v1_naive.cu:"));
+  } else {
+    EXPECT_EQ(got.code, 2);
+    EXPECT_THAT(got.err, HasSubstr("this build has no traced kernels"));
+  }
+}
+#endif
+
+}  // namespace
+}  // namespace haze::test
