@@ -202,7 +202,8 @@ void Training::sample() {
   const auto start = Clock::now();
   // Points are cheap and single ones say little: many of them, and the whole chain.
   const bool points = dataset_.is_points();
-  const int images = points ? 2000 : 64, steps = points ? config_.diffusion.steps : 50;
+  const int asked = config_.train.sample_count, steps = points ? config_.diffusion.steps : 50;
+  const int images = asked > 0 ? asked : points ? 2000 : 64;
   const int channels = config_.model.image_channels;
   if (!has_picture(config_)) return;
   engine::Parameters& parameters = network_.parameters();

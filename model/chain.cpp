@@ -130,11 +130,12 @@ Chain make_chain(const DiffusionConfig& diffusion, const ChainOptions& o) {
   std::vector<double> levels;
   for (const int t : times) levels.push_back(schedule.alpha_bar_at(t));
   levels.push_back(1);
+  const double start_std = diffusion.start == Start::schedule ? std::sqrt(1 - levels[0]) : 1;
   if (o.kind == SamplerKind::dpmpp)
-    return {dpmpp_steps(diffusion, times, levels, o.low, o.high), levels[0], true};
+    return {dpmpp_steps(diffusion, times, levels, o.low, o.high), levels[0], true, start_std};
   if (o.kind == SamplerKind::heun)
-    return {heun_steps(diffusion, times, levels, o.low, o.high), levels[0], true};
-  Chain chain{{}, levels[0], false};
+    return {heun_steps(diffusion, times, levels, o.low, o.high), levels[0], true, start_std};
+  Chain chain{{}, levels[0], false, start_std};
   const std::size_t n = times.size(), jump = std::size_t(o.jump_length);
   const auto add = [&](std::size_t k) {
     const int t = times[k], previous = k + 1 < n ? times[k + 1] : -1;

@@ -47,6 +47,7 @@ struct Chain {
   std::vector<ChainStep> steps;
   double alpha_bar_start;    // of the x that it starts from
   bool has_history = false;  // some step reads SamplerStep::history
+  double start_std = 1;      // of the noise that it starts from, if that is drawn
 };
 
 /// The times of a chain of `steps` steps, from the noisy end. Throws InputError unless

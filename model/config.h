@@ -67,6 +67,11 @@ enum class Variance : std::uint8_t { beta, beta_tilde, learned };
 /// 2022).
 enum class Prediction : std::uint8_t { eps, x0, v };
 
+/// The noise that a chain starts from. unit: N(0, 1), right where the schedule leaves nothing of
+/// the image. schedule: N(0, 1 - alpha_bar) of the first level, for schedules that stop before that
+/// and data that is small beside the noise there.
+enum class Start : std::uint8_t { unit, schedule };
+
 struct DiffusionConfig {
   int steps = 1000;
   ScheduleKind schedule = ScheduleKind::linear;
@@ -75,6 +80,7 @@ struct DiffusionConfig {
   Variance variance = Variance::beta;
   bool clip_x0 = false;      // clip the predicted x0 to the data's range while sampling
   bool noise_at_t0 = false;  // labml adds noise in the last step too
+  Start start = Start::unit;
 };
 
 enum class LrDecay : std::uint8_t { none, cosine };
@@ -104,6 +110,7 @@ struct TrainConfig {
   bool flip = false;  // random horizontal flips
   bool keeps_ema() const { return ema_decay > 0 || ema_half_life > 0; }
   int checkpoint_every = 1000, keep_checkpoints = 3, sample_every = 1000, log_every = 50;
+  int sample_count = 0;  // images in a sample grid; 0: 64, or 2000 of 2-D points
 };
 
 }  // namespace haze::model

@@ -36,10 +36,10 @@ class Batch {
         values_(engine::lasting(job.context, {int(sizeof(Values))}, DType::u8)) {
     const SampleOptions& o = job.options;
     const NetworkConfig& config = job.network.config();
-    const RandomKey key{o.seed, engine::streams::kPrior, 0};
-    engine::copy(
-        job.context, x_,
-        o.x_T.empty() ? engine::normal_noise(job.context, shape_, key, item()) : rows(o.x_T, 0));
+    if (o.x_T.empty())
+      draw_start();
+    else
+      engine::copy(job.context, x_, rows(o.x_T, 0));
     if (job.chain.has_history) outputs_.history = zeros();
     if (config.self_condition || o.on_x0) outputs_.x0 = zeros();
     if (config.num_classes > 0) {
@@ -81,6 +81,16 @@ class Batch {
     engine::BlendStep known;
     std::uint32_t k;
   };
+
+  /// x = start_std·z.
+  void draw_start() {
+    const RandomKey key{job_.options.seed, engine::streams::kPrior, 0};
+    engine::copy(job_.context, x_, engine::normal_noise(job_.context, shape_, key, item()));
+    if (job_.chain.start_std == 1) return;
+    engine::SamplerStep scale;
+    scale.xt = float(job_.chain.start_std);
+    engine::sampler_step(job_.context, scale, x_, engine::to_activations(job_.context, x_), {});
+  }
 
   void advance(bool calls, const Tensor& given) {
     engine::Tape tape(job_.context, false);

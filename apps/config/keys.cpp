@@ -15,6 +15,7 @@ constexpr std::array<Words, 5> kTypes = {"labml_unet", "ddpm_unet", "point_mlp",
 constexpr std::array<Words, 4> kSchedules = {"linear", "cosine", "sigmoid", "sigmoid_alpha_bar"};
 constexpr std::array<Words, 3> kVariances = {"beta", "beta_tilde", "learned"};
 constexpr std::array<Words, 3> kPredictions = {"eps", "x0", "v"};
+constexpr std::array<Words, 2> kStarts = {"unit", "schedule"};
 constexpr std::array<Words, 2> kLossWeights = {"none", "min_snr"};
 constexpr std::array<Words, 3> kTimesteps = {"uniform", "antithetic", "importance"};
 constexpr std::array<Words, 2> kRanges = {"minus_one_one", "zero_one"};
@@ -83,6 +84,8 @@ const Key kKeys[] = {
      "clip the predicted image to the data's range while sampling"},
     {"diffusion.noise_at_t0", HAZE_FIELD(&c.diffusion.noise_at_t0), 0, 1,
      "add noise in the last sampling step too; default true for labml_unet"},
+    {"diffusion.start", HAZE_FIELD(choice(c.diffusion.start, kStarts)), 0, 0,
+     "spread of the noise that sampling starts from: 1, or what the schedule ends with"},
 
     {"data.spec", HAZE_FIELD(&c.data.spec), 0, 4096,
      "synthetic:digits, points:s_curve, mnist:DIR, cifar10:DIR, images:DIR"},
@@ -131,6 +134,8 @@ const Key kKeys[] = {
     {"train.log_every", HAZE_FIELD(&c.train.log_every), 1, kMany, "steps between metrics"},
     {"train.sample_every", HAZE_FIELD(&c.train.sample_every), 0, kMany,
      "steps between sample grids; 0: none"},
+    {"train.sample_count", HAZE_FIELD(&c.train.sample_count), 0, 65536,
+     "images in such a grid; 0: 64, or 2000 points"},
     {"train.checkpoint_every", HAZE_FIELD(&c.train.checkpoint_every), 0, kMany,
      "steps between checkpoints; 0: at the end only"},
     {"train.keep_checkpoints", HAZE_FIELD(&c.train.keep_checkpoints), 1, 100000,

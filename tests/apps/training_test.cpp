@@ -61,7 +61,13 @@ TEST_F(Train, LeavesTheRunFolderThatIsPromised) {
     EXPECT_EQ(recipe["step"], step);
     EXPECT_EQ(recipe["weights"], "ema");
     EXPECT_EQ(recipe["sampler"], "ddim");
+    EXPECT_EQ(recipe["count"], 64);
   }
+  ASSERT_EQ(
+      train("few", 1, {"--set", "train.sample_every=1", "--set", "train.sample_count=9"}).code, 0);
+  const std::string png = contents(at("few/samples/step-00000001.png"));
+  const std::span bytes(reinterpret_cast<const std::uint8_t*>(png.data()), png.size());
+  EXPECT_EQ(apps::decode_png(bytes, "few").width, 3 * 8 + 2 * 2);
 }
 
 TEST_F(Train, ResumedRunEqualsTheUninterruptedOneByteForByte) {
