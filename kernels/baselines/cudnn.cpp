@@ -68,7 +68,7 @@ constexpr auto kTypeOf<cudnnBackendHeurMode_t> = CUDNN_TYPE_HEUR_MODE;
 template <>
 constexpr auto kTypeOf<cudnnBackendNumericalNote_t> = CUDNN_TYPE_NUMERICAL_NOTE;
 
-/// Shared by its copies; keeps the descriptors that it was made of.
+/// Shared by its copies.
 class Descriptor {
  public:
   explicit Descriptor(cudnnBackendDescriptorType_t type) {
@@ -84,21 +84,26 @@ class Descriptor {
   }
   Descriptor& set(cudnnBackendAttributeName_t name, const Descriptor& part) {
     void* const descriptor = part.get();
+    keep(part);
+    return put(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &descriptor);
+  }
+  /// What it came from lives as long as it.
+  void keep(const Descriptor& part) {
     parts_.push_back(part.handle_);
     parts_.insert(parts_.end(), part.parts_.begin(), part.parts_.end());
-    return put(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &descriptor);
   }
   Descriptor& finish() {
     cudnn().check(cudnn().cudnnBackendFinalize(get()), "cudnnBackendFinalize");
     return *this;
   }
-  /// At most `room` values into `values`; how many there are.
+  /// Up to `room` values into `values`; how many these are, or with room for none, how many there
+  /// are.
   std::int64_t read(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type,
                     std::int64_t room, void* values) const {
     std::int64_t there = 0;
     cudnn().check(cudnn().cudnnBackendGetAttribute(get(), name, type, room, &there, values),
                   "cudnnBackendGetAttribute");
-    return there;
+    return room > 0 ? std::min(there, room) : there;
   }
 
  private:
@@ -190,6 +195,7 @@ std::vector<Descriptor> configurations(const Descriptor& graph, cudnnBackendHeur
   std::vector<void*> handles;
   for (std::int64_t i = results(0, nullptr); i > 0; --i) {
     all.emplace_back(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
+    all.back().keep(graph);
     handles.push_back(all.back().get());
   }
   const auto filled = std::size_t(results(std::int64_t(all.size()), handles.data()));
