@@ -185,6 +185,20 @@ TEST(Counts, PartsOfAnAllocationHaveTheirOwnTraffic) {
   EXPECT_THAT(trace.text(), testing::HasSubstr("No findings in 1 launch"));
 }
 
+__global__ void from_two(const float* a, const float* b, float* y) {
+  const unsigned i = threadIdx.x;
+  y[i] = i < 24 ? a[i] : b[(i - 24) * 8];  // neighbours, and 8 that lie a sector apart
+}
+TEST(Counts, AWarpThatReadsTwoBuffersIsChargedToBoth) {
+  const DeviceBuffer<float> a(std::vector<float>(64, 1.f)), b(std::vector<float>(64, 1.f)), y(32);
+  const auto trace = test::traced([&] { HAZE_LAUNCH(from_two, kStream, 1, 32, 0, a.p, b.p, y.p); });
+  test::expect_clean(*trace);
+  EXPECT_EQ(trace->buffer(a.p).read.sectors, 3u);
+  EXPECT_EQ(trace->buffer(a.p).read.ideal_sectors, 3u);
+  EXPECT_EQ(trace->buffer(b.p).read.sectors, 8u);
+  EXPECT_EQ(trace->buffer(b.p).read.ideal_sectors, 1u);
+}
+
 TEST(Counts, ARunThatEndsInAnErrorLeavesTheTraceUsable) {
   simt::Trace trace;
   const simt::Tracing on(trace);

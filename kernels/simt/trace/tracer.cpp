@@ -183,12 +183,23 @@ void Tracer::executed(unsigned site, const WarpAccess& access) {
   if (costs_.size() <= site) costs_.resize(site + 1);
   costs_[site].add(t.count, t.ideal);
   if (!global) return;
-  const int lane = std::countr_zero(access.lanes);
-  Part& part =
-      buffers.parts()[buffers.part_of(reinterpret_cast<const char*>(access.address[lane]))];
-  Traffic& traffic = s.kind == Access::read ? part.read : part.written;
-  traffic.sectors += t.count;
-  traffic.ideal_sectors += t.ideal;
+  // A warp may reach into several buffers at once: each is charged its own lanes' sectors.
+  const auto part_of = [&](int lane) {
+    return buffers.part_of(reinterpret_cast<const char*>(access.address[lane]));
+  };
+  for (std::uint32_t rest = access.lanes; rest;) {
+    const unsigned index = part_of(std::countr_zero(rest));
+    WarpAccess share = access;
+    share.lanes = 0;
+    for (std::uint32_t lanes = rest; lanes; lanes &= lanes - 1)
+      if (part_of(std::countr_zero(lanes)) == index) share.lanes |= lanes & -lanes;
+    rest &= ~share.lanes;
+    const Transactions of = share.lanes == access.lanes ? t : sectors(share, s.bytes);
+    Part& part = buffers.parts()[index];
+    Traffic& traffic = s.kind == Access::read ? part.read : part.written;
+    traffic.sectors += of.count;
+    traffic.ideal_sectors += of.ideal;
+  }
 }
 
 }  // namespace haze::simt
