@@ -2,6 +2,7 @@
 // best.
 #include <algorithm>
 #include <cstdio>
+#include <span>
 
 #include "apps/commands/bench.h"
 #include "apps/config/find.h"
@@ -47,9 +48,14 @@ std::vector<double> sample(engine::Context& context, const std::function<void()>
 /// square of the difference stays below this; that of another computation is about 1.
 constexpr double kSameResult = 0.02;
 
+struct Table {
+  std::vector<Row> rows;
+  std::vector<std::string> doubts;  // said at the end, not between the rows
+};
+
 /// Appends the shipped kernel and the peers that were chosen with it.
 void measure(engine::Context& context, const ChosenKernel& chosen, const engine::KernelShape& shape,
-             bool emulated, Console& console, std::vector<Row>& rows) {
+             bool emulated, Table& table) {
   const engine::KernelCase at = engine::kernel_case(context, chosen.kernel, shape);
   const std::vector<engine::Peer> peers = chosen_peers(chosen, at);
   const Row shipped{at.kernel,
@@ -59,20 +65,20 @@ void measure(engine::Context& context, const ChosenKernel& chosen, const engine:
                     sample(context, at.run, emulated),
                     at.bytes,
                     at.flops};
-  rows.push_back(shipped);
+  const std::string what = cat(at.kernel, ", ", shipped.shape, ", ", shipped.precision, ": ");
+  table.rows.push_back(shipped);
   for (const engine::Peer& peer : peers) {
     Row row = shipped;
     row.impl = peer.impl;
     row.difference = engine::difference(context, at, peer);
     if (!(row.difference <= kSameResult))
-      console.warning(cat(at.kernel, ", ", row.shape, ", ", row.precision, ": the result of ",
-                          peer.impl, " is not that of haze; its time says nothing"));
+      table.doubts.push_back(
+          cat(what, "the result of ", peer.impl, " is not that of haze; its time says nothing"));
     row.milliseconds = sample(context, peer.run, emulated);
     row.ratio = row.median() / shipped.median();
-    rows.push_back(row);
+    table.rows.push_back(row);
   }
-  for (const std::string& why : at.without)
-    console.warning(cat(at.kernel, ", ", shipped.shape, ": ", why));
+  for (const std::string& why : at.without) table.doubts.push_back(what + why);
 }
 
 /// What the rows have in common.
@@ -105,7 +111,7 @@ void print_json(const std::vector<Row>& rows, const Run& run, const Program& pro
   std::puts(w.end_array().end_object().text().c_str());
 }
 
-void print_table(const std::vector<Row>& rows, const Run& run) {
+void print_head(const Run& run) {
   for (const std::string& library : run.baselines) std::printf("%s\n", library.c_str());
   std::printf("%s\n", device_description(run.stream).c_str());
   std::printf("copy %.1f GB/s", run.roof.copy_bytes_per_s * 1e-9);
@@ -115,6 +121,10 @@ void print_table(const std::vector<Row>& rows, const Run& run) {
       "; both measured in this run\n\n| kernel | shape | dtype | impl | median us | p20-p80 us "
       "| GB/s | TFLOP/s | %% roof | n | time / haze | differs |\n"
       "|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+}
+
+/// Each as soon as it is measured: all kernels in every version take a while.
+void print_rows(std::span<const Row> rows, const Run& run) {
   for (const Row& row : rows) {
     std::printf("| %s | %s | %s | %s | %.1f | %.1f-%.1f | %.1f | %.2f | %.0f | %zu |",
                 row.kernel.c_str(), row.shape.c_str(), row.precision, row.impl.c_str(),
@@ -126,6 +136,7 @@ void print_table(const std::vector<Row>& rows, const Run& run) {
     else
       std::printf(" %.2f | %.1e |\n", row.ratio, row.difference);
   }
+  std::fflush(stdout);
 }
 
 }  // namespace
@@ -149,16 +160,20 @@ int bench_kernels(const BenchOptions& options, Program program) {
           {}};
   if (!std::holds_alternative<CpuStream>(stream) && !run.emulated)
     run.baselines = engine::baselines();
-  std::vector<Row> rows;
-  for (const engine::KernelShape& shape : shapes)
-    for (const ChosenKernel& one : chosen) {
-      program.console.detail(cat("timing ", one.kernel, " ", shape.str()));
-      measure(context, one, shape, run.emulated, program.console, rows);
-    }
   if (run.emulated)
     program.console.warning(
         "the emulator's times say nothing about a GPU; --explain shows what it knows");
-  options.json ? print_json(rows, run, program) : print_table(rows, run);
+  if (!options.json) print_head(run);
+  Table table;
+  for (const engine::KernelShape& shape : shapes)
+    for (const ChosenKernel& one : chosen) {
+      program.console.detail(cat("timing ", one.kernel, " ", shape.str()));
+      const std::size_t before = table.rows.size();
+      measure(context, one, shape, run.emulated, table);
+      if (!options.json) print_rows(std::span(table.rows).subspan(before), run);
+    }
+  if (options.json) print_json(table.rows, run, program);
+  for (const std::string& doubt : table.doubts) program.console.warning(doubt);
   return 0;
 }
 
