@@ -87,15 +87,26 @@ double Training::Stretch::rate(std::uint64_t images) const {
   return double(images - first_image) / std::max(seconds() - paused, 1e-9);
 }
 
+std::vector<std::int32_t> Training::batch_of(std::uint64_t step) const {
+  if (step >= std::uint64_t(config_.train.steps)) return {};
+  const std::size_t size = index_.size();
+  std::vector<std::int32_t> index;
+  for (std::size_t b = 0; b < size; ++b)
+    index.push_back(std::int32_t(
+        engine::data_index(std::uint32_t(dataset_.count), config_.seed, step * size + b)));
+  return index;
+}
+
 model::StepResult Training::train_step() {
-  for (std::size_t b = 0; b < index_.size(); ++b)
-    index_[b] = std::int32_t(
-        engine::data_index(std::uint32_t(dataset_.count), config_.seed, done_ * index_.size() + b));
+  index_ = batch_of(done_);
+  const std::vector<std::int32_t> next = batch_of(done_ + 1);
   const model::StepResult result =
       trainer_.step(std::uint32_t(done_),
                     model::ImageBatch{dataset_.images, index_, dataset_.height, dataset_.width,
                                       dataset_.channels, config_.data.range == DataRange::zero_one,
-                                      dataset_.labels, dataset_.values});
+                                      dataset_.labels, dataset_.values, next});
+  if (done_ == first_ && !trainer_.data_is_resident())
+    console_.info("the data set is too large for the device: each step's images are sent ahead");
   ++done_;
   return result;
 }

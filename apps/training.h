@@ -46,6 +46,8 @@ class Training {
     double seconds() const;
     double rate(std::uint64_t images) const;
   };
+  /// Which images step `step` trains on; none after the last step.
+  std::vector<std::int32_t> batch_of(std::uint64_t step) const;
   model::StepResult train_step();
   void report(const model::StepResult& result);
   [[noreturn]] void stop_not_finite(const model::StepResult& result);

@@ -31,8 +31,9 @@ struct Context {
   explicit Context(Stream s, DType type = DType::f32) : stream(s), activations(type), arena(s) {}
   Stream stream;
   DType activations;
-  bool fusion = true;  // false: fused ops run their composition (--fusion off)
-  bool graphs = true;  // false: CUDA work is never captured as a graph (replay.h)
+  bool fusion = true;         // false: fused ops run their composition (--fusion off)
+  bool graphs = true;         // false: CUDA work is never captured as a graph (replay.h)
+  bool resident_data = true;  // false: a data set never lies on the device as a whole
   Arena arena;
 };
 

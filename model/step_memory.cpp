@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstring>
 #include <numeric>
 
 #include "model/trainer.h"
@@ -23,10 +24,13 @@ T* at(const Tensor& bytes, std::size_t offset) {
   return reinterpret_cast<T*>(static_cast<char*>(bytes.raw()) + offset);
 }
 
+/// Tensor over a part of another's memory.
+Tensor part(const Tensor& t, std::size_t first_byte, Shape shape, DType type) {
+  return {shape, type, std::shared_ptr<void>(t.storage, at<char>(t, first_byte))};
+}
 /// Tensor over elements [first, first + n) of a vector.
 Tensor range(const Tensor& t, int first, int n) {
-  char* p = static_cast<char*>(t.raw()) + std::size_t(first) * size_of(t.dtype);
-  return {Shape{n}, t.dtype, std::shared_ptr<void>(t.storage, p)};
+  return part(t, std::size_t(first) * size_of(t.dtype), {n}, t.dtype);
 }
 
 }  // namespace
@@ -43,10 +47,16 @@ std::span<const std::byte> stored(const ImageBatch& batch) {
   return batch.values.empty() ? std::as_bytes(batch.images) : std::as_bytes(batch.values);
 }
 
+std::size_t image_bytes(const ImageBatch& batch) {
+  const std::size_t values = Shape({batch.height, batch.width, batch.channels}).size();
+  return values * (batch.values.empty() ? sizeof(std::uint8_t) : sizeof(float));
+}
+
+/// Where labels lie behind images of so many bytes.
+std::size_t labels_at(std::size_t images) { return (images + 255) / 256 * 256; }
+
 }  // namespace
 
-/// A data set that takes at most half of what is free on the device lies there as a whole; of a
-/// larger one each step's images are sent.
 void StepMemory::bind(engine::Context& context, const ImageBatch& batch) {
   const int n = int(batch.index.size());
   const std::size_t image = Shape({batch.height, batch.width, batch.channels}).size();
@@ -54,23 +64,32 @@ void StepMemory::bind(engine::Context& context, const ImageBatch& batch) {
   HAZE_CHECK(n > 0 && image > 0 && all % image == 0, n, " images of ", image, " values from ", all);
   HAZE_CHECK(batch.labels.empty() || batch.labels.size() == all / image, batch.labels.size(),
              " labels of ", all / image, " images");
-  bound_ = stored(batch).data();
-  resident_ = stored(batch).size() <= engine::free_device_bytes(context) / 2;
+  bound_ = nullptr;  // until all of it is there
+  prefetch_.reset();
+  batch_ = images_ = labels_ = {};  // first given back
+  resident_ =
+      context.resident_data && stored(batch).size() <= engine::free_device_bytes(context) / 2;
   const Shape shape{resident_ ? int(all / image) : n, batch.height, batch.width, batch.channels};
-  images_ = {};  // first given back
-  if (!resident_)
-    images_ = engine::lasting(context, shape, batch.values.empty() ? DType::u8 : DType::f32);
-  else if (batch.values.empty())
-    images_ = engine::resident(context, shape, batch.images);
-  else
-    images_ = engine::resident(context, shape, batch.values);
   index_ = engine::lasting(context, {n}, DType::i32);
   times_ = engine::lasting(context, {n}, DType::i32);
   item_loss_ = engine::lasting(context, {n}, DType::f32);
-  labels_ = {};
-  if (!batch.labels.empty()) labels_ = engine::lasting(context, {shape[0]}, DType::i32);
-  if (labels_ && resident_) engine::overwrite(context, labels_, std::as_bytes(batch.labels));
-  if (resident_) return;
+  if (resident_) {
+    images_ = batch.values.empty() ? engine::resident(context, shape, batch.images)
+                                   : engine::resident(context, shape, batch.values);
+    if (batch.labels.empty()) return;
+    labels_ = engine::lasting(context, {shape[0]}, DType::i32);
+    engine::overwrite(context, labels_, std::as_bytes(batch.labels));
+    return;
+  }
+  const DType type = batch.values.empty() ? DType::u8 : DType::f32;
+  const std::size_t images = shape.size() * size_of(type), labels = labels_at(images);
+  const std::size_t bytes =
+      batch.labels.empty() ? images : labels + std::size_t(n) * size_of(DType::i32);
+  batch_ = engine::lasting(context, {int(bytes)}, DType::u8);
+  images_ = part(batch_, 0, shape, type);
+  if (!batch.labels.empty()) labels_ = part(batch_, labels, {n}, DType::i32);
+  prefetch_.emplace(context, bytes);
+  sent_.clear();
   std::vector<std::int32_t> order(std::size_t(n), 0);
   std::iota(order.begin(), order.end(), 0);
   engine::overwrite(context, index_, std::as_bytes(std::span(order)));
@@ -83,30 +102,41 @@ void StepMemory::fill(engine::Context& context, std::uint32_t step, const engine
 
 bool StepMemory::fill(engine::Context& context, std::uint32_t step, const engine::AdamStep& adam,
                       const ImageBatch& batch, std::span<const std::int32_t> times) {
-  const std::size_t image = Shape({batch.height, batch.width, batch.channels}).size();
-  const auto all = stored(batch);
-  const std::size_t bytes = image * (batch.values.empty() ? 1 : sizeof(float));
-  for (const std::int32_t i : batch.index)
-    HAZE_CHECK(i >= 0 && std::size_t(i) < all.size() / bytes, "image ", i, " of ",
-               all.size() / bytes);
-  const bool moved = bound_ != all.data() || index_.size() != batch.index.size();
+  const std::size_t count = stored(batch).size() / image_bytes(batch);
+  for (const auto& index : {batch.index, batch.next})
+    for (const std::int32_t i : index)
+      HAZE_CHECK(i >= 0 && std::size_t(i) < count, "image ", i, " of ", count);
+  const bool moved = bound_ != stored(batch).data() || index_.size() != batch.index.size();
   if (moved) bind(context, batch);
+  bound_ = stored(batch).data();
   fill(context, step, adam);
   if (!times.empty()) engine::overwrite(context, times_, std::as_bytes(times));
   if (resident_) {
     engine::overwrite(context, index_, std::as_bytes(batch.index));
     return moved;
   }
-  rows_.clear();
-  std::vector<std::int32_t> labels;
-  for (const std::int32_t i : batch.index) {
-    const auto row = all.subspan(std::size_t(i) * bytes, bytes);
-    rows_.insert(rows_.end(), row.begin(), row.end());
-    if (labels_) labels.push_back(batch.labels[std::size_t(i)]);
-  }
-  engine::overwrite(context, images_, rows_);
-  if (labels_) engine::overwrite(context, labels_, std::as_bytes(std::span(labels)));
+  if (!std::ranges::equal(sent_, batch.index)) send(batch, batch.index);
+  prefetch_->take(batch_);
   return moved;
+}
+
+void StepMemory::send_ahead(const ImageBatch& batch) {
+  if (prefetch_ && batch.next.size() == batch.index.size()) send(batch, batch.next);
+}
+
+void StepMemory::send(const ImageBatch& batch, std::span<const std::int32_t> index) {
+  const std::size_t bytes = image_bytes(batch);
+  const std::span<std::byte> to = prefetch_->buffer();
+  std::byte *image = to.data(), *label = to.data() + labels_at(index.size() * bytes);
+  for (const std::int32_t i : index) {
+    std::memcpy(image, stored(batch).data() + std::size_t(i) * bytes, bytes);
+    image += bytes;
+    if (!labels_) continue;
+    std::memcpy(label, &batch.labels[std::size_t(i)], sizeof(std::int32_t));
+    label += sizeof(std::int32_t);
+  }
+  prefetch_->send();
+  sent_.assign(index.begin(), index.end());
 }
 
 const std::uint32_t* StepMemory::step() const {

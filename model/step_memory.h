@@ -2,11 +2,13 @@
 // memory: the step's number, Adam's coefficients, which images, and the results. Because they lie
 // there, a step can be captured once and replayed (engine/replay.h).
 #pragma once
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "engine/adam.h"
 #include "engine/diffusion_ops.h"
+#include "engine/prefetch.h"
 
 namespace haze::model {
 
@@ -19,10 +21,16 @@ class StepMemory {
 
   /// For step `step` of `batch`, with its times [N] if they are not drawn on the device. True if
   /// addresses are not those of the last call: what was captured from them is void.
+  ///
+  /// A data set that takes at most half of the memory that is free at the first call lies on the
+  /// device as a whole; of a larger one each step's images are sent.
   bool fill(engine::Context& context, std::uint32_t step, const engine::AdamStep& adam,
             const ImageBatch& batch, std::span<const std::int32_t> times = {});
   /// The same without images.
   void fill(engine::Context& context, std::uint32_t step, const engine::AdamStep& adam);
+  /// If images have to be sent, gathers and sends those of `batch.next`: called when a step has
+  /// been launched, it does so while the device computes.
+  void send_ahead(const ImageBatch& batch);
 
   const std::uint32_t* step() const;
   const engine::AdamStep* adam() const;
@@ -47,6 +55,7 @@ class StepMemory {
 
  private:
   void bind(engine::Context& context, const ImageBatch& batch);
+  void send(const ImageBatch& batch, std::span<const std::int32_t> index);
 
   int parts_;
   engine::Tensor values_;   // Values, as bytes
@@ -54,7 +63,11 @@ class StepMemory {
   engine::Tensor images_, index_, labels_, times_, item_loss_;
   const void* bound_ = nullptr;  // the data set that images_ is or is gathered from
   bool resident_ = false;
-  std::vector<std::byte> rows_;  // of a batch, on their way to the device
+  // Of a data set that is not resident: the batch on the device, images_ and behind them labels_;
+  // the way there; and which images were sent last.
+  engine::Tensor batch_;
+  std::optional<engine::Prefetch> prefetch_;
+  std::vector<std::int32_t> sent_;
 };
 
 }  // namespace haze::model

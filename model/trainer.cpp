@@ -184,6 +184,7 @@ StepResult Trainer::step(std::uint32_t step, const ImageBatch& batch) {
     gradients(n, {seed_, 0, 0, memory_.step()}, images(batch), twice);
     engine::adam_step(context_, network_.parameters(), memory_.adam(), memory_.grad_norm());
   });
+  memory_.send_ahead(batch);
   const std::vector<float> results = memory_.results(context_);
   if (importance_) importance_->record(times, memory_.item_losses(context_));
   context_.arena.consolidate();

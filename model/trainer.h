@@ -23,6 +23,7 @@ struct ImageBatch {
   bool zero_to_one = false;                   // scale to [0,1] (labml) instead of [-1,1]
   std::span<const std::int32_t> labels = {};  // [M]; for conditional networks
   std::span<const float> values = {};         // in place of images: numbers, taken as they are
+  std::span<const std::int32_t> next = {};    // [N], if known: index of the step after this one
 };
 
 /// A batch with everything given, as recorded by another framework. Haze's layout.
@@ -50,9 +51,12 @@ class Trainer {
   /// Throws InputError for a batch that is smaller than train.accumulate.
   /// Does training step number `step` (0-based; what is drawn is a function of seed and step).
   /// Loss and norm are f32 reads of the device: the only synchronisation. Images are batches of one
-  /// shape, and the data set behind them stays where it is: on CUDA the step is replayed.
+  /// shape, and the data set behind them stays where it is: on CUDA the step is replayed. Where the
+  /// data set is too large for the device, the images of batch.next travel during this step.
   StepResult step(std::uint32_t step, const ImageBatch& batch);
   StepResult step(std::uint32_t step, const GivenBatch& batch);
+  /// The data set lies on the device as a whole; after the first step.
+  bool data_is_resident() const { return memory_.resident(); }
   /// Loss and gradients of a given batch, without an update (parameters().gradients holds them).
   float loss_and_gradients(const GivenBatch& batch);
 

@@ -17,3 +17,18 @@ inline cudaStream_t handle_of(CudaStream s) { return static_cast<cudaStream_t>(s
 
 /// Throws RunError with the call and CUDA's words if the call fails.
 #define HAZE_CUDA_CHECK(call) ::haze::check_cuda((call), #call, std::source_location::current())
+
+namespace haze {
+
+/// A CUDA event. Only one that is `timed` knows when it was reached.
+struct CudaEvent {
+  explicit CudaEvent(bool timed = false) {
+    HAZE_CUDA_CHECK(cudaEventCreateWithFlags(&handle, timed ? 0u : cudaEventDisableTiming));
+  }
+  ~CudaEvent() { cudaEventDestroy(handle); }
+  CudaEvent(const CudaEvent&) = delete;
+  CudaEvent& operator=(const CudaEvent&) = delete;
+  cudaEvent_t handle = nullptr;
+};
+
+}  // namespace haze

@@ -12,14 +12,6 @@
 namespace haze::kernels {
 namespace {
 
-struct Event {
-  Event() { HAZE_CUDA_CHECK(cudaEventCreateWithFlags(&handle, 0)); }
-  ~Event() { cudaEventDestroy(handle); }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-  cudaEvent_t handle = nullptr;
-};
-
 constexpr int kMatrixWarps = 8, kChains = 8;
 
 /// Multiplies registers by registers: no memory, eight independent chains per warp.
@@ -49,7 +41,7 @@ double time_milliseconds(CudaStream stream, int times, const std::function<void(
   graph.capture(stream, [&] {
     for (int i = 0; i < times; ++i) work();
   });
-  const Event from, to;
+  const CudaEvent from(true), to(true);
   HAZE_CUDA_CHECK(cudaEventRecord(from.handle, handle_of(stream)));
   graph.launch(stream);
   HAZE_CUDA_CHECK(cudaEventRecord(to.handle, handle_of(stream)));

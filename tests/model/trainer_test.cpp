@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "engine/permutation.h"
 #include "engine/random.h"
 #include "model/unet.h"
 #include "tests/model/heap.h"
@@ -162,6 +163,70 @@ TEST(Trainer, ReplayedStepsEqualStepsThatWereCalled) {
     }
     EXPECT_EQ(weights[0], weights[1]) << name_of(type);
   }
+}
+
+enum class Ahead { unknown, right, wrong };
+
+/// Weights after seven steps on images that lie on the device or are sent, with what is said about
+/// the step after; a new trainer takes over at `resumed_at`.
+std::vector<float> weights_of_run(bool resident, Ahead ahead, std::uint32_t resumed_at) {
+  constexpr int kImages = 11;
+  engine::Context context{test::device()};
+  context.resident_data = resident;
+  NetworkConfig config = tiny(Family::ddpm);
+  config.num_classes = 3;
+  const auto network = ready(config, context, 1);
+  const Images images(kImages, 4, 4, 3);  // 144 bytes a batch: labels do not lie right behind them
+  const std::vector<std::int32_t> labels{0, 1, 2, 2, 1, 0, 0, 2, 1, 0, 1};
+  const auto of_step = [](std::uint32_t k) {  // the last batch is a smaller one
+    std::vector<std::int32_t> index;
+    for (std::uint64_t b = 0; b < (k == 6 ? 2 : 3); ++b)
+      index.push_back(std::int32_t(engine::data_index(kImages, 4, 3 * k + b)));
+    return index;
+  };
+  std::optional<Trainer> trainer;
+  for (std::uint32_t k = 0; k < 7; ++k) {
+    if (k == 0 || k == resumed_at)
+      trainer.emplace(context, *network, kDiffusion,
+                      TrainConfig{.learning_rate = 1e-2, .label_dropout = 0.2, .flip = true}, 7);
+    const auto index = of_step(k), next = of_step(k + (ahead == Ahead::wrong ? 3 : 1));
+    ImageBatch batch = images.batch();
+    batch.index = index;
+    batch.labels = labels;
+    if (ahead != Ahead::unknown) batch.next = next;
+    trainer->step(k, batch);
+    EXPECT_EQ(trainer->data_is_resident(), resident);
+  }
+  return test::read(network->parameters().weights);
+}
+
+TEST(Trainer, ImagesThatAreSentEqualThoseThatLieOnTheDevice) {
+  const auto want = weights_of_run(true, Ahead::unknown, 0);
+  EXPECT_EQ(weights_of_run(false, Ahead::unknown, 0), want);
+  EXPECT_EQ(weights_of_run(false, Ahead::right, 0), want);
+  EXPECT_EQ(weights_of_run(false, Ahead::right, 4), want) << "resumed";
+  EXPECT_EQ(weights_of_run(false, Ahead::wrong, 0), want);
+}
+
+TEST(Trainer, AnImageThatIsNotThereIsRefusedBeforeTheStep) {
+  engine::Context context{test::device()};
+  context.resident_data = false;
+  const auto network = ready(tiny(Family::labml), context);
+  Trainer trainer(context, *network, kDiffusion, {}, 1);
+  const Images images(3, 4, 4, 3);
+  const auto before = test::read(network->parameters().weights);
+  for (const std::vector<std::int32_t>& bad : {std::vector{0, 1, 3}, {0, -1, 1}})
+    for (const bool ahead : {false, true}) {
+      ImageBatch batch = images.batch();
+      (ahead ? batch.next : batch.index) = bad;
+      try {
+        trainer.step(0, batch);
+        ADD_FAILURE() << "of three images";
+      } catch (const CheckError& e) {
+        EXPECT_THAT(e.what(), testing::HasSubstr(" of 3"));
+      }
+    }
+  EXPECT_EQ(test::read(network->parameters().weights), before);
 }
 
 #if defined(HAZE_CUDA)

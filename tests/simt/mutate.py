@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Do the tests notice a missing synchronisation? Takes the barriers, waits and fences of the CUDA kernels away, one at a
 time, and runs the traced tests (races by happens-before) and the kernels' own tests (values, under three schedules) in
-the emulator. Each mutant must fail one of them. Exits 1 and names those that do not.
+the emulator; for the host's waits and those of one stream for another, the tests of streams. Each mutant must fail one
+of them. Exits 1 and names those that do not.
 
     tests/simt/mutate.py --all                  every mutant
     tests/simt/mutate.py --sample 8 --seed 3    some
@@ -31,8 +32,10 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCHEDULES = ["forward", "reverse", "random:1"]
+PROGRAMS = ("kernels_test", "trace_test", "simt_test")
 CALL = r"(?:ptx::)?(?:__syncthreads|__syncwarp|barrier_sync|barrier_arrive|__threadfence)\([^;{}]*\);"
 WAIT = r"(?:ptx::)?cp_async_wait<([^;{}]*)>\(\);"
+HOST = r"HAZE_CUDA_CHECK\(cuda(?:StreamWaitEvent|EventSynchronize)\([^;{}]*\)\);"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +65,7 @@ def mutants():
             code = line.split("//")[0]
             if "redundant:" in line or code.lstrip().startswith(("#", "*")):
                 continue
-            for m in re.finditer(CALL, code):
+            for m in re.finditer(f"{CALL}|{HOST}", code):
                 yield Mutant(where, number, m[0], ";")
             for m in re.finditer(WAIT, code):
                 yield Mutant(where, number, m[0], ";")
@@ -76,10 +79,10 @@ class Build:
         self.folder = folder
         if not (folder / "build.ninja").exists():
             sys.exit(f"{folder} is not a build; cmake --preset simt && cmake --build --preset simt")
-        self.ninja("-j2", "kernels_test", "trace_test")
+        self.ninja("-j2", *PROGRAMS)
         commands = json.loads((folder / "compile_commands.json").read_text())
         self.compile = {self.object_of(c["command"]): c["command"] for c in commands if c["file"].endswith(".cu")}
-        self.link = {p: self.ninja("-t", "commands", p).strip().split("\n")[-1] for p in ("kernels_test", "trace_test")}
+        self.link = {p: self.ninja("-t", "commands", p).strip().split("\n")[-1] for p in PROGRAMS}
         self.sources = {o: self.dependencies(o) for o in self.compile if "/haze_cuda" in o}
 
     def ninja(self, *arguments):
@@ -150,6 +153,12 @@ def tests_of(path):
 def killed_by(build, mutant):
     room = pathlib.Path(tempfile.mkdtemp(prefix="haze-mutant-"))
     try:
+        if re.fullmatch(HOST, mutant.old):
+            program, problem = build.program("simt_test", mutant, room)
+            if not program:
+                return f"does not build: {problem[:300]}"
+            passes_unchanged(build.folder / "simt_test", "*Streams*")
+            return "streams" if fails(program, "*Streams*") else None
         program, problem = build.program("trace_test", mutant, room)
         if not program:
             return f"does not build: {problem[:300]}"

@@ -85,7 +85,15 @@ const std::pair<const char* const, Region>* region_of(const void* p) {
 }  // namespace
 
 std::size_t& device_capacity() {
-  static std::size_t bytes = std::size_t{16} << 30;
+  static std::size_t bytes = [] {
+    const char* set = std::getenv("HAZE_SIMT_MEMORY");
+    if (!set) return std::size_t{16} << 30;
+    std::size_t mib = 0;
+    char more = 0;
+    if (std::sscanf(set, "%zu%c", &mib, &more) == 1 && mib > 0 && mib < std::size_t{1} << 24)
+      return mib << 20;
+    throw InputError(cat("HAZE_SIMT_MEMORY=", set, "; a number of MiB, at least 1"));
+  }();
   return bytes;
 }
 std::size_t device_bytes_in_use() { return in_use; }

@@ -4,7 +4,8 @@
 
 namespace haze::simt {
 
-/// What the emulated device has; tests lower it to run out of memory.
+/// What the emulated device has: HAZE_SIMT_MEMORY MiB, or 16 GiB; tests lower it to run out of
+/// memory.
 std::size_t& device_capacity();
 std::size_t device_bytes_in_use();
 

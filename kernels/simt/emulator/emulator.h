@@ -41,7 +41,7 @@ enum class Order : std::uint8_t { forward, reverse, random };
 
 /// How a run resolves what CUDA leaves open.
 struct Schedule {
-  Order order = Order::forward;  // of threads; random also shuffles the blocks
+  Order order = Order::forward;  // of threads and, deferred, streams; random shuffles blocks too
   std::uint64_t seed = 1;
   /// Work on streams waits until somebody synchronises, then runs in an order that the streams'
   /// dependencies allow; otherwise it runs when it is enqueued.

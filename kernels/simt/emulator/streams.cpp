@@ -1,8 +1,9 @@
 // streams.cpp — streams, events and graphs of the emulated run time.
 //
 // A stream is a queue. Unless the schedule defers, work runs when it is enqueued. Deferred, it runs
-// when the host synchronises, and streams take turns in an order drawn from the schedule's seed, as
-// far as events allow: a dependency that was forgotten shows as a wrong result.
+// when the host synchronises, and among the streams that events allow to run the oldest goes first
+// (forward), the newest (reverse) or one drawn from the schedule's seed (random): a dependency that
+// was forgotten shows as a wrong result.
 #include <algorithm>
 #include <chrono>
 #include <deque>
@@ -24,9 +25,10 @@ namespace haze::simt {
 namespace {
 
 struct Item {
-  std::function<void()> run;
+  std::function<void()> run = {};
   haze_cuda_event* awaits = nullptr;  // runs nothing before `awaits` has reached `count`
   std::uint64_t count = 0;
+  haze_cuda_event* records = nullptr;
 };
 
 }  // namespace
@@ -57,14 +59,24 @@ bool can_run(const haze_cuda_stream& s) {
   return !s.queue.empty() &&
          (!s.queue.front().awaits || s.queue.front().awaits->reached >= s.queue.front().count);
 }
+void reach(haze_cuda_event& event) {
+  ++event.reached;
+  event.time = std::chrono::steady_clock::now();
+}
 void run_front(haze_cuda_stream& s) {
   const Item item = std::move(s.queue.front());
   s.queue.pop_front();
   if (item.run) item.run();
+  if (item.records) reach(*item.records);
 }
-/// Drops what is queued when a kernel fails, so that the error is reported once.
+/// Drops what is queued when a kernel fails, so that the error is reported once. Nobody waits for
+/// dropped events.
 void drop_all() {
-  for (auto* s : streams()) s->queue.clear();
+  for (auto* s : streams()) {
+    for (const Item& item : s->queue)
+      if (item.records) reach(*item.records);
+    s->queue.clear();
+  }
 }
 
 /// Runs streams until `done`.
@@ -78,8 +90,10 @@ void drain(Done done) {
         if (can_run(*s)) able.push_back(s);
       if (able.empty()) throw Error("streams wait for events that nobody will record");
       bits = bits * 6364136223846793005u + config().schedule.seed * 2 + 1;
-      const bool random = config().schedule.order == Order::random;
-      run_front(*able[random ? (bits >> 33) % able.size() : 0]);
+      const Order order = config().schedule.order;
+      run_front(*able[order == Order::forward   ? 0
+                      : order == Order::reverse ? able.size() - 1
+                                                : (bits >> 33) % able.size()]);
     }
   } catch (...) {
     drop_all();
@@ -154,13 +168,10 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   ++event->recorded;
-  return push(stream, {[event] {
-                ++event->reached;
-                event->time = std::chrono::steady_clock::now();
-              }});
+  return push(stream, {.records = event});
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
-  return push(stream, {nullptr, event, event->recorded});
+  return push(stream, {.awaits = event, .count = event->recorded});
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   if (capturing()) return cudaErrorStreamCaptureUnsupported;
