@@ -61,9 +61,9 @@ HAZE_DEVICE void block_gradients(const Arguments& a, const Place& b, Shared shar
   constexpr int M = N < 2 ? N : 2;
 #pragma unroll
   for (int h = 0; h < N; h += M) {
-    const auto mean = load<M>(shared.table(mean_of) + b.channel + h);
-    const auto scale = load<M>(shared.table(scale_of) + b.channel + h);
-    const auto beta = load<M>(shared.table(beta_of) + b.channel + h);
+    const auto mean = load<M>(shared.table(mean_of) + b.in_table() + h);
+    const auto scale = load<M>(shared.table(scale_of) + b.in_table() + h);
+    const auto beta = load<M>(shared.table(beta_of) + b.in_table() + h);
     Vec<float, M> sum{}, product{};
 #pragma unroll
     for (int k = 0; k < kHeld; ++k)
@@ -119,11 +119,11 @@ HAZE_DEVICE void write_gradient(const Arguments& a, Place b, Shared shared,
   if (!joined(a.p, b, dx, dx2).first) b.held = 0;
 #pragma unroll
   for (int h = 0; h < N; h += M) {
-    const auto mean = load<M>(shared.table(mean_of) + b.channel + h);
-    const auto scale = load<M>(shared.table(scale_of) + b.channel + h);
-    const auto beta = load<M>(shared.table(beta_of) + b.channel + h);
-    const auto slope = load<M>(shared.table(slope_of) + b.channel + h);
-    const auto constant = load<M>(shared.table(constant_of) + b.channel + h);
+    const auto mean = load<M>(shared.table(mean_of) + b.in_table() + h);
+    const auto scale = load<M>(shared.table(scale_of) + b.in_table() + h);
+    const auto beta = load<M>(shared.table(beta_of) + b.in_table() + h);
+    const auto slope = load<M>(shared.table(slope_of) + b.in_table() + h);
+    const auto constant = load<M>(shared.table(constant_of) + b.in_table() + h);
 #pragma unroll
     for (int k = 0; k < kHeld; ++k)
       if (k < b.held) {

@@ -66,7 +66,7 @@ HAZE_DEVICE void block_moments(const Plan& p, const Place& b, const Tile<T, N, k
 
 #pragma unroll
   for (int h = 0; h < N; h += M) {
-    const auto center = load<M>(centers + b.channel + h);
+    const auto center = load<M>(centers + b.in_table() + h);
     Vec<float, M> sum{}, squares{};
 #pragma unroll
     for (int k = 0; k < kHeld; ++k)
@@ -117,9 +117,9 @@ HAZE_DEVICE void write_normalised(const Plan& p, const Place& b, Shared shared,
   constexpr int M = N < 4 ? N : 4;
 #pragma unroll
   for (int h = 0; h < N; h += M) {
-    const auto mean = load<M>(shared.table(mean_of) + b.channel + h);
-    const auto scale = load<M>(shared.table(scale_of) + b.channel + h);
-    const auto beta = load<M>(shared.table(beta_of) + b.channel + h);
+    const auto mean = load<M>(shared.table(mean_of) + b.in_table() + h);
+    const auto scale = load<M>(shared.table(scale_of) + b.in_table() + h);
+    const auto beta = load<M>(shared.table(beta_of) + b.in_table() + h);
 #pragma unroll
     for (int k = 0; k < kHeld; ++k)
       if (k < b.held) {

@@ -129,6 +129,10 @@ struct Place {
   int in_image;        // its first channel within the image
   int pixel;           // its first pixel among all images'
 
+  /// Its first channel in a table of coefficients. Threads that hold nothing read the first's:
+  /// beyond the channels of a narrow last slab there are none.
+  HAZE_METHOD int in_table() const { return held > 0 ? channel : 0; }
+
   /// Its place in the image from the block, so that no register has to hold it between the loads
   /// and the stores.
   __device__ Place again() const {
