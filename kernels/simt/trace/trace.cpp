@@ -100,6 +100,12 @@ BufferTraffic Trace::buffer(const void* p) const {
   return part ? part->total : BufferTraffic{};
 }
 
+std::vector<BufferTraffic> Trace::buffers() const {
+  std::vector<BufferTraffic> all;
+  for (const Part& part : tracer_->buffers.parts()) all.push_back(part.total);
+  return all;
+}
+
 namespace {
 void merge(std::vector<Line>& all, const Line& line) {
   const auto same = std::ranges::find_if(all, [&](const Line& l) {

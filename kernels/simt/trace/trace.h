@@ -86,6 +86,8 @@ class Trace {
   std::vector<Finding> findings() const;
   /// The named part or the allocation that contains p; over all launches.
   BufferTraffic buffer(const void* p) const;
+  /// All of them: every access is counted in one.
+  std::vector<BufferTraffic> buffers() const;
   std::vector<Line> lines() const;
   std::uint64_t conflicts() const;       // wavefronts of shared memory beyond the ideal
   std::uint64_t excess_sectors() const;  // of device memory
