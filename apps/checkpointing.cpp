@@ -87,7 +87,8 @@ TrainedWeights load_weights(const std::string& path, bool ema, bool ema_asked) {
   }
   TrainedWeights trained{
       found.path, found.meta, resolve(parse_settings(found.meta.config, found.path)),
-      ema,        {},         std::move(found.messages)};
+      ema,        {},         std::move(found.messages),
+      found.hash};
   const std::size_t prefix = ema ? 4 : 6;
   for (engine::LoadedTensor& t : found.tensors) {
     t.name.erase(0, prefix);

@@ -30,6 +30,7 @@ struct TrainedWeights {
   bool ema = false;                           // which of the two the state is
   std::vector<engine::LoadedTensor> tensors;  // under the system's own names
   std::vector<std::string> messages;
+  std::string hash;  // of the checkpoint: XXH3-128, as in its header
 };
 
 /// `path`: a run folder, whose newest whole checkpoint is taken, or a checkpoint file. With `ema`

@@ -59,6 +59,11 @@ std::string device_description(const Stream& stream) {
   return std::holds_alternative<CpuStream>(stream) ? describe_cpu() : "unknown";
 }
 
+std::string computing_on(const Stream& stream, bool fusion) {
+  return cat("computing on ", device_description(stream),
+             fusion ? "" : ", fused ops as their parts");
+}
+
 std::vector<std::string> devices() {
   std::vector<std::string> all{"cpu: " + describe_cpu()};
 #if defined(HAZE_CUDA)

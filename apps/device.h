@@ -14,7 +14,10 @@ Stream open_device(const CommonOptions& options);
 
 /// The stream's device in words: the CPU and its threads, or the GPU, its memory and the driver.
 std::string device_description(const Stream& stream);
-/// The same for every device of this machine, a line each; what is wrong with cuda where it is.
+/// "computing on ...", for --verbose: the device as it is set up now, and whether ops are fused.
+std::string computing_on(const Stream& stream, bool fusion);
+/// device_description of every device of this machine, a line each; what is wrong with cuda where
+/// it is.
 std::vector<std::string> devices();
 
 /// Lets a small network compute on one thread: where the work of a step, in multiply-adds, takes

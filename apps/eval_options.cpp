@@ -8,11 +8,9 @@ void classifier_flags(Flags flags, Options& o) {
   flags.group("What to learn");
   flags.text("--data", c.data, "SPEC", "data set with classes, e.g. mnist:DIR, images:DIR")
       ->envname("HAZE_DATA");
-  flags.value("--size", "HxW",
-              "resize to height x width pixels, as the network's images [as the data]",
+  flags.value("--size", "HxW", "resize to height x width, the network's [as the data]",
               [&c](const std::string& s) { c.size = size_of(s); });
-  flags.text("--test", c.test, "SPEC",
-             "images for the accuracy [SPEC#test where there is one, else every tenth]");
+  flags.text("--test", c.test, "SPEC", "images for the accuracy [SPEC#test, or every tenth image]");
   flags.number("--epochs", c.epochs, 1, 10000, "passes through the data [3]");
   flags.number("--batch", c.batch, 1, 65536, "images per step [128]");
   flags.number("--learning-rate", c.learning_rate, 0, 1, "of Adam, at the start [0.001]");
@@ -57,10 +55,10 @@ void metrics_of(const std::string& list, std::vector<Metric>& to) {
 
 void eval_flags(Flags flags, Options& o) {
   EvalOptions& e = o.eval;
-  sampler_flags(flags, e.sample);
+  sampler_flags(flags, e.sample, "ddpm");
   flags.group("What to sample");
   flags.text("--samples", e.samples, "FILE|DIR|SPEC",
-             "instead of a checkpoint: saved tensors, a folder of images, a data set");
+             "not a checkpoint: saved tensors, a folder, a data set");
   flags.group("What to hold it against");
   flags.text("--data", e.data, "SPEC", "data set, e.g. mnist:DIR#test")->envname("HAZE_DATA");
   flags.text("--label", e.label, "NAME", "this class of the data only [all]");
@@ -71,13 +69,13 @@ void eval_flags(Flags flags, Options& o) {
   flags.text("--features", e.features, "pixels|classifier:FILE|inception:FILE",
              "what distances are taken in [pixels]");
   flags.text("--classifier", e.classifier, "FILE",
-             "what class-accuracy asks; haze classifier makes it [that of --features]");
+             "of haze classifier, for class-accuracy [that of --features]");
   flags.number("--subsets", e.subsets, 1, 100000, "random subsets of kid [100]");
   flags.number("--subset-size", e.subset_size, 2, 1 << 20,
                "images in each [a tenth of the smaller set, at most 1000]");
   flags.number("--directions", e.directions, 1, 1 << 20, "random directions of swd [512]");
   flags.number("--nll-times", e.nll_times, 2, 100000,
-               "of the chain's steps, evaluate so many and draw lines between them [all]");
+               "of the chain's times, compute so many, estimate the rest [all]");
   flags.group("Result");
   flags.yes("--json", e.json, "one JSON document on standard output");
   compute_flags(flags, o.common, e.sample.fusion);

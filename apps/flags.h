@@ -116,8 +116,11 @@ std::vector<int> size_of(const std::string& text);
 /// Flags that several subcommands have.
 void common_flags(Flags& flags, CommonOptions& o);
 void compute_flags(Flags& flags, CommonOptions& o, bool& fusion);
-/// What to sample from, and how. The defaults are those of `s`.
-void sampler_flags(Flags& flags, SampleOptions& s);
+/// --no-metadata, of commands that draw pictures of samples.
+void metadata_flag(Flags& flags, SampleOptions& s);
+/// What to sample from, and how. The defaults are those of `s`, the sampler's is called `usual`;
+/// `compares`: several samplers and numbers of steps may be asked for at once.
+void sampler_flags(Flags& flags, SampleOptions& s, const std::string& usual, bool compares = false);
 /// The subcommands whose flags are in eval_options.cpp.
 void classifier_flags(Flags flags, Options& o);
 void eval_flags(Flags flags, Options& o);

@@ -30,9 +30,8 @@ const CommandHelp kCommands[] = {
      "  haze edit reconstruct --checkpoint runs/mnist --image a.png --steps 50\n",
      "vary noises the image part of the way and draws it anew; inpaint keeps what is black in the\n"
      "mask, to the bit, and draws what is white; interpolate goes from one image to another;\n"
-     "reconstruct follows DDIM backwards into noise and back. The picture shows what was given, "
-     "then\n"
-     "what was made of it."},
+     "reconstruct follows DDIM backwards, --strength of the way into noise, and back. The picture\n"
+     "shows what was given, then what was made of it."},
     {Command::verify, "verify", "hold a network against numbers recorded elsewhere",
      "  haze verify --config net.json --weights net.safetensors --fixture net.forward.safetensors\n"
      "  haze verify --config net.json --weights net.safetensors --fixture net.train.safetensors "
@@ -68,11 +67,13 @@ const CommandHelp kCommands[] = {
      "  haze data images:photos --size 64x64 --channels 3 --out grid.png\n",
      "Says how many images a data set has, their size, channels, classes and values, and draws a "
      "grid."},
-    {Command::info, "info", "this build, this machine, a configuration's network",
+    {Command::info, "info", "this build, this machine, a configuration, a picture",
      "  haze info\n"
      "  haze info --config mnist\n",
      "What to paste into a report of a fault. With a configuration: the network's blocks, their\n"
-     "shapes and the number of parameters."},
+     "shapes and the number of parameters. With a PNG that haze has drawn: how it was made, as "
+     "JSON:\n"
+     "checkpoint, sampler, seed and the rest, enough to draw it again."},
     {Command::bench, "bench", "time a training step, a sampling step or every kernel",
      "  haze bench step --config mnist\n"
      "  haze bench sample --config mnist --batch 16 --device cuda\n"

@@ -69,8 +69,8 @@ void keep_first(Dataset& set, int n) {
   if (!set.labels.empty()) set.labels.resize(std::size_t(n));
 }
 
-FeatureSource::FeatureSource(const std::string& spec, Stream stream)
-    : spec_(spec), stream_(stream) {
+FeatureSource::FeatureSource(const std::string& spec, Stream stream, bool fusion)
+    : spec_(spec), stream_(stream), fusion_(fusion) {
   if (spec == "pixels") return;
   const std::string kind = spec.substr(0, spec.find(':'));
   const std::string path = kind == spec ? "" : spec.substr(kind.size() + 1);
@@ -106,6 +106,7 @@ model::Judgement FeatureSource::judge(const Dataset& set, const std::string& wha
     throw InputError(cat(spec_, ": it takes images of ", c.height, "x", c.width, "x", c.channels,
                          "; ", what, " are ", set.height, "x", set.width, "x", set.channels));
   engine::Context context(stream_);
+  context.fusion = fusion_;
   return model::judge(
       context, *classifier_.network, set.images, set.count, [&](int done, int total) {
         console.progress(double(done) / total, cat("features of ", what, " ", done, " of ", total));
@@ -125,6 +126,7 @@ model::Features FeatureSource::of(const Dataset& set, const std::string& what,
       throw InputError(cat(spec_, ": it takes grey and colour images; ", what, " have ",
                            set.channels, " channels"));
     engine::Context context(stream_);
+    context.fusion = fusion_;
     f.dimensions = model::Inception::kFeatures;
     f.values = model::inception_features(context, *inception_, set.images, set.count, set.height,
                                          set.width, set.channels, [&](int done, int total) {

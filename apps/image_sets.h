@@ -28,7 +28,7 @@ void keep_first(Dataset& set, int n);
 /// anything else, and for images that the network does not take.
 class FeatureSource {
  public:
-  FeatureSource(const std::string& spec, Stream stream);
+  FeatureSource(const std::string& spec, Stream stream, bool fusion);
   /// `what` names the set in messages and on the bar.
   model::Features of(const Dataset& set, const std::string& what, Console& console) const;
   /// The classes that the classifier sees; only of a classifier.
@@ -41,6 +41,7 @@ class FeatureSource {
   model::Judgement judge(const Dataset& set, const std::string& what, Console& console) const;
   std::string spec_;
   Stream stream_;
+  bool fusion_;
   LoadedClassifier classifier_;
   std::unique_ptr<model::Inception> inception_;
 };

@@ -50,6 +50,7 @@ int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is a failed write, not the end of the process
   const std::vector<std::string> arguments(argv, argv + argc);
   Console console;
+  console.configure({});  // for what is wrong with the options themselves
   try {
     const Options options = parse_options({arguments.begin() + (argc > 0), arguments.end()});
     console.configure(options.common);

@@ -10,6 +10,12 @@
 
 namespace haze::apps {
 
+void CommonOptions::refuse(std::initializer_list<const char*> flags, const std::string& with,
+                           const std::string& allowed) const {
+  for (const char* flag : flags)
+    if (given.contains(flag)) throw InputError(cat(flag, ": given with ", with, "; ", allowed));
+}
+
 std::uint64_t seed_of(const std::string& text) {
   if (text == "random") return std::random_device()();
   std::uint64_t seed = 0;
@@ -36,55 +42,72 @@ std::vector<int> size_of(const std::string& text) {
 void common_flags(Flags& flags, CommonOptions& o) {
   flags.group("Output");
   flags.yes("-q,--quiet", o.quiet, "errors only");
-  flags.yes("-v,--verbose", o.verbose, "details");
-  flags.one_of("--color", {"auto", "always", "never"}, "[auto]", [&o](const std::string& s) {
-    o.color = s == "auto" ? Color::automatic : s == "always" ? Color::always : Color::never;
-  });
+  flags.yes("-v,--verbose", o.verbose, "say more, such as where it computes");
+  flags.one_of(
+      "--color", {"auto", "always", "never"}, "of messages; auto: on a terminal [auto]",
+      [&o](const std::string& s) {
+        o.color = s == "auto" ? Color::automatic : s == "always" ? Color::always : Color::never;
+      });
   flags.yes("--no-progress", o.progress, "no bar and no progress lines", false);
   flags.text("--log-file", o.log_file, "FILE", "append what standard error says to FILE");
 }
 
 void compute_flags(Flags& flags, CommonOptions& o, bool& fusion) {
   flags.group("Computing");
-  flags.text("--device", o.device, "cpu", "where to compute [cpu]")->envname("HAZE_DEVICE");
-  flags.number("--threads", o.threads, 1, 4096, "CPU threads [all]");
+  flags.text("--device", o.device, "cpu|cuda|cuda:N", "where to compute [cpu]")
+      ->envname("HAZE_DEVICE");
+  flags.number("--threads", o.threads, 1, 4096, "CPU threads [all, one for a small network]");
   flags.one_of("--fusion", {"on", "off"}, "off: fused ops run as the ops they are made of [on]",
                [&fusion](const std::string& s) { fusion = s == "on"; });
 }
 
 namespace {
 
-std::vector<int> steps_of(const std::string& text) {
+std::vector<int> steps_of(const std::string& text, bool several) {
   std::vector<int> steps;
   for (std::size_t at = 0; at <= text.size();) {
     const std::size_t end = std::min(text.find(',', at), text.size());
     int n = 0;
     const auto [stop, error] = std::from_chars(text.data() + at, text.data() + end, n);
     if (error != std::errc() || stop != text.data() + end || n < 1 || n > 100000)
-      throw InputError(cat("--steps: ", text,
-                           "; whole numbers from 1 to 100000, separated by commas, as in 10,20"));
+      throw InputError(
+          cat("--steps: ", text,
+              several ? "; whole numbers from 1 to 100000, separated by commas, as in 10,20"
+                      : "; a whole number from 1 to 100000"));
     steps.push_back(n);
     at = end + 1;
   }
+  if (steps.size() > 1 && !several)
+    throw InputError(cat("--steps: ", text, "; one number; haze sample compares several"));
   return steps;
 }
 
 }  // namespace
 
-void sampler_flags(Flags& flags, SampleOptions& s) {
+void metadata_flag(Flags& flags, SampleOptions& s) {
+  flags.yes("--no-metadata", s.metadata, "leave out how it was made; haze info PNG shows that",
+            false);
+}
+
+void sampler_flags(Flags& flags, SampleOptions& s, const std::string& usual, bool compares) {
   flags.group("What to sample");
   flags.text("--checkpoint", s.checkpoint, "PATH",
              "a run folder (its newest good checkpoint) or a file");
   weights_flag(flags, s);
   flags.number("-n,--n", s.n, 1, 1 << 20, cat("images [", s.n, "]"));
-  flags.value("--seed", "N|random", "[0]", [&s](const std::string& t) { s.seed = seed_of(t); });
+  flags.value("--seed", "N|random", "of what is drawn at random [0]",
+              [&s](const std::string& t) { s.seed = seed_of(t); });
   flags.group("Sampler");
-  flags.one_of("--sampler", {"ddpm", "ddim", "dpmpp", "heun", "all"},
-               "dpmpp: DPM-Solver++ 2M; all: side by side [ddpm]",
-               [&s](const std::string& t) { s.sampler = t; });
-  flags.value("--steps", "N,...", "steps per image; heun calls the network twice in most [all]",
-              [&s](const std::string& t) {
-                s.all_steps = steps_of(t);
+  Strings samplers = {"ddpm", "ddim", "dpmpp", "heun"};
+  if (compares) samplers.emplace_back("all");
+  flags.one_of(
+      "--sampler", samplers,
+      cat("dpmpp: DPM-Solver++ 2M", compares ? "; all: side by side" : "", " [", usual, "]"),
+      [&s](const std::string& t) { s.sampler = t; });
+  flags.value("--steps", compares ? "N,..." : "N",
+              cat("steps per image", compares ? "; several: side by side" : "", " [the chain's]"),
+              [&s, compares](const std::string& t) {
+                s.all_steps = steps_of(t, compares);
                 s.steps = s.all_steps[0];
               });
   flags.number("--eta", s.eta, 0, 1, "noise of ddim: 0 none, 1 as ddpm [0]");
@@ -121,11 +144,12 @@ void train_flags(Flags flags, Options& o, bool data_flag_given) {
   flags.yes("--resume", t.resume, "go on from the newest good checkpoint in DIR, if there is one");
   flags.yes("--overwrite", t.overwrite, "move a run that is in DIR to DIR.old-1 and start afresh");
   flags.key("--steps", "N", "train.steps", t.settings, "steps of the whole run [configuration's]");
-  flags.value("--seed", "N|random", "of everything drawn at random [0]",
+  flags.value("--seed", "N|random", "of everything drawn at random [configuration's]",
               [&t](const std::string& s) {
                 t.settings["train.seed"] = {{{std::int64_t(seed_of(s))}, false}, "--seed"};
               });
-  flags.key("--precision", "f32|bf16", "train.precision", t.settings, "of activations [f32]");
+  flags.key("--precision", "f32|bf16", "train.precision", t.settings,
+            "of activations [configuration's]");
   flags.yes("--dry-run", t.dry_run, "check all, say what would be done, write nothing");
   flags.yes("--print-config", t.print_config, "print every key, its value and where it is from");
   compute_flags(flags, o.common, t.fusion);
@@ -134,15 +158,16 @@ void train_flags(Flags flags, Options& o, bool data_flag_given) {
 
 void sample_flags(Flags flags, Options& o) {
   SampleOptions& s = o.sample;
-  sampler_flags(flags, s);
+  sampler_flags(flags, s, "ddpm", true);
   flags.text("--noise", s.noise, "FILE",
              "given noise: safetensors with x_T and, for ddpm and ddim, z");
   flags.group("Result");
-  flags.text("--out", s.out, "FILE|-", "PNG grid [grid.png]");
-  flags.text("--save-tensors", s.save_tensors, "FILE",
+  flags.text("--out", s.out, "FILE|-", "PNG grid; DIR/ or DIR/%05d.png: each its own [grid.png]");
+  flags.text("--save-tensors", s.save_tensors, "FILE|-",
              "the images as safetensors: samples [n,C,H,W]");
-  flags.text("--animation", s.animation, "FILE",
-             "animated PNG of the images predicted along the chain, all drawn as one batch");
+  flags.text("--animation", s.animation, "FILE|-",
+             "animated PNG of the predictions along the chain; as one batch");
+  metadata_flag(flags, s);
   compute_flags(flags, o.common, s.fusion);
   flags.number("--batch", s.batch, 1, 65536, "images per network call; changes no image [64]");
   flags.one_of("--precision", {"f32", "bf16"}, "of activations [as trained]",
@@ -152,12 +177,13 @@ void sample_flags(Flags flags, Options& o) {
 
 void points_flags(Flags flags, Options& o) {
   PointsOptions& p = o.points;
-  sampler_flags(flags, p);
+  sampler_flags(flags, p, "ddpm");
   flags.group("Result");
-  flags.text("--out", p.out, "FILE", "PNG of all samples and the curve [points.png]");
-  flags.text("--panels", p.panels, "FILE",
-             "PNG of the chain: data destroyed in 20 panels, samples rebuilt in 10 [none]");
+  flags.text("--out", p.out, "FILE|-", "PNG of all samples and the curve [points.png]");
+  flags.text("--panels", p.panels, "FILE|-",
+             "PNG of the chain: data destroyed, samples rebuilt [none]");
   flags.yes("--json", p.json, "one JSON document on standard output");
+  metadata_flag(flags, p);
   compute_flags(flags, o.common, p.fusion);
   flags.number("--batch", p.batch, 1, 65536, "points per network call; changes none [1000]");
   common_flags(flags, o.common);
@@ -175,7 +201,7 @@ void verify_flags(Flags flags, Options& o) {
   flags.yes("--json", v.json, "one JSON document on standard output");
   compute_flags(flags, o.common, v.fusion);
   flags.one_of("--precision", {"f32", "bf16"},
-               "of activations; bf16: within twice the error recorded of a bf16 run [f32]",
+               "of activations; bf16: within twice the recorded error [f32]",
                [&v](const std::string& t) { v.precision = t; });
   common_flags(flags, o.common);
 }
@@ -185,16 +211,14 @@ void export_flags(Flags flags, Options& o) {
   flags.text("--checkpoint", e.checkpoint, "PATH",
              "a run folder (its newest good checkpoint) or a file");
   weights_flag(flags, e);
-  flags.text("--out", e.out, "FILE", "safetensors file to write");
+  flags.text("--out", e.out, "FILE|-", "safetensors file to write");
   common_flags(flags, o.common);
 }
 
 void data_flags(Flags flags, Options& o) {
   DataOptions& d = o.data;
   flags.group("What to look at");
-  flags
-      .text("SPEC", d.spec, "",
-            "mnist:DIR, cifar10:DIR, images:DIR, synthetic:digits, points:s_curve, ...")
+  flags.text("SPEC", d.spec, "", "mnist:DIR, cifar10:DIR, images:DIR, synthetic:digits, ...")
       ->envname("HAZE_DATA");
   flags.text("--label", d.label, "NAME", "this class only [all]");
   flags.value("--size", "HxW", "resize to height x width pixels [as the data is]",
@@ -209,6 +233,7 @@ void data_flags(Flags flags, Options& o) {
 
 void info_flags(Flags flags, Options& o) {
   InfoOptions& i = o.info;
+  flags.text("PNG", i.picture, "", "a picture that haze has drawn: print how it was made");
   flags.text("--config", i.config, "FILE|NAME|-", "describe this configuration's network too");
   flags.settings(i.settings);
   flags.yes("--keys", i.keys, "list every configuration key: what is allowed, what it is for");
@@ -219,8 +244,7 @@ void info_flags(Flags flags, Options& o) {
 void bench_flags(Flags flags, Options& o) {
   BenchOptions& b = o.bench;
   flags.group("What to time");
-  flags.text("WHAT", b.what, "",
-             "step: a training step; sample: a sampling step; kernels: every kernel alone");
+  flags.text("WHAT", b.what, "", "step: of training; sample: of sampling; kernels: each alone");
   flags.text("--config", b.config, "FILE|NAME|-", "configuration of network and training");
   flags.settings(b.settings);
   flags.key("--batch", "N", "train.batch_size", b.settings, "images per step [configuration's]");
@@ -257,6 +281,8 @@ void bench_flags(Flags flags, Options& o) {
   what.erase(std::min(what.find('\n'), what.size()));
   if (const auto at = what.find(": 1 required "); at != what.npos)
     what = what.substr(0, at) + ": needs one value";
+  if (const auto at = what.find(": At Most 1 "); at != what.npos)
+    what = what.substr(0, at) + ": given more than once";
   throw InputError(what + help);
 }
 
@@ -283,11 +309,13 @@ Options parse_options(const Strings& arguments) {
 
   CLI::App app(std::string("Examples:\n") + command->examples + "\n" + command->about + "\n",
                first);
-  const bool data_given = std::ranges::any_of(
-      arguments, [](const std::string& a) { return a == "--data" || a.starts_with("--data="); });
+  const auto written = [&](const std::string& flag) {
+    return std::ranges::any_of(
+        arguments, [&](const std::string& a) { return a == flag || a.starts_with(flag + "="); });
+  };
   switch (o.command) {
     case Command::train:
-      train_flags(Flags(app), o, data_given);
+      train_flags(Flags(app), o, written("--data"));
       break;
     case Command::sample:
       sample_flags(Flags(app), o);
@@ -330,6 +358,11 @@ Options parse_options(const Strings& arguments) {
   } catch (const CLI::ParseError& error) {
     explain(app, error);
   }
+  for (const CLI::Option* option : app.get_options())
+    for (const std::string& name : option->get_lnames())
+      if (option->count() > 0 && (option->get_envname().empty() || written("--" + name)))
+        o.common.given.insert("--" + name);
+  if (o.common.quiet) o.common.refuse({"--verbose"}, "--quiet", "one of the two");
   if (o.train.skip_bad) o.train.settings["data.skip_bad"] = {{{true}, false}, "--skip-bad"};
   return o;
 }

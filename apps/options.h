@@ -2,7 +2,9 @@
 // it.
 #pragma once
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,7 +20,13 @@ struct CommonOptions {
   Color color = Color::automatic;
   std::string log_file;
   std::string device = "cpu";
-  int threads = 0;  // 0: as many as the machine has
+  int threads = 0;              // 0: as many as the machine has
+  std::set<std::string> given;  // flags on the command line, as "--steps"; not the environment's
+
+  /// InputError if one of the flags was given: "--strength: given with inpaint; it belongs to
+  /// vary". For flags that would say nothing.
+  void refuse(std::initializer_list<const char*> flags, const std::string& with,
+              const std::string& allowed) const;
 };
 
 struct TrainOptions {
@@ -30,7 +38,7 @@ struct TrainOptions {
 
 struct SampleOptions {
   std::string checkpoint, out = "grid.png", noise, save_tensors, animation, sampler = "ddpm";
-  bool ema = true, ema_asked = false, fusion = true;
+  bool ema = true, ema_asked = false, fusion = true, metadata = true;
   std::string spacing = "linspace", label;  // label: a number, "each", "none" or "" (none)
   int n = 64, steps = 0, batch = 64;
   std::vector<int> all_steps;  // more than one only to compare
@@ -63,7 +71,7 @@ struct DataOptions {
 };
 
 struct InfoOptions {
-  std::string config;
+  std::string config, picture;
   Settings settings;
   bool json = false, keys = false;
 };

@@ -1,7 +1,9 @@
 #include "apps/sample_grid.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
+#include <filesystem>
 
 #include "apps/image/animation.h"
 #include "apps/image/grid.h"
@@ -16,9 +18,18 @@ namespace haze::apps {
 
 std::string to_json(const Recipe& r) {
   JsonWriter w(0);
-  w.begin_object().field("v", 1).field("haze", version()).field("run", r.run);
+  const auto list = [&](const char* key, const std::vector<std::string>& words) {
+    w.key(key).begin_array();
+    for (const std::string& word : words) w.value(word);
+    w.end_array();
+  };
+  w.begin_object().field("v", 1).field("haze", full_version()).field("run", r.run);
+  if (!r.checkpoint.empty()) w.field("checkpoint_xxh3", r.checkpoint);
   w.field("step", r.step).field("weights", r.ema ? "ema" : "raw");
-  w.field("sampler", name_of(r.options.kind)).field("steps", r.options.steps);
+  if (r.rows.empty())
+    w.field("sampler", name_of(r.options.kind)).field("steps", r.options.steps);
+  else
+    list("rows", r.rows);
   w.field("spacing", name_of(r.options.spacing));
   w.field("eta", r.options.eta).field("seed", r.options.seed);
   if (!r.options.labels.empty()) {
@@ -29,11 +40,10 @@ std::string to_json(const Recipe& r) {
   }
   w.field("index", r.options.first_item).field("count", r.count);
   w.field("given_noise", !r.options.x_T.empty());
-  if (!r.edit.empty()) w.field("edit", r.edit);
-  if (!r.rows.empty()) {
-    w.key("rows").begin_array();
-    for (const std::string& row : r.rows) w.value(row);
-    w.end_array();
+  if (!r.edit.empty()) {
+    w.field("edit", r.edit).field("strength", r.options.strength);
+    w.field("jump", r.options.jump_length).field("repeats", r.options.jump_repeats);
+    list("init", r.init);
   }
   return w.end_object().text();
 }
@@ -94,6 +104,34 @@ void write_output(const std::string& path, const std::vector<std::uint8_t>& byte
   }
   engine::make_directories(engine::disk(), engine::directory_of(path));
   engine::write_file_atomically(engine::disk(), path, {text, bytes.size()});
+}
+
+void write_output(const std::string& path, std::vector<engine::SafetensorsTensor> tensors,
+                  const engine::SafetensorsMetadata& metadata) {
+  if (path == "-")
+    return write_output(path, engine::safetensors_bytes(std::move(tensors), metadata));
+  engine::make_directories(engine::disk(), engine::directory_of(path));
+  engine::write_safetensors(engine::disk(), path, std::move(tensors), metadata);
+}
+
+std::vector<std::string> files_of_each(const std::string& out, int n) {
+  std::error_code none;
+  std::string name = out;
+  if (out.ends_with('/') || std::filesystem::is_directory(out, none)) name += "/%05d.png";
+  const std::size_t percent = name.find('%');
+  if (percent == name.npos) return {};
+  int width = 0;
+  const char* last = name.data() + name.size();
+  const auto [end, error] = std::from_chars(name.data() + percent + 1, last, width);
+  if (end == last || *end != 'd' || width > 20 || name.find('%', percent + 1) != name.npos)
+    throw InputError(cat("--out: ", out, "; one %d or %05d, for the number of the image"));
+  std::vector<std::string> files;
+  for (int k = 0; k < n; ++k) {
+    std::string number = std::to_string(k);
+    number.insert(0, std::size_t(std::max(0, width - int(number.size()))), '0');
+    files.push_back(name.substr(0, percent) + number + (end + 1));
+  }
+  return files;
 }
 
 }  // namespace haze::apps

@@ -5,6 +5,7 @@
 
 #include "apps/config/config.h"
 #include "apps/image/image.h"
+#include "engine/files/safetensors.h"
 #include "model/sampler.h"
 
 namespace haze::apps {
@@ -16,8 +17,10 @@ struct Recipe {
   bool ema = false;
   model::SampleOptions options;
   int count = 0;
+  std::string checkpoint = {};         // hash of the checkpoint; "": the run was still going on
   std::vector<std::string> rows = {};  // of a comparison, each row's "SAMPLER STEPS"
-  std::string edit = {};               // mode of haze edit: its images are needed too
+  std::string edit = {};               // mode of haze edit
+  std::vector<std::string> init = {};  // and the images that it began with
 };
 std::string to_json(const Recipe& recipe);
 
@@ -45,5 +48,12 @@ class Film {
 
 /// Writes to `path`, whole or not at all, making its folder; "-" is standard output.
 void write_output(const std::string& path, const std::vector<std::uint8_t>& bytes);
+/// The same for tensors, in a safetensors file.
+void write_output(const std::string& path, std::vector<engine::SafetensorsTensor> tensors,
+                  const engine::SafetensorsMetadata& metadata = {{"format", "pt"}});
+
+/// The files of n images where each has its own: `out` is a folder, or a name with %d or %05d in
+/// it, which becomes 0, 1, ... Empty where `out` is one file for all. InputError for another %.
+std::vector<std::string> files_of_each(const std::string& out, int n);
 
 }  // namespace haze::apps

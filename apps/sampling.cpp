@@ -30,11 +30,17 @@ std::vector<float> given(const engine::SafetensorsReader& file, const char* name
 std::vector<std::int32_t> labels_of(const SampleOptions& o, const RunConfig& config) {
   const int classes = config.model.num_classes;
   if (classes == 0) {
-    if (o.label.empty() && o.guidance == 1 && o.rescale == 0) return {};
-    throw InputError(cat(
-        o.label.empty() ? "--guidance: " : "--class: ", o.label.empty() ? cat(o.guidance) : o.label,
-        "; the network is unconditional; train one with --set model.num_classes"));
+    const std::string asked = !o.label.empty()  ? "--class: " + o.label
+                              : o.guidance != 1 ? cat("--guidance: ", o.guidance)
+                              : o.rescale != 0  ? cat("--guidance-rescale: ", o.rescale)
+                                                : "";
+    if (asked.empty()) return {};
+    throw InputError(asked +
+                     "; the network is unconditional; train one with --set model.num_classes");
   }
+  if (o.rescale != 0 && o.guidance == 1)
+    throw InputError(cat("--guidance-rescale: ", o.rescale,
+                         "; it takes back part of a --guidance other than 1"));
   if (o.label.empty() || o.label == "none") {
     if (o.guidance != 1) throw InputError(cat("--guidance: ", o.guidance, "; it needs --class"));
     return {};
@@ -74,9 +80,6 @@ model::SampleOptions sampler_options(const SampleOptions& o, const RunConfig& co
   s.kind = sampler_kind(o.sampler);
   if (s.kind != model::SamplerKind::ddim && o.eta != 0)
     throw InputError(cat("--eta: ", o.eta, "; it belongs to --sampler ddim"));
-  if (o.all_steps.size() > 1)
-    throw InputError(cat("--steps: ", o.all_steps[0], ",", o.all_steps[1],
-                         "...; several only to compare samplers with haze sample"));
   s.spacing = o.spacing == "leading"    ? model::Spacing::leading
               : o.spacing == "trailing" ? model::Spacing::trailing
                                         : model::Spacing::linspace;

@@ -28,7 +28,8 @@ Recipe TrainedModel::recipe(const SampleOptions& o, const model::SampleOptions& 
           .step = weights.meta.step,
           .ema = weights.ema,
           .options = sampler,
-          .count = count};
+          .count = count,
+          .checkpoint = weights.hash};
 }
 
 void TrainedModel::fit_threads(const CommonOptions& common, int batch) const {

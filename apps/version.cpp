@@ -5,6 +5,9 @@
 namespace haze::apps {
 
 const char* version() { return HAZE_VERSION; }
+std::string full_version() {
+  return HAZE_COMMIT == std::string("unknown") ? HAZE_VERSION : HAZE_VERSION "+" HAZE_COMMIT;
+}
 const char* commit() { return HAZE_COMMIT; }
 
 }  // namespace haze::apps

@@ -95,6 +95,7 @@ struct CheckpointHeader {
   std::string path;
   CheckpointMeta meta;
   std::vector<SafetensorsEntry> tensors;
+  std::string hash;  // header_hash: as the header holds the hash of each tensor, one of all of it
 };
 
 /// A tensor as loaded: f32, PyTorch's layout.
@@ -109,6 +110,7 @@ struct Checkpoint {
   CheckpointMeta meta;
   std::vector<LoadedTensor> tensors;  // by name, ascending; every hash was right
   std::vector<std::string> messages;  // newer ones that were passed over, and why
+  std::string hash;                   // as of its header
 };
 
 /// Called with a header before data is read. What it throws leaves the load function: for what no

@@ -42,7 +42,7 @@ CheckpointHeader read_header(const SafetensorsReader& file) {
                          ": not a checkpoint of this version of haze; its format must be ",
                          kCheckpointFormat));
   check_header_hash(file);
-  CheckpointHeader header{file.path(), {}, file.tensors()};
+  CheckpointHeader header{file.path(), {}, file.tensors(), required(file, "header_hash")};
   header.meta.step = number(file, "step");
   header.meta.seed = number(file, "seed");
   header.meta.version = required(file, "version");
@@ -63,7 +63,7 @@ Checkpoint load(const SafetensorsReader& file, const std::string& prefix,
                 const AcceptCheckpoint& accept) {
   const CheckpointHeader header = read_header(file);
   if (accept) accept(header);
-  Checkpoint checkpoint{header.path, header.meta, {}, {}};
+  Checkpoint checkpoint{header.path, header.meta, {}, {}, header.hash};
   for (const auto& entry : header.tensors) {
     if (!entry.name.starts_with(prefix)) continue;
     LoadedTensor t{entry.name, entry.shape, file.read_f32(entry, true)};

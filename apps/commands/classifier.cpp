@@ -79,6 +79,7 @@ int run_classifier(const ClassifierOptions& o, Program program) {
                    device_description(stream)));
   engine::Context context(stream);
   context.fusion = o.fusion;
+  console.detail(computing_on(stream, context.fusion));
   const auto start = std::chrono::steady_clock::now();
   model::train(
       context, network, {data.images, data.labels, data.count},

@@ -118,6 +118,8 @@ int run_data(const DataOptions& options, Program program) {
   if (options.spec.empty())
     throw InputError(
         "SPEC: not given; mnist:DIR, cifar10:DIR, images:DIR, synthetic:digits or points:moons");
+  if (options.json && options.out == "-")
+    throw InputError("--json: given with --out -; standard output takes one of the two");
   DatasetOptions open;
   if (!options.size.empty()) open.height = options.size[0], open.width = options.size[1];
   if (options.channels > 0) open.channels = options.channels;

@@ -67,7 +67,7 @@ Values edited(Job& job) {
 }
 
 /// Everything that can be wrong before a network is loaded.
-void check(const EditOptions& o) {
+void check(const EditOptions& o, const CommonOptions& common) {
   const std::size_t images = o.images.size();
   if (o.mode.empty()) throw InputError("edit: vary, inpaint, interpolate or reconstruct?");
   if (images == 0)
@@ -78,14 +78,24 @@ void check(const EditOptions& o) {
   if (o.mask.empty() == (o.mode == "inpaint"))
     throw InputError(o.mask.empty() ? "--mask: not given; a PNG, white where to draw anew"
                                     : cat("--mask: ", o.mask, "; it belongs to inpaint"));
-  if (!o.sample.noise.empty())
-    throw InputError(cat("--noise: ", o.sample.noise, "; an edit starts from its images"));
+  const bool inpaints = o.mode == "inpaint", reconstructs = o.mode == "reconstruct";
+  if (inpaints) common.refuse({"--strength"}, o.mode, "it belongs to the other edits");
+  if (!inpaints) common.refuse({"--jump", "--repeats"}, o.mode, "it belongs to inpaint");
+  if (inpaints && o.repeats == 1)
+    common.refuse({"--jump"}, "--repeats 1", "each stretch is drawn once, there is no way back");
+  if (reconstructs)
+    common.refuse({"--n", "--seed"}, o.mode, "it gives each image back and draws nothing");
+  const std::string& sampler = o.sample.sampler;
+  if (inpaints && o.repeats > 1 && (sampler == "dpmpp" || sampler == "heun"))
+    throw InputError(cat("--sampler: ", sampler,
+                         "; inpaint goes back and forth with ddpm or ddim; ",
+                         "others take --repeats 1"));
 }
 
 }  // namespace
 
 int run_edit(const EditOptions& options, Program program) {
-  check(options);
+  check(options, program.common);
   Console& console = program.console;
   const Stream stream = open_device(program.common);
   const SampleOptions& s = options.sample;
@@ -98,6 +108,7 @@ int run_edit(const EditOptions& options, Program program) {
   if (options.mode == "reconstruct") drawn.n = int(options.images.size());
   if (s.sampler.empty()) drawn.sampler = options.mode == "reconstruct" ? "ddim" : "ddpm";
   trained.fit_threads(program.common, std::min(drawn.n, s.batch));
+  console.detail(computing_on(stream, trained.context.fusion));
   std::vector<Image> images;
   for (const std::string& where : options.images)
     images.push_back(open_given_image(where, size.height, size.width, size.channels));
@@ -119,8 +130,9 @@ int run_edit(const EditOptions& options, Program program) {
   const int n = int(shown.size() / job.size().size());
   Recipe recipe = trained.recipe(s, job.sampler, drawn.n);
   recipe.edit = options.mode;
+  recipe.init = options.images;
   const int columns = options.mode == "reconstruct" ? int(images.size()) : n <= 12 ? n : 0;
-  write_output(s.out, grid_png(shown, n, config, to_json(recipe), columns));
+  write_output(s.out, grid_png(shown, n, config, s.metadata ? to_json(recipe) : "", columns));
   if (s.out != "-") std::printf("%s\n", s.out.c_str());
   if (options.mode != "reconstruct") return 0;
   double squares = 0;

@@ -20,6 +20,8 @@ bool wants_distance(const EvalOptions& o) {
   return wants(o, Metric::frechet) || wants(o, Metric::kid) || wants(o, Metric::swd);
 }
 
+bool wants_data(const EvalOptions& o) { return wants_distance(o) || wants(o, Metric::nll); }
+
 Dataset draw(const EvalOptions& o, TrainedModel& trained, Console& console) {
   const RunConfig& config = trained.config();
   const model::SampleOptions sampler = sampler_options(o.sample, config, console);
@@ -105,20 +107,41 @@ LikelihoodReport likelihood(const EvalOptions& o, TrainedModel& trained, const D
           config.diffusion.steps};
 }
 
+/// Flags that would say nothing beside the others.
+void refuse_idle(const EvalOptions& o, const CommonOptions& common) {
+  const bool accuracy = wants(o, Metric::class_accuracy);
+  if (!o.samples.empty())
+    common.refuse({"--weights", "--sampler", "--steps", "--eta", "--spacing", "--class",
+                   "--guidance", "--guidance-rescale", "--precision", "--batch"},
+                  "--samples", "those images are there already");
+  if (!wants_distance(o) && !accuracy)
+    common.refuse({"--n", "--sampler", "--steps", "--eta", "--spacing", "--class", "--guidance",
+                   "--guidance-rescale"},
+                  "--metrics nll", "it draws no samples");
+  if (!wants_data(o))
+    common.refuse({"--data", "--label", "--data-n"}, "--metrics class-accuracy",
+                  "it looks at samples alone");
+  if (!wants(o, Metric::kid))
+    common.refuse({"--subsets", "--subset-size"}, "other --metrics", "they belong to kid");
+  if (!wants(o, Metric::swd))
+    common.refuse({"--directions"}, "other --metrics", "they belong to swd");
+  if (!wants_distance(o) && !(accuracy && o.classifier.empty()))
+    common.refuse({"--features"}, "other --metrics", "distances are taken in them");
+}
+
 /// What cannot be, said before anything is computed.
-void check(const EvalOptions& o) {
+void check(const EvalOptions& o, const CommonOptions& common) {
   const bool samples_wanted = wants_distance(o) || wants(o, Metric::class_accuracy);
+  const bool data_wanted = wants_data(o);
   if (o.sample.checkpoint.empty() == o.samples.empty())
     throw InputError(o.samples.empty()
                          ? "--checkpoint: not given; a run folder or a checkpoint file, or images "
                            "that are there already with --samples"
                          : "--samples: given with --checkpoint; one of the two");
-  if (o.data.empty() && (wants_distance(o) || wants(o, Metric::nll)))
+  if (o.data.empty() && data_wanted)
     throw InputError("--data: not given; the data set to hold the samples against, mnist:DIR#test");
   if (wants(o, Metric::nll) && o.sample.checkpoint.empty())
     throw InputError("--metrics: nll; it is a number of a network: give --checkpoint");
-  if (o.sample.all_steps.size() > 1)
-    throw InputError("--steps: several; haze eval measures one way of sampling at a time");
   if (!wants(o, Metric::class_accuracy) && !o.classifier.empty())
     throw InputError("--classifier: given without --metrics class-accuracy");
   if (wants(o, Metric::class_accuracy) && o.classifier.empty() &&
@@ -129,19 +152,22 @@ void check(const EvalOptions& o) {
     throw InputError("--nll-times: given without --metrics nll");
   if (!samples_wanted && !o.samples.empty())
     throw InputError("--samples: given, but no metric looks at samples");
+  refuse_idle(o, common);
 }
 
 }  // namespace
 
 int run_eval(const EvalOptions& o, Program program) {
-  check(o);
+  check(o, program.common);
   Console& console = program.console;
   const Stream stream = open_device(program.common);
-  const FeatureSource source(o.features, stream);
+  const FeatureSource source(o.features, stream, o.sample.fusion);
   std::optional<FeatureSource> other_judge;
-  if (!o.classifier.empty()) other_judge.emplace("classifier:" + o.classifier, stream);
+  if (!o.classifier.empty())
+    other_judge.emplace("classifier:" + o.classifier, stream, o.sample.fusion);
   std::optional<TrainedModel> trained;
   if (!o.sample.checkpoint.empty()) trained.emplace(o.sample, stream, console);
+  console.detail(computing_on(stream, trained ? trained->context.fusion : o.sample.fusion));
 
   EvalReport result;
   const bool look = wants_distance(o) || wants(o, Metric::class_accuracy);
@@ -154,7 +180,7 @@ int run_eval(const EvalOptions& o, Program program) {
     keep_first(samples, o.sample.n);
   }
   if (look) result.samples = samples.spec, result.samples_n = samples.count;
-  if (!o.data.empty()) {
+  if (wants_data(o)) {
     DatasetOptions as{.label = o.label};
     const RunConfig* config = trained ? &trained->config() : nullptr;
     as.height = config ? config->data.image_size[0] : samples.height;

@@ -3,7 +3,7 @@
 
 #include "apps/checkpointing.h"
 #include "apps/commands/commands.h"
-#include "engine/files/new_file.h"
+#include "apps/sample_grid.h"
 
 namespace haze::apps {
 
@@ -14,11 +14,10 @@ int run_export(const ExportOptions& options, Program program) {
   std::vector<engine::SafetensorsTensor> tensors;
   for (const engine::LoadedTensor& t : trained.tensors)
     tensors.push_back({t.name, t.shape, t.values.data()});
-  engine::make_directories(engine::disk(), engine::directory_of(options.out));
-  engine::write_safetensors(engine::disk(), options.out, std::move(tensors));
+  write_output(options.out, std::move(tensors));
   program.console.info(cat(trained.path, ", step ", trained.meta.step, ": ", trained.tensors.size(),
                            " tensors, ", trained.ema ? "ema" : "raw", " weights"));
-  std::printf("%s\n", options.out.c_str());
+  if (options.out != "-") std::printf("%s\n", options.out.c_str());
   return 0;
 }
 

@@ -1,4 +1,5 @@
 // info.cpp — `haze info`: what to paste into a report of a fault, and what a configuration makes.
+#include <cctype>
 #include <cstdio>
 #include <jpeglib.h>
 #include <png.h>
@@ -7,7 +8,9 @@
 #include "apps/commands/commands.h"
 #include "apps/config/find.h"
 #include "apps/config/keys.h"
+#include "apps/data/input_file.h"
 #include "apps/device.h"
+#include "apps/image/png.h"
 #include "apps/json_writer.h"
 #include "apps/network_blocks.h"
 #include "apps/version.h"
@@ -107,8 +110,20 @@ std::string as_json(const InfoOptions& options) {
   return w.end_object().text() + "\n";
 }
 
-std::string all_keys() {
-  const RunConfig defaults;
+std::string keys_as_json() {
+  const RunConfig defaults = resolve({});
+  JsonWriter w;
+  w.begin_object().key("keys").begin_array();
+  for (const Key& key : keys()) {
+    w.begin_object().field("name", key.name).key("default").raw(json_of(key, defaults));
+    w.field("allowed", allowed(key)).field("help", key.help);
+    w.field("of", owners_of(key)).end_object();
+  }
+  return w.end_array().end_object().text() + "\n";
+}
+
+std::string keys_as_text() {
+  const RunConfig defaults = resolve({});
   std::string text;
   for (const Key& key : keys()) {
     text += cat(key.name, "  [", json_of(key, defaults), "]\n    ", allowed(key));
@@ -119,10 +134,31 @@ std::string all_keys() {
   return text;
 }
 
+/// How a picture was made, one line of JSON.
+std::string recipe_of(const std::string& picture) {
+  const auto recipe = png_recipe(read_file(picture, kMostFileBytes), printable(picture));
+  if (!recipe)
+    throw InputError(
+        cat(printable(picture),
+            ": nothing in it says how it was made; haze sample, edit, points and train "
+            "write that into their PNG files, unless --no-metadata"));
+  std::string text = *recipe;  // of a foreign file: nothing in it is to command the terminal
+  for (char& c : text)
+    if (std::iscntrl(static_cast<unsigned char>(c))) c = '?';
+  return text + "\n";
+}
+
 }  // namespace
 
-int run_info(const InfoOptions& options, Program) {
-  const std::string text = options.keys   ? all_keys()
+int run_info(const InfoOptions& options, Program program) {
+  if (options.config.empty())
+    program.common.refuse({"--set"}, "no --config", "it changes a configuration's keys");
+  if (options.keys)
+    program.common.refuse({"--config"}, "--keys", "which lists the keys of every configuration");
+  if (!options.picture.empty())
+    program.common.refuse({"--config", "--keys"}, "a picture", "one of the two");
+  const std::string text = !options.picture.empty() ? recipe_of(options.picture)
+                           : options.keys ? (options.json ? keys_as_json() : keys_as_text())
                            : options.json ? as_json(options)
                                           : as_text(options);
   std::fputs(text.c_str(), stdout);

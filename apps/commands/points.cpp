@@ -33,6 +33,10 @@ std::vector<std::vector<float>> chain_panels(engine::Context& context, model::Ne
   // What is drawn depends on the step alone, so a chain cut short shows the whole one on its way.
   const model::Chain whole = model::make_chain(config.diffusion, sampler);
   sampler.batch = kShown;
+  const std::vector<std::int32_t> labels = sampler.labels;
+  sampler.labels.clear();
+  for (std::size_t i = 0; i < kShown && !labels.empty(); ++i)
+    sampler.labels.push_back(labels[i % labels.size()]);
   sampler.progress = {};
   for (int k = 0; k < kRebuilt; ++k) {
     model::Chain part = whole;
@@ -54,6 +58,10 @@ std::string as_json(const CurveFit& fit, int n, std::uint64_t seed) {
 
 int run_points(const PointsOptions& o, Program program) {
   Console& console = program.console;
+  const bool piped = o.out == "-" || o.panels == "-";  // standard output is a picture's
+  if (piped && (o.json || o.out == o.panels))
+    throw InputError(cat(o.json ? "--json: given with --out or --panels -" : "--out, --panels: -",
+                         "; standard output takes one thing"));
   const Stream stream = open_device(program.common);
   TrainedModel trained(o, stream, console);
   const RunConfig& config = trained.config();
@@ -63,20 +71,25 @@ int run_points(const PointsOptions& o, Program program) {
                          "; haze points is for models of 2-D points: try haze sample"));
   const model::SampleOptions sampler = sampler_options(o, config, console);
   trained.fit_threads(program.common, sampler.batch);
+  console.detail(computing_on(stream, trained.context.fusion));
+  console.info(cat(trained.name(), "; ", o.n, " points, ", o.sampler, " ", sampler.steps,
+                   " steps, seed ", o.seed));
   const std::vector<float> values =
       model::sample(trained.context, *trained.network, config.diffusion, o.n, 1, 1, 2, sampler);
   console.clear_bar();
   const CurveFit fit = fit_curve(*set, values);
-  std::fputs((o.json ? as_json(fit, o.n, o.seed) : to_text(fit)).c_str(), stdout);
-  if (!o.out.empty()) {
-    write_output(o.out, encode_png(points_picture(*set, values)));
-    if (!o.json) std::printf("%s\n", o.out.c_str());
-  }
-  if (!o.panels.empty()) {
-    const auto panels = chain_panels(trained.context, *trained.network, config, *set, sampler);
-    write_output(o.panels, encode_png(panels_picture(*set, panels, kColumns)));
-    if (!o.json) std::printf("%s\n", o.panels.c_str());
-  }
+  if (!piped) std::fputs((o.json ? as_json(fit, o.n, o.seed) : to_text(fit)).c_str(), stdout);
+  const std::string recipe = o.metadata ? to_json(trained.recipe(o, sampler, o.n)) : "";
+  const auto write = [&](const std::string& path, const Image& picture) {
+    write_output(path, encode_png(picture, recipe));
+    if (!piped && !o.json) std::printf("%s\n", path.c_str());
+  };
+  write(o.out, points_picture(*set, values));
+  if (!o.panels.empty())
+    write(
+        o.panels,
+        panels_picture(*set, chain_panels(trained.context, *trained.network, config, *set, sampler),
+                       kColumns));
   return 0;
 }
 

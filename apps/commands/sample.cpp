@@ -3,10 +3,10 @@
 
 #include "apps/commands/commands.h"
 #include "apps/device.h"
+#include "apps/point_pictures.h"
 #include "apps/sample_grid.h"
 #include "apps/sampling.h"
 #include "apps/trained_model.h"
-#include "engine/files/new_file.h"
 #include "model/weights.h"
 
 namespace haze::apps {
@@ -17,11 +17,25 @@ void save_tensors(const std::string& path, const std::vector<float>& values, int
   const int c = config.model.image_channels, h = config.data.image_size[0],
             w = config.data.image_size[1];
   const auto nchw = model::nhwc_to_nchw(values, n, c, h, w);
-  engine::make_directories(engine::disk(), engine::directory_of(path));
-  engine::write_safetensors(engine::disk(), path, {{"samples", {n, c, h, w}, nchw.data()}},
-                            {{"format", "pt"},
-                             {"haze", recipe},
-                             {"range", config.data.range == DataRange::zero_one ? "0,1" : "-1,1"}});
+  engine::SafetensorsMetadata metadata = {
+      {"format", "pt"}, {"range", config.data.range == DataRange::zero_one ? "0,1" : "-1,1"}};
+  if (!recipe.empty()) metadata["haze"] = recipe;
+  write_output(path, {{"samples", {n, c, h, w}, nchw.data()}}, metadata);
+}
+
+/// Each image as a file of its own, with its own recipe.
+void write_each(const std::vector<std::string>& files, const std::vector<float>& values,
+                const RunConfig& config, const Recipe& recipe, bool metadata) {
+  const std::size_t size = values.size() / files.size();
+  for (std::size_t k = 0; k < files.size(); ++k) {
+    const auto first = values.begin() + std::ptrdiff_t(k * size);
+    Recipe one = recipe;
+    one.options.first_item += std::uint32_t(k);
+    one.count = 1;
+    if (!recipe.options.labels.empty()) one.options.labels = {recipe.options.labels[k]};
+    write_output(files[k], grid_png({first, first + std::ptrdiff_t(size)}, 1, config,
+                                    metadata ? to_json(one) : "", 1));
+  }
 }
 
 /// The combinations of --sampler all and --steps 10,20: each a row of the picture.
@@ -50,6 +64,11 @@ std::vector<SampleOptions> compared(const SampleOptions& options) {
 
 int run_sample(const SampleOptions& options, Program program) {
   Console& console = program.console;
+  const int pipes =
+      (options.out == "-") + (options.save_tensors == "-") + (options.animation == "-");
+  if (pipes > 1)
+    throw InputError(
+        "--out, --save-tensors, --animation: - given more than once; standard output takes one");
   const Stream stream = open_device(program.common);
   TrainedModel trained(options, stream, console);
   const RunConfig& config = trained.config();
@@ -58,7 +77,12 @@ int run_sample(const SampleOptions& options, Program program) {
     throw InputError(
         cat("model.image_channels: ", channels, "; a picture has 1 or 3; use --save-tensors"));
   const std::vector<SampleOptions> rows = compared(options);
+  const std::vector<std::string> files = files_of_each(options.out, options.n);
+  if (!files.empty() && (rows.size() > 1 || point_set_of(config.data.spec)))
+    throw InputError(cat("--out: ", options.out, "; one picture for all of ",
+                         rows.size() > 1 ? "a comparison" : "2-D points"));
   trained.fit_threads(program.common, options.batch);
+  console.detail(computing_on(stream, trained.context.fusion));
   if (!options.animation.empty() && (rows.size() > 1 || !has_picture(config)))
     throw InputError(cat("--animation: ", options.animation,
                          rows.size() > 1 ? "; it shows one sampler with one number of steps"
@@ -79,20 +103,26 @@ int run_sample(const SampleOptions& options, Program program) {
   }
   const int n = options.n * int(rows.size()), columns = rows.size() > 1 ? options.n : 0;
   Recipe recipe = trained.recipe(options, sampler, n);
+  recipe.options.eta = options.eta;
   for (std::size_t k = 0; rows.size() > 1 && k < rows.size(); ++k)
     recipe.rows.push_back(cat(rows[k].sampler, " ", rows[k].steps));
-  if (!options.save_tensors.empty())
-    save_tensors(options.save_tensors, values, n, config, to_json(recipe));
-  if (has_picture(config)) {
-    write_output(options.out, grid_png(values, n, config, to_json(recipe), columns));
-    if (options.out != "-") std::printf("%s\n", options.out.c_str());
-  }
+  const std::string text = options.metadata ? to_json(recipe) : "";
+  std::vector<std::string> made = files;
+  if (files.empty()) made = {options.out};
+  if (!options.save_tensors.empty()) save_tensors(options.save_tensors, values, n, config, text);
+  if (!has_picture(config))
+    made.clear();
+  else if (files.empty())
+    write_output(options.out, grid_png(values, n, config, text, columns));
+  else
+    write_each(files, values, config, recipe, options.metadata);
   if (!options.animation.empty()) {
-    film.write(options.animation, to_json(recipe));
-    if (options.out != "-") std::printf("%s\n", options.animation.c_str());
+    film.write(options.animation, text);
+    made.push_back(options.animation);
   }
-  if (!options.save_tensors.empty() && options.out != "-")
-    std::printf("%s\n", options.save_tensors.c_str());
+  if (!options.save_tensors.empty()) made.push_back(options.save_tensors);
+  if (pipes == 0)
+    for (const std::string& path : made) std::printf("%s\n", path.c_str());
   return 0;
 }
 

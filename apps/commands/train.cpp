@@ -97,7 +97,9 @@ void check_same_run(const RunConfig& config, const Dataset& dataset,
 /// Where the run goes; moves another one away if asked to, refuses to touch it if not.
 std::string choose_folder(const TrainOptions& options, const RunConfig& config, Console& console) {
   if (options.out.empty()) {
-    if (options.resume) throw InputError("--resume: which run? give its folder with --out DIR");
+    if (options.resume || options.overwrite)
+      throw InputError(cat(options.resume ? "--resume" : "--overwrite",
+                           ": which run? give its folder with --out DIR"));
     const std::string name =
         options.config == "-" ? "run" : fs::path(options.config).stem().string();
     return next_run_folder(name, config.precision == Precision::bf16 ? "bf16" : "f32");
@@ -145,7 +147,7 @@ int run_train(const TrainOptions& options, Program program) {
   Console& console = program.console;
   const Settings settings = gather(options);
   RunConfig config = resolve(settings);
-  if (options.print_config) {
+  if (options.print_config && !options.dry_run) {
     std::fputs(to_text_with_origins(config, settings).c_str(), stdout);
     return 0;
   }
@@ -153,12 +155,15 @@ int run_train(const TrainOptions& options, Program program) {
   const auto network = model::make_network(config.model);
   model::make_schedule(config.diffusion);  // throws for a schedule that cannot be
   const std::string path = choose_folder(options, config, console);
+  if (!(options.resume && holds_run(path))) refuse_idle_keys(config);
   const Dataset dataset = open_data(config, console);
   fit_threads(program.common, double(network->parameters().elements()) * config.train.batch_size *
                                   dataset.height * dataset.width);
   if (options.dry_run) {
     console.info(describe(config, *network, dataset, stream) + "; folder " + path);
-    std::fputs(to_json(config).c_str(), stdout);
+    std::fputs(
+        (options.print_config ? to_text_with_origins(config, settings) : to_json(config)).c_str(),
+        stdout);
     return 0;
   }
 
@@ -169,6 +174,13 @@ int run_train(const TrainOptions& options, Program program) {
         engine::disk(), path, "",
         [&](const engine::CheckpointHeader& h) { check_same_run(config, dataset, h); });
   const std::uint64_t first = from ? from->meta.step : 0;
+  if (from && first >= std::uint64_t(config.train.steps)) {
+    for (const std::string& message : from->messages) console.warning(message);
+    console.info(cat("complete at step ", first, ", train.steps is ", config.train.steps,
+                     "; to go on: haze train --resume --out ", path, " --steps ", 2 * first));
+    std::printf("%s\n", from->path.c_str());
+    return 0;
+  }
   engine::Parameters& parameters = network->parameters();
   parameters.allocate(stream, config.seed, true, config.train.keeps_ema(), config.activations());
   if (from) restore_state(*from, parameters);

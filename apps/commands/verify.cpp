@@ -93,6 +93,7 @@ int run_verify(const VerifyOptions& options, Program program) {
 
   engine::Context context(stream, options.precision == "bf16" ? DType::bf16 : DType::f32);
   context.fusion = options.fusion;
+  program.console.detail(computing_on(stream, context.fusion));
   const model::Verification result = model::verify(context, config.model, config.diffusion, weights,
                                                    record, expected ? &*expected : nullptr);
   if (!options.output.empty()) write_all(options.output, result.computed);

@@ -90,6 +90,35 @@ RunConfig resolve(const Settings& settings) {
   return config;
 }
 
+void refuse_idle_keys(const RunConfig& c) {
+  const bool ranged = c.diffusion.schedule == model::ScheduleKind::linear ||
+                      c.diffusion.schedule == model::ScheduleKind::sigmoid;
+  const bool points = c.data.spec.starts_with("points:");
+  const struct {
+    const char* key;
+    bool idle;
+    const char* where;
+  } rules[] = {
+      {"diffusion.beta_start", !ranged, "diffusion.schedule is linear or sigmoid"},
+      {"diffusion.beta_end", !ranged, "diffusion.schedule is linear or sigmoid"},
+      {"data.range", points, "the data are images"},
+      {"train.ema_warmup", !c.train.keeps_ema(), "train.ema_decay or ema_half_life is above 0"},
+      {"train.min_snr_gamma", c.train.loss_weight != model::LossWeight::min_snr,
+       "train.loss_weight is min_snr"},
+      {"train.vlb_weight", c.diffusion.variance != model::Variance::learned,
+       "diffusion.variance is learned"},
+      {"train.label_dropout", c.model.num_classes == 0, "model.num_classes is above 0"},
+      {"train.flip", points, "the data are images"},
+  };
+  const RunConfig defaults;
+  for (const auto& [name, idle, where] : rules) {
+    const Key& key = *find_key(name);
+    if (const std::string value = json_of(key, c); idle && value != json_of(key, defaults))
+      throw InputError(cat(name, ": ", value, "; it counts only where ", where, ": leave it at ",
+                           json_of(key, defaults)));
+  }
+}
+
 std::string to_json(const RunConfig& config) {
   JsonWriter w;
   w.begin_object();

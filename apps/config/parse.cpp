@@ -5,6 +5,7 @@
 #include <set>
 
 #include "apps/config/config.h"
+#include "apps/config/keys.h"
 #include "apps/suggest.h"
 
 namespace haze::apps {
@@ -134,7 +135,11 @@ void parse_assignment(const std::string& assignment, const std::string& origin, 
     throw InputError(cat(origin, ": ", assignment, "; KEY=VALUE, as in train.batch_size=32"));
   const std::string key = assignment.substr(0, equals), text = assignment.substr(equals + 1);
   Setting setting{{{text}, false}, origin};
-  if (Json::accept(text)) {
+  // A text needs no quotes, be it "3" or "true"; with them, it is JSON's.
+  const Key* known = find_key(key);
+  RunConfig any;
+  const bool text_key = known && std::holds_alternative<std::string*>(known->field(any));
+  if ((!text_key || text.starts_with('"')) && Json::accept(text)) {
     Reader reader(cat(origin, " ", key), true);
     Json::sax_parse(text, &reader);
     setting.value = std::move(reader.value);

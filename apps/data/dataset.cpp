@@ -67,6 +67,9 @@ Dataset load(const std::string& spec, const DatasetOptions& options) {
     refuse(spec, kKinds);
   }
   const std::string kind = spec.substr(0, colon);
+  if (options.skip_bad && kind != "images")
+    throw InputError(cat("data.skip_bad: true; only of images:DIR can files be left out, not of ",
+                         printable(spec)));
   std::string rest = spec.substr(colon + 1);
   if (kind == "synthetic" || kind == "points") return draw(spec, rest, kind == "points");
   const bool known = kind == "mnist" || kind == "cifar10" || kind == "images";

@@ -186,13 +186,29 @@ std::vector<std::int32_t> SafetensorsReader::read_i32(const SafetensorsEntry& en
   return values;
 }
 
-void write_safetensors(FileSystem& fs, const std::string& path,
-                       std::vector<SafetensorsTensor> tensors,
-                       const SafetensorsMetadata& metadata) {
+static void sort_as_the_format_does(std::vector<SafetensorsTensor>& tensors) {
   std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) {
     const int x = safetensors_bits(a.dtype), y = safetensors_bits(b.dtype);
     return x != y ? x > y : a.name < b.name;
   });
+}
+
+std::vector<std::uint8_t> safetensors_bytes(std::vector<SafetensorsTensor> tensors,
+                                            const SafetensorsMetadata& metadata) {
+  sort_as_the_format_does(tensors);
+  const std::string header = make_safetensors_header(tensors, metadata);
+  std::vector<std::uint8_t> bytes(header.begin(), header.end());
+  for (const auto& t : tensors) {
+    const auto* data = static_cast<const std::uint8_t*>(t.data);
+    bytes.insert(bytes.end(), data, data + t.bytes());
+  }
+  return bytes;
+}
+
+void write_safetensors(FileSystem& fs, const std::string& path,
+                       std::vector<SafetensorsTensor> tensors,
+                       const SafetensorsMetadata& metadata) {
+  sort_as_the_format_does(tensors);
   const std::string header = make_safetensors_header(tensors, metadata);
   std::uint64_t total = header.size();
   for (const auto& t : tensors) total += t.bytes();

@@ -105,6 +105,11 @@ void write_safetensors(FileSystem& fs, const std::string& path,
                        std::vector<SafetensorsTensor> tensors,
                        const SafetensorsMetadata& metadata = {{"format", "pt"}});
 
+/// The bytes of that file, for where there is none to write: a pipe.
+std::vector<std::uint8_t> safetensors_bytes(std::vector<SafetensorsTensor> tensors,
+                                            const SafetensorsMetadata& metadata = {
+                                                {"format", "pt"}});
+
 /// Bits of one element of a dtype of the format; 0 if there is no such dtype.
 int safetensors_bits(std::string_view dtype);
 

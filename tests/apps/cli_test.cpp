@@ -9,8 +9,9 @@ namespace {
 using testing::HasSubstr;
 using testing::StartsWith;
 
-const std::vector<std::string> kCommands = {"train",  "sample", "points", "verify",
-                                            "export", "data",   "info"};
+const std::vector<std::string> kCommands = {"train", "sample",     "points", "edit",
+                                            "eval",  "classifier", "verify", "export",
+                                            "data",  "info",       "bench"};
 
 TEST(Help, EverySubcommandOpensWithTwoExamplesThatParse) {
   for (const std::string& command : kCommands) {
@@ -21,8 +22,10 @@ TEST(Help, EverySubcommandOpensWithTwoExamplesThatParse) {
     int examples = 0;
     for (const std::string& line : lines(help.out))
       examples += line.starts_with("  haze " + command);
-    EXPECT_EQ(examples, 2) << command;
+    EXPECT_GE(examples, 2) << command;
     EXPECT_EQ(haze({"help", command}).out, help.out);
+    for (const std::string& line : lines(help.out))
+      EXPECT_LE(line.size(), 102u) << command << ": too wide for 100 columns: " << line;
     // Every flag in an example is one that the help lists below it.
     const std::string top = help.out.substr(0, help.out.find("Usage:"));
     const std::string listed = help.out.substr(top.size());
@@ -57,6 +60,7 @@ TEST(Errors, OneLastLineAndTheRightExitCode) {
       {{"train"}, 2, "--config: not given"},
       {{"train", "--confg", "mnist"}, 2, "--confg: no such flag; did you mean --config?"},
       {{"train", "--config"}, 2, "--config: needs one value"},
+      {{"train", "--config", "a", "--config", "b"}, 2, "--config: given more than once"},
       {{"train", "--config", "mnits"}, 2, "did you mean mnist?"},
       {{"train", "--config", "mnist", "--steps", "abc"}, 2, "a whole number from 1"},
       {{"train", "--config", "mnist", "stray"}, 2, "stray: not expected"},
@@ -82,6 +86,8 @@ TEST(Errors, OneLastLineAndTheRightExitCode) {
       {{"data", "images:/no/such"}, 2, "/no/such"},
       {{"data", "synthetic:digits", "--size", "3x"}, 2, "HEIGHTxWIDTH"},
       {{"info", "--config", "zz"}, 2, "zz"},
+      {{"info", "--set", "train.steps=3"}, 2, "--set: given with no --config"},
+      {{"info", "--keys", "--config", "mnist"}, 2, "--config: given with --keys"},
   };
   for (const Case& c : cases) {
     const Outcome got = haze(c.arguments);
@@ -110,6 +116,10 @@ TEST(Info, JsonParsesAndCountsTheWeights) {
   EXPECT_EQ(plain["devices"][0]["name"], "cpu");
   EXPECT_THAT(haze({"info", "--config", "mnist"}).out, HasSubstr("28x28x32"));
   EXPECT_THAT(haze({"info", "--keys"}).out, HasSubstr("train.learning_rate"));
+  const auto keys = nlohmann::json::parse(haze({"info", "--keys", "--json"}).out)["keys"];
+  EXPECT_EQ(keys[0]["name"], "model.type");
+  EXPECT_EQ(keys[0]["default"], "labml_unet");
+  EXPECT_GT(keys.size(), 50u);
 }
 
 TEST(Info, EveryShippedConfigurationMakesItsNetwork) {
@@ -141,6 +151,23 @@ TEST(TrainFlags, DryRunAndPrintConfigWriteNothing) {
   EXPECT_THAT(print.out, testing::ContainsRegex("train.steps = 7 +\\(--set\\)"));
   EXPECT_THAT(print.out, testing::ContainsRegex("train.seed = 5 +\\(--seed\\)"));
   EXPECT_THAT(print.out, testing::ContainsRegex("train.adam_beta1 = 0.9 +\\(default\\)"));
+}
+
+TEST(TrainFlags, ARandomSeedIsDrawnPrintedAndStored) {
+  std::vector<std::string> seeds;
+  for (int k = 0; k < 2; ++k) {
+    const Outcome got = haze({"train", "--config", "demo", "--dry-run", "--seed", "random"});
+    seeds.push_back(nlohmann::json::parse(got.out)["train"]["seed"].dump());
+    EXPECT_THAT(got.err, HasSubstr("; seed " + seeds[std::size_t(k)] + ";"));
+  }
+  EXPECT_NE(seeds[0], seeds[1]);  // equal once in four thousand million
+}
+
+TEST(TrainFlags, DryRunPrintsTheOriginsIfAsked) {
+  const Outcome got = haze({"train", "--config", "demo", "--dry-run", "--print-config"});
+  EXPECT_EQ(got.code, 0);
+  EXPECT_THAT(got.out, HasSubstr("(demo.json)"));
+  EXPECT_THAT(got.err, HasSubstr(" parameters, "));
 }
 
 TEST(TrainFlags, AFlagWinsOverSetAndSetOverTheEnvironment) {

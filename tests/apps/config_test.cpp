@@ -63,6 +63,67 @@ TEST(Config, WrongTypeAndRangeSayKeyValueAndWhatIsAllowed) {
   EXPECT_THAT(error_of([] { with("model.layers_per_block=2"); }), HasSubstr("a key of ddpm_unet"));
 }
 
+/// JSON that is no value of the key: other types, and beyond both ends of its range.
+std::vector<std::string> wrong_values(const Key& key) {
+  RunConfig any;
+  const std::string below = std::to_string(std::int64_t(key.min) - 1),
+                    above = json_number(key.max * 2 + 1);
+  const Field field = key.field(any);
+  if (std::holds_alternative<bool*>(field)) return {"1", "\"yes\"", "[true]", "null"};
+  if (std::holds_alternative<std::string*>(field)) return {"3", "true", "[\"a\"]", "null"};
+  if (std::holds_alternative<Choice>(field)) return {"\"noword\"", "0", "true", "null"};
+  if (std::holds_alternative<std::vector<bool>*>(field)) return {"true", "[1]", "[\"a\"]"};
+  if (std::holds_alternative<std::vector<int>*>(field))
+    return {"1", "[1.5]", "[true]", "[" + below + "]", "[" + above + "]"};
+  std::vector<std::string> wrong = {"\"a\"", "true", "[1]", "null", below, above};
+  if (std::holds_alternative<int*>(field) || std::holds_alternative<std::uint64_t*>(field))
+    wrong.emplace_back("1.5");
+  return wrong;
+}
+
+TEST(Config, EveryKeyRefusesWhatItCannotBeAndSaysWhatItCan) {
+  for (const Key& key : keys())
+    for (const std::string& wrong : wrong_values(key)) {
+      std::string owner = owners_of(key);
+      owner.resize(std::min(owner.find(','), owner.size()));
+      const std::string name = std::string(key.name), section = name.substr(0, name.find('.'));
+      const std::string own = cat('"', name.substr(section.size() + 1), "\": ", wrong);
+      const std::string type = cat("\"type\": \"", owner, '"');
+      const std::string model = name == "model.type" ? own
+                                : section == "model" ? cat(type, ", ", own)
+                                                     : type;
+      const std::string rest = section == "model" ? "" : cat(", \"", section, "\": {", own, "}");
+      const std::string message = refusal(cat("{\"model\": {", model, "}", rest, "}"));
+      EXPECT_THAT(message, testing::StartsWith(cat("f.json: ", key.name, ": ")));
+      EXPECT_THAT(message, testing::EndsWith("; " + allowed(key))) << wrong;
+    }
+}
+
+TEST(Config, KeysThatSayNothingAreRefused) {
+  const auto idle = [](const std::vector<std::string>& assignments) {
+    Settings s;
+    for (const auto& a : assignments) parse_assignment(a, "--set", s);
+    return error_of([&] { refuse_idle_keys(resolve(s)); });
+  };
+  EXPECT_EQ(
+      idle({"train.min_snr_gamma=3"}),
+      "train.min_snr_gamma: 3; it counts only where train.loss_weight is min_snr: leave it at "
+      "5");
+  EXPECT_THAT(
+      idle({"diffusion.schedule=cosine", "diffusion.beta_end=0.5"}),
+      HasSubstr("diffusion.beta_end: 0.5; it counts only where diffusion.schedule is linear"));
+  EXPECT_THAT(idle({"diffusion.schedule=sigmoid_alpha_bar", "diffusion.beta_start=0.001"}),
+              HasSubstr("diffusion.beta_start: 0.001"));
+  EXPECT_THAT(idle({"train.vlb_weight=1"}), HasSubstr("diffusion.variance is learned"));
+  EXPECT_THAT(idle({"train.label_dropout=0.5"}), HasSubstr("model.num_classes is above 0"));
+  EXPECT_THAT(idle({"train.ema_warmup=true"}), HasSubstr("train.ema_warmup: true"));
+  EXPECT_THAT(idle({"data.spec=points:moons", "train.flip=true"}), HasSubstr("train.flip: true"));
+  EXPECT_THAT(idle({"data.spec=points:moons", "data.range=zero_one"}), HasSubstr("data.range"));
+  for (const std::string& name : shipped_configs())
+    EXPECT_NO_THROW(refuse_idle_keys(resolve(load_config(name)))) << name;
+  EXPECT_NO_THROW(refuse_idle_keys(with("train.loss_weight=min_snr")));
+}
+
 TEST(Config, KeysThatExcludeEachOtherAreRefused) {
   EXPECT_THAT(refusal(R"({"model": {"type": "ddpm_unet", "self_condition": true},
                           "diffusion": {"variance": "learned"}})"),
@@ -126,6 +187,8 @@ TEST(Config, EveryKeyIsSetAndReadBack) {
   EXPECT_EQ(json_of(*find_key("train.learning_rate"), c), "0.00025");
   EXPECT_EQ(with("model.ch_mults=[1,3]").model.ch_mults, (std::vector{1, 3}));
   EXPECT_EQ(with("data.spec=mnist:data/x").data.spec, "mnist:data/x");
+  EXPECT_EQ(with("data.label=3").data.label, "3");  // a text, though JSON reads a number
+  EXPECT_EQ(with("data.label=\"3\"").data.label, "3");
   EXPECT_EQ(differences(with("train.steps=7"), with("train.steps=8")),
             std::vector<std::string>{"train.steps: 7, not 8"});
 }

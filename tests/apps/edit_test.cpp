@@ -91,6 +91,8 @@ TEST_F(Conditional, PicturesSayHowTheyWereMade) {
   EXPECT_EQ(vary["edit"], "vary");
   EXPECT_EQ(vary["classes"], (std::vector<int>{4, 4}));
   EXPECT_EQ(vary["guidance"], 2);
+  EXPECT_EQ(vary["strength"], 0.5);
+  EXPECT_EQ(vary["init"][0], "synthetic:digits:64@7");
   EXPECT_FALSE(recipe({"sample", "--n", "1"}).contains("edit"));
 }
 
@@ -157,6 +159,19 @@ TEST_F(Conditional, SaysWhatDoesNotFit) {
   fails({"sample", "--class", "10"}, "--class: 10; 0 to 9, each or none");
   fails({"sample", "--class", "three"}, "--class: three; 0 to 9");
   fails({"sample", "--guidance", "2"}, "--guidance: 2; it needs --class");
+  fails({"sample", "--class", "3", "--guidance-rescale", "0.5"},
+        "--guidance-rescale: 0.5; it takes back part of a --guidance other than 1");
+  const std::string image = "synthetic:digits:64@1";
+  fails({"edit", "inpaint", "--image", image, "--mask", "m.png", "--strength", "0.5"},
+        "--strength: given with inpaint; it belongs to the other edits");
+  fails({"edit", "vary", "--image", image, "--jump", "5"}, "--jump: given with vary");
+  fails({"edit", "vary", "--image", image, "--repeats", "5"}, "it belongs to inpaint");
+  fails({"edit", "inpaint", "--image", image, "--mask", "m.png", "--jump", "3", "--repeats", "1"},
+        "--jump: given with --repeats 1");
+  fails({"edit", "inpaint", "--image", image, "--mask", "m.png", "--sampler", "heun"},
+        "--sampler: heun; inpaint goes back and forth with ddpm or ddim");
+  fails({"edit", "reconstruct", "--image", image, "--n", "3"}, "--n: given with reconstruct");
+  fails({"edit", "reconstruct", "--image", image, "--seed", "3"}, "--seed: given with reconstruct");
   fails({"sample", "--guidance-rescale", "2"}, "--guidance-rescale: 2; a number from 0 to 1");
   fails({"sample", "--eta", "1"}, "--eta: 1; it belongs to --sampler ddim");
   fails({"sample", "--sampler", "ddim", "--eta", "1.2"}, "--eta: 1.2; a number from 0 to 1");
@@ -188,6 +203,8 @@ TEST_F(TinyRun, ClassesMustBeThoseOfTheDataAndOfTheNetwork) {
   const Outcome none = haze({"sample", "--checkpoint", at("plain"), "--class", "3"});
   EXPECT_EQ(none.code, 2);
   EXPECT_THAT(none.last_error_line(), HasSubstr("--class: 3; the network is unconditional"));
+  EXPECT_THAT(haze({"sample", "--checkpoint", at("plain"), "--guidance-rescale", "0.5"}).err,
+              HasSubstr("--guidance-rescale: 0.5; the network is unconditional"));
 }
 
 TEST_F(TinyRun, ImportanceSampledRunsResumeToTheSameBytes) {

@@ -155,6 +155,19 @@ TEST_F(Eval, ACheckpointsSamplesAreMeasuredAndEveryOptionCounts) {
   expect_wrong_use(only + Arguments{"--subset-size", "31", "--steps", "2"},
                    "KID subsets of 31 images; 2 to 30");
   expect_wrong_use(only + Arguments{"--steps", "21"}, "--steps: 21");
+  // Flags that would say nothing.
+  expect_wrong_use({"eval", "--samples", "synthetic:digits:9", "--data", "synthetic:digits:9",
+                    "--sampler", "ddim"},
+                   "--sampler: given with --samples; those images are there already");
+  expect_wrong_use(only + Arguments{"--metrics", "nll"},
+                   "--n: given with --metrics nll; it draws no samples");
+  expect_wrong_use(only + Arguments{"--metrics", "swd", "--subsets", "3"}, "they belong to kid");
+  expect_wrong_use(only + Arguments{"--metrics", "kid", "--directions", "3"}, "belong to swd");
+  expect_wrong_use(only + Arguments{"--metrics", "class-accuracy", "--classifier", "c"},
+                   "--data: given with --metrics class-accuracy; it looks at samples alone");
+  expect_wrong_use({"eval", "--checkpoint", at("run"), "--data", "synthetic:digits:9", "--metrics",
+                    "nll", "--features", "classifier:c"},
+                   "--features: given with other --metrics; distances are taken in them");
   expect_wrong_use({"eval", "--checkpoint", at("run")}, "--data: not given");
   expect_wrong_use({"eval", "--data", "synthetic:digits:90"}, "--checkpoint: not given");
   expect_wrong_use({"eval", "--samples", at("nowhere"), "--data", "synthetic:digits:90"},
@@ -189,7 +202,7 @@ TEST_F(Eval, ClassesThatWereAskedForAreHeldAgainstTheClassifiers) {
   expect_wrong_use(base + Arguments{"--class", "10"}, "--class: 10; 0 to 9");
   expect_wrong_use(
       {"eval", "--checkpoint", at("run"), "--data", "synthetic:digits:20", "--steps", "2,3"},
-      "--steps: several");
+      "--steps: 2,3; one number; haze sample compares several");
   // Labels of the data condition the likelihood.
   const auto nll = [&](const std::string& data) {
     return json({"eval", "--checkpoint", at("run"), "--data", data, "--metrics", "nll"})["nll"];

@@ -119,6 +119,9 @@ TEST_F(PointModel, RefusesWhatDoesNotFit) {
   refused(with("data.label=upper"), "this data set has no classes");
   refused({"train", "--config", at("tiny.json"), "--dry-run", "--set", "model.hidden=8"},
           "a key of point_mlp, linear_denoiser");
+  refused({"points", "--checkpoint", at("none"), "--json", "--out", "-"}, "--json: given with");
+  refused({"points", "--checkpoint", at("none"), "--panels", "-", "--out", "-"}, "takes one thing");
+  refused(with("train.flip=true"), "train.flip: true; it counts only where the data are images");
   ASSERT_EQ(train("images", 1).code, 0);
   refused({"points", "--checkpoint", at("images")}, "haze points is for models of 2-D points");
 }

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "apps/image/png.h"
+#include "apps/version.h"
 #include "engine/files/safetensors.h"
 #include "tests/apps/tiny_run.h"
 
@@ -70,6 +71,69 @@ TEST_F(Trained, TensorsAreInPyTorchsLayoutAndThePictureSaysHowItWasMade) {
                     "--out", "-"})
                   .out,
               testing::StartsWith("\x89PNG"));
+}
+
+TEST_F(Trained, InfoTellsHowAPictureWasMade) {
+  ASSERT_EQ(sample({"--n", "2", "--steps", "3", "--seed", "4"}).code, 0);
+  const Outcome told = haze({"info", at("g.png")});
+  ASSERT_EQ(told.code, 0) << told.err;
+  const auto recipe = nlohmann::json::parse(told.out);
+  EXPECT_EQ(recipe["seed"], 4);
+  EXPECT_THAT(std::string(recipe["haze"]), testing::StartsWith(apps::version()));
+  const SafetensorsReader file(engine::disk(), checkpoint("run", 3));
+  EXPECT_EQ(recipe["checkpoint_xxh3"], file.metadata().at("header_hash"));
+  ASSERT_EQ(sample({"--n", "2", "--steps", "3", "--no-metadata"}).code, 0);
+  for (const char* name : {"g.png", "tiny.json", "none.png"})
+    EXPECT_EQ(haze({"info", at(name)}).code, 2) << name;
+  EXPECT_THAT(haze({"info", at("g.png")}).err, HasSubstr("nothing in it says how it was made"));
+  // Of a foreign file, no command to the terminal.
+  const auto png = apps::encode_png({1, 1, 1, {0}}, "{\"a\": \"\033[2J\"}");
+  write(at("g.png"), std::string(png.begin(), png.end()));
+  EXPECT_EQ(haze({"info", at("g.png")}).out, "{\"a\": \"?[2J\"}\n");
+}
+
+TEST_F(Trained, EachImageAsAFileOfItsOwn) {
+  const auto all = pixels({"--n", "3", "--steps", "3"});
+  fs::create_directory(at("there"));
+  for (const auto& [out, second] : {std::pair{"new/", "new/00001.png"},
+                                    {"there", "there/00001.png"},
+                                    {"a-%d.png", "a-1.png"},
+                                    {"b/%03d-x.png", "b/001-x.png"}}) {
+    const Outcome got =
+        haze({"sample", "--checkpoint", at("run"), "--n", "3", "--steps", "3", "--out", at(out)});
+    ASSERT_EQ(got.code, 0) << got.err;
+    const auto files = lines(got.out);
+    ASSERT_EQ(files.size(), 3u);
+    EXPECT_TRUE(fs::equivalent(files[1], at(second))) << files[1];
+    const std::string png = contents(files[1]);
+    const std::span bytes(reinterpret_cast<const std::uint8_t*>(png.data()), png.size());
+    const apps::Image one = apps::decode_png(bytes, second);
+    ASSERT_EQ(one.width, 8);
+    for (int y = 0; y < 8; ++y)  // the second of a row of two
+      for (int x = 0; x < 8; ++x)
+        EXPECT_EQ(one.pixels[std::size_t(y * 8 + x)], all[std::size_t(y * 18 + 10 + x)]);
+    EXPECT_EQ(nlohmann::json::parse(apps::png_recipe(bytes, second).value())["index"], 1);
+  }
+  for (const char* out : {"%", "%x.png", "%5", "%d%d.png", "%99d.png"})
+    EXPECT_THAT(haze({"sample", "--checkpoint", at("run"), "--n", "1", "--out", at(out)}).err,
+                HasSubstr("one %d or %05d"))
+        << out;
+  EXPECT_THAT(haze({"sample", "--checkpoint", at("run"), "--steps", "2,3", "--out", at("%d")}).err,
+              HasSubstr("one picture for all of a comparison"));
+}
+
+TEST_F(Trained, StandardOutputTakesOneThing) {
+  const Outcome piped = sample({"--n", "1", "--steps", "2", "--save-tensors", "-"});
+  ASSERT_EQ(piped.code, 0) << piped.err;
+  ASSERT_EQ(sample({"--n", "1", "--steps", "2", "--save-tensors", at("t.safetensors")}).code, 0);
+  EXPECT_TRUE(piped.out == contents(at("t.safetensors")));
+  const Outcome weights = haze({"export", "--checkpoint", at("run"), "--out", "-"});
+  ASSERT_EQ(haze({"export", "--checkpoint", at("run"), "--out", at("w.safetensors")}).code, 0);
+  EXPECT_TRUE(weights.out == contents(at("w.safetensors")));
+  EXPECT_THAT(haze({"sample", "--checkpoint", at("run"), "--out", "-", "--save-tensors", "-"}).err,
+              HasSubstr("- given more than once"));
+  EXPECT_THAT(haze({"data", "synthetic:digits:9", "--json", "--out", "-"}).err,
+              HasSubstr("--json: given with --out -"));
 }
 
 TEST_F(Trained, GivenNoiseIsUsed) {

@@ -85,6 +85,35 @@ TEST_F(Train, ResumedRunEqualsTheUninterruptedOneByteForByte) {
   EXPECT_FALSE(contents(checkpoint("whole", 6)) == contents(checkpoint("other", 6)));
 }
 
+TEST_F(Train, AFinishedRunSaysSoAndHowToGoOn) {
+  ASSERT_EQ(train("run", 3).code, 0);
+  const std::string record = contents(at("run/run.json"));
+  for (const int steps : {3, 2}) {
+    const Outcome again = train("run", steps, {"--resume"});
+    EXPECT_EQ(again.code, 0);
+    EXPECT_EQ(again.err, "complete at step 3, train.steps is " + std::to_string(steps) +
+                             "; to go on: haze train --resume --out " + at("run") + " --steps 6\n");
+    EXPECT_EQ(again.out, checkpoint("run", 3) + "\n");
+  }
+  EXPECT_EQ(contents(at("run/run.json")), record);
+  EXPECT_EQ(steps_in(at("run/metrics.jsonl")), one_to(3));
+  EXPECT_EQ(haze({"train", "--resume", "--out", at("run"), "--steps", "6"}).code, 0);
+  EXPECT_TRUE(fs::exists(checkpoint("run", 6)));
+}
+
+TEST_F(Train, RefusesKeysAndFlagsThatSayNothing) {
+  const auto refused = [&](const std::vector<std::string>& more, const std::string& why) {
+    const Outcome got = train("run", 2, more);
+    EXPECT_EQ(got.code, 2);
+    EXPECT_THAT(got.last_error_line(), HasSubstr(why));
+  };
+  refused({"--set", "train.vlb_weight=1"}, "train.vlb_weight: 1; it counts only where");
+  refused({"--skip-bad"}, "data.skip_bad: true; only of images:DIR");
+  EXPECT_FALSE(fs::exists(at("run")));
+  const Outcome nowhere = haze({"train", "--config", at("tiny.json"), "--overwrite"});
+  EXPECT_THAT(nowhere.last_error_line(), HasSubstr("--overwrite: which run?"));
+}
+
 TEST_F(Train, KilledAtAnyMomentItComesToTheSameEnd) {
   const std::vector<std::string> each = {"--set", "train.checkpoint_every=1", "--resume"};
   const auto start = std::chrono::steady_clock::now();
@@ -136,6 +165,18 @@ TEST_F(Train, AStopSignalFinishesTheStepAndWritesACheckpoint) {
     ASSERT_EQ(rest.code, 0) << rest.err;
     EXPECT_TRUE(contents(checkpoint("whole", 60)) == contents(checkpoint(name, 60)));
   }
+}
+
+TEST_F(Train, ASecondStopSignalLeavesAtOnce) {
+  Process run(arguments("run", 1000000));
+  ASSERT_TRUE(run.wait_until([&] {
+    return fs::exists(at("run/metrics.jsonl")) && !contents(at("run/metrics.jsonl")).empty();
+  }));
+  for (const int signal : {SIGSTOP, SIGINT, SIGTERM, SIGCONT}) run.signal(signal);  // as one
+  const Outcome got = run.wait();
+  EXPECT_THAT(got.code, testing::AnyOf(128 + SIGINT, 128 + SIGTERM));
+  EXPECT_THAT(got.err, Not(HasSubstr("save step")));
+  EXPECT_TRUE(fs::is_empty(at("run/checkpoints")));
 }
 
 TEST_F(Train, SigUsr1WritesACheckpointAndGoesOn) {
