@@ -189,26 +189,32 @@ TEST(TutorialNetworks, TrainTheSameCalledAndReplayed) {
 // Four images (or points), noised at t = 0..49 of a short chain, are learned by heart far below the
 // loss of predicting nothing, which is 1.
 TEST(TutorialNetworks, LearnAFewImages) {
-  if (!std::holds_alternative<CpuStream>(test::device())) GTEST_SKIP() << "minutes when emulated";
+  // A smaller batch and fewer steps where the emulator computes: seconds, where all would take
+  // minutes.
+  const bool emulated = !std::holds_alternative<CpuStream>(test::device());
+  const std::size_t batch = emulated ? 16 : 64;
+  const std::uint32_t steps = emulated ? 120 : 300;
   for (const Family family : kTutorials) {
     NetworkConfig c = small(family);
-    c.hidden = 64, c.widths = {24, 24};
+    c.hidden = 64, c.widths = emulated ? std::vector{12} : std::vector{24, 24};
     c.time_steps = 50;
     const auto images = test::rectangles(4, c.image_height, c.image_width, c.image_channels);
-    std::vector<std::int32_t> index(64);
-    for (std::size_t i = 0; i < 64; ++i) index[i] = std::int32_t(i % 4);
+    std::vector<std::int32_t> index(batch);
+    for (std::size_t i = 0; i < batch; ++i) index[i] = std::int32_t(i % 4);
     engine::Context context{test::device()};
     const auto network = ready(c, context);
     Trainer trainer(context, *network, {.steps = 50, .beta_end = 0.2},
-                    {.batch_size = 64, .learning_rate = 5e-3}, 7);
+                    {.batch_size = int(batch), .learning_rate = emulated ? 1e-2 : 5e-3}, 7);
     double mean = 0;
-    for (std::uint32_t k = 0; k < 300; ++k) {
+    for (std::uint32_t k = 0; k < steps; ++k) {
       const float loss =
           trainer.step(k, {images, index, c.image_height, c.image_width, c.image_channels}).loss;
-      if (k >= 250) mean += loss / 50;
+      if (k >= steps * 5 / 6) mean += loss / float(steps - steps * 5 / 6);
     }
-    // 64 hidden numbers cannot hold the noise of 90 values.
-    EXPECT_LT(mean, family == Family::linear_denoiser ? 0.7 : 0.3) << int(family);
+    // 64 hidden numbers cannot hold the noise of 90 values. What the emulator's short run leaves is
+    // still ten of its standard errors, sqrt(2 / (20·16·90)) of the mean square of noise, below 1.
+    const double of_linear = emulated ? 0.92 : 0.7;
+    EXPECT_LT(mean, family == Family::linear_denoiser ? of_linear : 0.3) << int(family);
   }
 }
 
