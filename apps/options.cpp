@@ -250,7 +250,7 @@ void bench_flags(Flags flags, Options& o) {
   flags.key("--batch", "N", "train.batch_size", b.settings, "images per step [configuration's]");
   flags.key("--precision", "f32|bf16", "train.precision", b.settings, "of activations [f32]");
   flags.number("--steps", b.steps, 1, 100000, "steps to time [20]");
-  flags.number("--warmup", b.warmup, 0, 100000, "steps before them [4]");
+  flags.number("--warmup", b.warmup, 0, 100000, "steps of training before them [4]");
   flags.group("Kernels");
   flags.list("-k,--kernel", b.kernels, "NAME[,NAME...]", "kernels, or how their names begin [all]",
              ',');

@@ -11,8 +11,23 @@ double bench_quantile(std::vector<double> samples, double q) {
 }
 
 int run_bench(const BenchOptions& options, Program program) {
-  if (options.what == "kernels") return bench_kernels(options, program);
-  if (options.what == "step" || options.what == "sample") return bench_steps(options, program);
+  const CommonOptions& common = program.common;
+  if (options.what == "kernels") {
+    common.refuse({"--config", "--batch", "--steps", "--warmup", "--fusion"}, options.what,
+                  "it belongs to step and sample");
+    if (options.list)
+      common.refuse({"--kernel", "--shape", "--explain", "--json"}, "--list", "names alone");
+    if (!options.explain.empty())
+      common.refuse({"--kernel", "--json"}, "--explain", "one of the two");
+    return bench_kernels(options, program);
+  }
+  if (options.what == "step" || options.what == "sample") {
+    common.refuse({"--kernel", "--shape", "--explain", "--list"}, options.what,
+                  "it belongs to kernels");
+    if (options.what == "sample")
+      common.refuse({"--warmup"}, options.what, "a whole chain goes before those that are timed");
+    return bench_steps(options, program);
+  }
   throw InputError(cat("bench: ", options.what.empty() ? "nothing" : options.what,
                        "; what to time is step, sample or kernels"));
 }

@@ -42,6 +42,10 @@ TEST(Bench, RefusesWhatItCannotTime) {
            {{"bench", "kernels", "-k", "conv3x3.forward/v9"}, "--kernel: conv3x3.forward/v9"},
            {{"bench", "kernels", "--explain", "conv7x7"}, "--explain: conv7x7"},
            {{"bench", "kernels", "--shape", "n=0"}, "--shape: n=0"},
+           {{"bench", "kernels", "--steps", "3"}, "--steps: given with kernels; it belongs to"},
+           {{"bench", "step", "--config", "mnist", "-k", "add"}, "--kernel: given with step"},
+           {{"bench", "sample", "--config", "mnist", "--warmup", "3"}, "--warmup: given with"},
+           {{"bench", "kernels", "--list", "--json"}, "--json: given with --list"},
            {{"bench", "kernels", "--shape", "q=3"}, "--shape: q=3"}}) {
     const Outcome got = haze(arguments);
     EXPECT_EQ(got.code, 2) << got.err;
