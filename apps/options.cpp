@@ -159,6 +159,7 @@ void train_flags(Flags flags, Options& o, bool data_flag_given) {
 void sample_flags(Flags flags, Options& o) {
   SampleOptions& s = o.sample;
   sampler_flags(flags, s, "ddpm", true);
+  flags.group("Sampler");
   flags.text("--noise", s.noise, "FILE",
              "given noise: safetensors with x_T and, for ddpm and ddim, z");
   flags.group("Result");

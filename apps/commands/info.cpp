@@ -126,8 +126,7 @@ std::string keys_as_text() {
   const RunConfig defaults = resolve({});
   std::string text;
   for (const Key& key : keys()) {
-    text += cat(key.name, "  [", json_of(key, defaults), "]\n    ", allowed(key));
-    if (!key.help.empty()) text += cat(": ", key.help);
+    text += cat(key.name, "  [", json_of(key, defaults), "]\n    ", key.help, "; ", allowed(key));
     if (key.families != kAny) text += cat(" (", owners_of(key), ")");
     text += "\n";
   }
