@@ -31,6 +31,7 @@ std::shared_ptr<void> Arena::allocate(std::size_t bytes) {
     }
     if (!p) add_block(size);
   }
+  std::visit([&](auto s) { kernels::permit(s, p, bytes); }, stream_);
   live_ += size;
   peak_ = std::max(peak_, live_);
   return {p, [this, size](void* q) { give_back(static_cast<char*>(q), size); }};
@@ -38,12 +39,17 @@ std::shared_ptr<void> Arena::allocate(std::size_t bytes) {
 
 void Arena::add_block(std::size_t bytes) {
   const std::size_t size = std::max({bytes, kMinBlock, round_up(reserved_bytes() / 4)});
-  void* base = std::visit([&](auto s) { return kernels::allocate(s, size); }, stream_);
-  blocks_.push_back({static_cast<char*>(base), size, {{0, size}}});
+  const auto fresh = [&](auto s) {
+    void* p = kernels::allocate(s, size);
+    kernels::forbid(s, p, size);
+    return p;
+  };
+  blocks_.push_back({static_cast<char*>(std::visit(fresh, stream_)), size, {{0, size}}});
   ++system_allocations_;
 }
 
 void Arena::give_back(char* p, std::size_t bytes) {
+  std::visit([&](auto s) { kernels::forbid(s, p, bytes); }, stream_);
   live_ -= bytes;
   const auto owner = std::ranges::find_if(
       blocks_, [&](const Block& b) { return p >= b.base && p < b.base + b.size; });
@@ -75,7 +81,13 @@ std::size_t Arena::reserved_bytes() const {
 }
 
 void Arena::release_blocks() {
-  for (const Block& b : blocks_) std::visit([&](auto s) { kernels::release(s, b.base); }, stream_);
+  const auto give = [&](auto s) {
+    for (const Block& b : blocks_) {
+      kernels::permit(s, b.base, b.size);
+      kernels::release(s, b.base);
+    }
+  };
+  std::visit(give, stream_);
   blocks_.clear();
 }
 

@@ -3,6 +3,9 @@
 // First-fit over a few large blocks. The same sequence of requests gets the same addresses, so a
 // training step repeats its addresses exactly, and from the second step on nothing is asked of the
 // system: the first step finds the size, consolidate() turns its blocks into one.
+//
+// Under AddressSanitizer only the bytes that are out may be touched: what is free, and what
+// rounding sizes up leaves between two allocations, is forbidden, on the emulated device too.
 #pragma once
 #include <cstddef>
 #include <map>

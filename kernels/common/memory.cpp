@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <sanitizer/asan_interface.h>  // whose macros do nothing in builds without it
 
 #include "kernels/common/check.h"
 #include "kernels/common/stream.h"
@@ -11,9 +12,9 @@ namespace haze::kernels {
 
 template <>
 void* allocate(CpuStream, std::size_t bytes) {
-  constexpr std::size_t kAlign = 256;
-  void* p = std::aligned_alloc(kAlign, (bytes + kAlign - 1) / kAlign * kAlign);
-  if (!p) throw RunError(cat("out of memory: asked for ", bytes >> 20, " MiB; lower the batch size"));
+  void* p = nullptr;
+  if (::posix_memalign(&p, 256, bytes) != 0)
+    throw RunError(cat("out of memory: asked for ", bytes >> 20, " MiB; lower the batch size"));
   return p;
 }
 template <>
@@ -35,6 +36,14 @@ void copy_out(CpuStream, void* host, const void* device, std::size_t bytes) {
 template <>
 void copy(CpuStream, void* to, const void* from, std::size_t bytes) {
   std::memcpy(to, from, bytes);
+}
+template <>
+void forbid(CpuStream, void* p, std::size_t bytes) {
+  ASAN_POISON_MEMORY_REGION(p, bytes);
+}
+template <>
+void permit(CpuStream, void* p, std::size_t bytes) {
+  ASAN_UNPOISON_MEMORY_REGION(p, bytes);
 }
 
 }  // namespace haze::kernels

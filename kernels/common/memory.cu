@@ -2,6 +2,12 @@
 #include "kernels/common/cuda.h"
 #include "kernels/common/memory.h"
 
+#if defined(__SANITIZE_ADDRESS__)  // then the device is the emulated one
+#include <sanitizer/asan_interface.h>
+
+#include "kernels/simt/emulator/stream_queue.h"
+#endif
+
 namespace haze::kernels {
 
 template <>
@@ -40,5 +46,22 @@ template <>
 void copy(CudaStream s, void* to, const void* from, std::size_t bytes) {
   HAZE_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, handle_of(s)));
 }
+
+#if defined(__SANITIZE_ADDRESS__)
+// As work of the stream, so that it is deferred, captured and replayed with the kernels between.
+template <>
+void forbid(CudaStream s, void* p, std::size_t bytes) {
+  HAZE_CUDA_CHECK(simt::enqueue(handle_of(s), [=] { ASAN_POISON_MEMORY_REGION(p, bytes); }));
+}
+template <>
+void permit(CudaStream s, void* p, std::size_t bytes) {
+  HAZE_CUDA_CHECK(simt::enqueue(handle_of(s), [=] { ASAN_UNPOISON_MEMORY_REGION(p, bytes); }));
+}
+#else
+template <>
+void forbid(CudaStream, void*, std::size_t) {}
+template <>
+void permit(CudaStream, void*, std::size_t) {}
+#endif
 
 }  // namespace haze::kernels

@@ -1,5 +1,5 @@
-// memory.h — the five memory operations that a backend provides. allocate and release are called by
-// the engine's arena and flat buffers only: no kernel allocates.
+// memory.h — the memory operations that a backend provides. allocate and release are called by the
+// engine's arena and flat buffers only: no kernel allocates.
 #pragma once
 #include <cstddef>
 
@@ -20,5 +20,13 @@ void copy_out(S stream, void* host, const void* device, std::size_t bytes);
 /// Device to device, in stream order.
 template <class S>
 void copy(S stream, void* to, const void* from, std::size_t bytes);
+
+/// For whoever hands out parts of an allocation: from this point of the stream on nothing may touch
+/// [p, p + bytes), until permit(). Builds with AddressSanitizer see to it, the emulated device's
+/// memory included; others do nothing. Give allocations back permitted.
+template <class S>
+void forbid(S stream, void* p, std::size_t bytes);
+template <class S>
+void permit(S stream, void* p, std::size_t bytes);
 
 }  // namespace haze::kernels

@@ -2,6 +2,8 @@
 // first step has shown the size.
 #include "engine/arena.h"
 
+#include "kernels/add/add.h"
+#include "kernels/common/memory.h"
 #include "tests/support/test.h"
 
 namespace haze::engine {
@@ -51,6 +53,43 @@ TEST(Arena, LiveAndPeakCountRoundedSizes) {
   EXPECT_EQ(arena.live_bytes(), 512u);
   EXPECT_EQ(arena.peak_bytes(), 768u);
 }
+
+#if defined(__SANITIZE_ADDRESS__)
+
+/// y = x + x over the first n floats, on the test's device, and waits for it.
+void doubled(const void* x, void* y, std::size_t n) {
+  const auto run = [&](auto s) {
+    const kernels::ConstAct in{x, DType::f32};
+    kernels::add_forward(s, n, in, in, {y, DType::f32});
+    float first = 0;
+    kernels::copy_out(s, &first, y, sizeof first);
+  };
+  std::visit(run, test::device());
+}
+
+// A kernel that reads or writes one element too many dies although the element lies in the arena:
+// behind the last byte asked for, which no rounding hides, and in what was given back.
+TEST(ArenaDeathTest, OnlyWhatIsOutMayBeTouched) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  constexpr std::size_t n = 77;
+  Arena arena{test::device()};
+  const auto x = arena.allocate(n * sizeof(float)), y = arena.allocate(n * sizeof(float)),
+             large = arena.allocate(2 * n * sizeof(float));
+  const auto clear = [](auto s, void* p) { kernels::zero(s, p, n * sizeof(float)); };
+  std::visit([&](auto s) { clear(s, x.get()), clear(s, y.get()); }, test::device());
+  doubled(x.get(), y.get(), n);
+  EXPECT_DEATH(doubled(x.get(), large.get(), n + 1), "use-after-poison");
+  EXPECT_DEATH(doubled(large.get(), y.get(), n + 1), "use-after-poison");
+  auto gone = arena.allocate(n * sizeof(float));
+  void* const p = gone.get();
+  gone = nullptr;
+  EXPECT_DEATH(doubled(x.get(), p, n), "use-after-poison");
+  const auto again = arena.allocate(n * sizeof(float));  // first fit: the same place
+  EXPECT_EQ(again.get(), p);
+  doubled(x.get(), again.get(), n);
+}
+
+#endif
 
 }  // namespace
 }  // namespace haze::engine
