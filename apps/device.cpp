@@ -103,4 +103,13 @@ Stream open_device(const CommonOptions& options) {
   throw InputError(cat("--device: ", device, "; cpu, cuda or cuda:N"));
 }
 
+Stream in_precision(Stream stream, Precision precision, const char* key) {
+  if (bool* const tf32 = tf32_of(stream))
+    *tf32 = precision == Precision::tf32;
+  else if (precision == Precision::tf32)
+    throw InputError(
+        cat(key, ": tf32; the CPU has no tf32 products: f32 or bf16, or --device cuda"));
+  return stream;
+}
+
 }  // namespace haze::apps

@@ -12,6 +12,10 @@ namespace haze::apps {
 /// all. Sets the number of CPU threads.
 Stream open_device(const CommonOptions& options);
 
+/// The stream, computing in this precision. InputError naming `key`, the flag or configuration key
+/// that asked for it, for tf32 on the CPU.
+Stream in_precision(Stream stream, Precision precision, const char* key = "--precision");
+
 /// The stream's device in words: the CPU and its threads, or the GPU, its memory and the driver.
 std::string device_description(const Stream& stream);
 /// "computing on ...", for --verbose: the device as it is set up now, and whether ops are fused.

@@ -21,8 +21,7 @@ void edit_flags(Flags flags, Options& o) {
   metadata_flag(flags, e.sample);
   compute_flags(flags, o.common, e.sample.fusion);
   flags.number("--batch", e.sample.batch, 1, 65536, "images per network call [64]");
-  flags.one_of("--precision", {"f32", "bf16"}, "of activations [as trained]",
-               [&e](const std::string& t) { e.sample.precision = t; });
+  flags.precision(e.sample.precision, "of activations; tf32: on cuda [as trained]");
   common_flags(flags, o.common);
 }
 

@@ -73,6 +73,14 @@ class Flags {
       f(s);
     });
   }
+  /// --precision for a network that is trained already.
+  template <class T>  // Precision, or an optional one
+  void precision(T& to, const std::string& help) {
+    one_of("--precision", {"f32", "tf32", "bf16"}, help, [&to](const std::string& s) {
+      for (const Precision p : {Precision::f32, Precision::tf32, Precision::bf16})
+        if (s == name_of(p)) to = p;
+    });
+  }
   /// A flag that may be given several times; with `separator` also several values at once.
   void list(const std::string& flag, Strings& to, const std::string& what, const std::string& help,
             char separator = 0) {

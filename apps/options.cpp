@@ -124,6 +124,12 @@ void sampler_flags(Flags& flags, SampleOptions& s, const std::string& usual, boo
 
 namespace {
 
+void precision_key(Flags& flags, Settings& settings) {
+  flags.key("--precision", "f32|tf32|bf16", "train.precision", settings,
+            "of activations; tf32: f32 that tensor cores round where they multiply, on cuda "
+            "[configuration's]");
+}
+
 void train_flags(Flags flags, Options& o, bool data_flag_given) {
   TrainOptions& t = o.train;
   flags.group("What to train");
@@ -148,8 +154,7 @@ void train_flags(Flags flags, Options& o, bool data_flag_given) {
               [&t](const std::string& s) {
                 t.settings["train.seed"] = {{{std::int64_t(seed_of(s))}, false}, "--seed"};
               });
-  flags.key("--precision", "f32|bf16", "train.precision", t.settings,
-            "of activations [configuration's]");
+  precision_key(flags, t.settings);
   flags.yes("--dry-run", t.dry_run, "check all, say what would be done, write nothing");
   flags.yes("--print-config", t.print_config, "print every key, its value and where it is from");
   compute_flags(flags, o.common, t.fusion);
@@ -171,8 +176,7 @@ void sample_flags(Flags flags, Options& o) {
   metadata_flag(flags, s);
   compute_flags(flags, o.common, s.fusion);
   flags.number("--batch", s.batch, 1, 65536, "images per network call; changes no image [64]");
-  flags.one_of("--precision", {"f32", "bf16"}, "of activations [as trained]",
-               [&s](const std::string& t) { s.precision = t; });
+  flags.precision(s.precision, "of activations; tf32: on cuda [as trained]");
   common_flags(flags, o.common);
 }
 
@@ -201,9 +205,9 @@ void verify_flags(Flags flags, Options& o) {
   flags.text("--output", v.output, "FILE", "write what was computed, under the record's names");
   flags.yes("--json", v.json, "one JSON document on standard output");
   compute_flags(flags, o.common, v.fusion);
-  flags.one_of("--precision", {"f32", "bf16"},
-               "of activations; bf16: within twice the recorded error [f32]",
-               [&v](const std::string& t) { v.precision = t; });
+  flags.precision(v.precision,
+                  "of activations; bf16: within twice the error recorded of a bf16 run, tf32, on "
+                  "cuda: within a quarter of it [f32]");
   common_flags(flags, o.common);
 }
 
@@ -249,7 +253,7 @@ void bench_flags(Flags flags, Options& o) {
   flags.text("--config", b.config, "FILE|NAME|-", "configuration of network and training");
   flags.settings(b.settings);
   flags.key("--batch", "N", "train.batch_size", b.settings, "images per step [configuration's]");
-  flags.key("--precision", "f32|bf16", "train.precision", b.settings, "of activations [f32]");
+  precision_key(flags, b.settings);
   flags.number("--steps", b.steps, 1, 100000, "steps to time [20]");
   flags.number("--warmup", b.warmup, 0, 100000, "steps of training before them [4]");
   flags.group("Kernels");

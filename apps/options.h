@@ -44,7 +44,7 @@ struct SampleOptions {
   std::vector<int> all_steps;  // more than one only to compare
   double eta = 0, guidance = 1, rescale = 0;
   std::uint64_t seed = 0;
-  std::string precision;  // "": as trained
+  std::optional<Precision> precision;  // none: as trained
 };
 
 struct PointsOptions : SampleOptions {
@@ -54,7 +54,8 @@ struct PointsOptions : SampleOptions {
 };
 
 struct VerifyOptions {
-  std::string config, weights, fixture, expect, output, precision = "f32";
+  std::string config, weights, fixture, expect, output;
+  Precision precision = Precision::f32;
   bool json = false, fusion = true;
 };
 

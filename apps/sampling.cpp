@@ -120,9 +120,4 @@ model::SampleOptions sampler_options(const SampleOptions& o, const RunConfig& co
   return s;
 }
 
-DType activations_of(const SampleOptions& o, const RunConfig& config) {
-  if (o.precision.empty()) return config.activations();
-  return o.precision == "bf16" ? DType::bf16 : DType::f32;
-}
-
 }  // namespace haze::apps

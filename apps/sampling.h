@@ -20,7 +20,4 @@ const char* name_of(model::Spacing spacing);
 /// The sampler of that name. InputError for another, and for "all".
 model::SamplerKind sampler_kind(const std::string& name);
 
-/// As asked, or as the network was trained.
-DType activations_of(const SampleOptions& o, const RunConfig& config);
-
 }  // namespace haze::apps

@@ -7,9 +7,25 @@
 
 namespace haze::apps {
 
+namespace {
+
+/// As asked, or as the network was trained. Trained in tf32, its weights are f32 all the same: the
+/// CPU computes in that.
+Precision precision_of(const SampleOptions& o, const RunConfig& config, const Stream& stream) {
+  const bool on_cpu = std::holds_alternative<CpuStream>(stream);
+  const Precision trained =
+      config.precision == Precision::tf32 && on_cpu ? Precision::f32 : config.precision;
+  return o.precision.value_or(trained);
+}
+
+}  // namespace
+
 TrainedModel::TrainedModel(const SampleOptions& o, Stream stream, Console& console)
     : weights(load_weights(o.checkpoint, o.ema, o.ema_asked)),
-      context(stream, activations_of(o, weights.config)) {
+      precision(precision_of(o, weights.config, stream)),
+      context(in_precision(stream, precision), activations_of(precision)) {
+  if (!o.precision && precision != weights.config.precision)
+    console.info(cat(weights.path, ": trained in tf32; the CPU computes in f32"));
   for (const std::string& message : weights.messages) console.warning(message);
   if (config().data.image_size.size() != 2)
     throw InputError(cat(weights.path, ": data.image_size: []; [height, width]"));

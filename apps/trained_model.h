@@ -12,6 +12,7 @@ namespace haze::apps {
 struct TrainedModel {
   TrainedWeights weights;
   std::unique_ptr<model::Network> network;
+  Precision precision;  // in which it computes
   engine::Context context;
 
   /// Loads what o.checkpoint names, in the precision and with the fusion that `o` asks for; what

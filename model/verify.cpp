@@ -13,8 +13,8 @@ namespace {
 
 constexpr double kAbsolute = 1e-4, kGradient = 1e-3, kGradientFloor = 4e-6;
 constexpr double kTrained = 1e-2, kTrainedRms = 1e-5;
-constexpr double kBf16 = 2;
-constexpr int kBf16Points = 8;  // tests/pytorch/record.py takes the same
+constexpr double kBf16 = 2, kTf32 = kBf16 / 8;  // tf32 has three bits more
+constexpr int kBf16Points = 8;                  // tests/pytorch/record.py takes the same
 constexpr double kAny = std::numeric_limits<double>::infinity();
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
@@ -194,10 +194,10 @@ struct Job {
     }
   }
 
-  /// Holds what bf16 changes, at all points at which the recorder took its own bf16 run's errors,
-  /// against those. The truth is the record, and where the record has no numbers `single`, a Job of
-  /// the same network in f32.
-  void against_bf16(Job& single) {
+  /// Holds what bf16 or tf32 changes, at all points at which the recorder took its own bf16 run's
+  /// errors, against `factor` times those. The truth is the record, and where the record has no
+  /// numbers `single`, a Job of the same network in f32.
+  void against_bf16(Job& single, double factor) {
     const auto compute = [&](Job& job, int k) {
       const float scale = 1 - float(k) / 64;
       return result.kind == RecordKind::forward ? job.outputs(scale) : job.gradients(scale);
@@ -214,7 +214,7 @@ struct Job {
     }
     for (const auto& [name, square] : squares) {
       require_shape(record, "bf16_error." + name, {1});
-      const double allowed = kBf16 * double(tensor(record, "bf16_error." + name).values[0]);
+      const double allowed = factor * double(tensor(record, "bf16_error." + name).values[0]);
       Comparison c = compare(name, result.computed.at(name), tensor(record, name), kAny);
       c.rms_difference = std::sqrt(square);
       c.rms_tolerance = allowed;
@@ -331,8 +331,13 @@ Verification verify(engine::Context& context, NetworkConfig config,
     }
   const bool bf16 = context.activations == DType::bf16;
   const bool trains = result.kind == RecordKind::grad || result.kind == RecordKind::train;
-  if (bf16 && (result.kind == RecordKind::sample || result.kind == RecordKind::train))
-    throw InputError(cat("--precision: bf16; forward and grad records say what it may change, a ",
+  Stream exact = context.stream;
+  bool* const tf32 = tf32_of(exact);
+  const bool rounds = bf16 || (tf32 && *tf32);
+  if (tf32) *tf32 = false;
+  if (rounds && (result.kind == RecordKind::sample || result.kind == RecordKind::train))
+    throw InputError(cat("--precision: ", bf16 ? "bf16" : "tf32",
+                         "; forward and grad records say what it may change, a ",
                          name_of(result.kind), " record does not"));
   const auto ready = [&](DType type) {
     auto network = make_network(config);
@@ -342,12 +347,12 @@ Verification verify(engine::Context& context, NetworkConfig config,
   };
   const auto network = ready(context.activations);
   Job job{context, config, diffusion, *network, record, result};
-  if (bf16) {
-    engine::Context f32(context.stream, DType::f32);
+  if (rounds) {
+    engine::Context f32(exact, DType::f32);
     f32.fusion = context.fusion;
     const auto truth = ready(DType::f32);
     Job single{f32, config, diffusion, *truth, record, result};
-    job.against_bf16(single);
+    job.against_bf16(single, bf16 ? kBf16 : kTf32);
     return result;
   }
   switch (result.kind) {

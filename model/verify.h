@@ -54,8 +54,9 @@ const char* name_of(RecordKind kind);
 /// the largest gradient in the record, because a gradient that is zero by symmetry (the bias of
 /// to_k) is recorded as rounding noise; trained weights 1e-2 of the tensor's largest value and 1e-5
 /// root mean square. In bf16 (context.activations): the root mean square of what bf16 changes,
-/// taken as bf16_error was, at most twice that; rms_difference holds it. Throws InputError for
-/// weights or a record that do not fit the network.
+/// taken as bf16_error was, at most twice that; rms_difference holds it. With the stream's tf32
+/// set: the same with a quarter of bf16_error, because tf32 rounds to an eighth of bf16's unit.
+/// Throws InputError for weights or a record that do not fit the network.
 Verification verify(engine::Context& context, NetworkConfig config,
                     const DiffusionConfig& diffusion, const StateDict& weights,
                     const StateDict& record, const StateDict* expected = nullptr);

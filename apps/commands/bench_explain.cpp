@@ -6,6 +6,7 @@
 
 #include "apps/commands/bench.h"
 #include "apps/config/find.h"
+#include "apps/device.h"
 #include "kernels/common/device.h"
 #include "kernels/common/explain.h"
 
@@ -88,10 +89,12 @@ int explain_kernel(const BenchOptions& options, const Program& program) {
   }
   const RunConfig config = resolve(options.settings);
 #if defined(HAZE_CUDA)
-  engine::Context context(kernels::open_cuda(0), config.activations());
+  const Stream device = kernels::open_cuda(0);
 #else
-  engine::Context context(CpuStream{}, config.activations());
+  const Stream device = CpuStream{};
 #endif
+  engine::Context context(in_precision(device, config.precision, "train.precision"),
+                          config.activations());
   const engine::KernelShape shape =
       parse_kernel_shape(options.shapes.empty() ? "n=2,h=8,c=32,co=32" : options.shapes.front());
   for (const ChosenKernel& chosen : all) {
@@ -100,7 +103,7 @@ int explain_kernel(const BenchOptions& options, const Program& program) {
     engine::synchronise(context);
     std::printf("%s%s, %s, %s\n\n", chosen.kernel.c_str(),
                 chosen.impl.empty() ? "" : ("/" + chosen.impl).c_str(), shape.str().c_str(),
-                name_of(context.activations));
+                name_of(config.precision));
     std::printf("%s\n", explainer([&] {
                           run();
                           engine::synchronise(context);

@@ -32,6 +32,15 @@ struct Row {
   }
 };
 
+/// What the rows have in common.
+struct Run {
+  Stream stream;
+  const char* precision;
+  bool emulated;
+  engine::Roof roof;
+  std::vector<std::string> baselines;
+};
+
 /// Samples of about five milliseconds each, or a single call where the emulator runs it.
 std::vector<double> sample(engine::Context& context, const std::function<void()>& run,
                            bool emulated) {
@@ -55,16 +64,12 @@ struct Table {
 
 /// Appends the shipped kernel and the peers that were chosen with it.
 void measure(engine::Context& context, const ChosenKernel& chosen, const engine::KernelShape& shape,
-             bool emulated, Table& table) {
+             const Run& run, Table& table) {
   const engine::KernelCase at = engine::kernel_case(context, chosen.kernel, shape);
   const std::vector<engine::Peer> peers = chosen_peers(chosen, at);
-  const Row shipped{at.kernel,
-                    "haze",
-                    shape.str(),
-                    name_of(context.activations),
-                    sample(context, at.run, emulated),
-                    at.bytes,
-                    at.flops};
+  const Row shipped{
+      at.kernel, "haze",  shape.str(), run.precision, sample(context, at.run, run.emulated),
+      at.bytes,  at.flops};
   const std::string what = cat(at.kernel, ", ", shipped.shape, ", ", shipped.precision, ": ");
   table.rows.push_back(shipped);
   for (const engine::Peer& peer : peers) {
@@ -74,20 +79,12 @@ void measure(engine::Context& context, const ChosenKernel& chosen, const engine:
     if (!(row.difference <= kSameResult))
       table.doubts.push_back(
           cat(what, "the result of ", peer.impl, " is not that of haze; its time says nothing"));
-    row.milliseconds = sample(context, peer.run, emulated);
+    row.milliseconds = sample(context, peer.run, run.emulated);
     row.ratio = row.median() / shipped.median();
     table.rows.push_back(row);
   }
   for (const std::string& why : at.without) table.doubts.push_back(what + why);
 }
-
-/// What the rows have in common.
-struct Run {
-  Stream stream;
-  bool emulated;
-  engine::Roof roof;
-  std::vector<std::string> baselines;
-};
 
 void print_json(const std::vector<Row>& rows, const Run& run, const Program& program) {
   JsonWriter w;
@@ -152,9 +149,11 @@ int bench_kernels(const BenchOptions& options, Program program) {
   for (const std::string& text : options.shapes) shapes.push_back(parse_kernel_shape(text));
   if (shapes.empty()) shapes.emplace_back();
   const RunConfig config = resolve(options.settings);
-  const Stream stream = open_device(program.common);
+  const Stream stream =
+      in_precision(open_device(program.common), config.precision, "train.precision");
   engine::Context context(stream, config.activations());
   Run run{stream,
+          name_of(config.precision),
           device_description(stream).find("emulator") != std::string::npos,
           engine::measure_roof(context),
           {}};
@@ -169,7 +168,7 @@ int bench_kernels(const BenchOptions& options, Program program) {
     for (const ChosenKernel& one : chosen) {
       program.console.detail(cat("timing ", one.kernel, " ", shape.str()));
       const std::size_t before = table.rows.size();
-      measure(context, one, shape, run.emulated, table);
+      measure(context, one, shape, run, table);
       if (!options.json) print_rows(std::span(table.rows).subspan(before), run);
     }
   if (options.json) print_json(table.rows, run, program);

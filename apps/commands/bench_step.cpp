@@ -89,11 +89,12 @@ int bench_steps(const BenchOptions& options, Program program) {
   const RunConfig config = resolve(settings);
   if (config.data.image_size.empty())
     throw InputError("data.image_size: not given; the size of the images to time a step with");
-  const Stream stream = open_device(program.common);
+  const Stream stream =
+      in_precision(open_device(program.common), config.precision, "train.precision");
   const bool training = options.what == "step";
   const Measured m =
       training ? measure(options, config, stream) : measure_sampling(options, config, stream);
-  const char* precision = config.precision == Precision::bf16 ? "bf16" : "f32";
+  const char* precision = name_of(config.precision);
   if (options.json) {
     JsonWriter w;
     w.begin_object().field("schema", "haze-bench/1").field("what", options.what);

@@ -102,7 +102,7 @@ std::string choose_folder(const TrainOptions& options, const RunConfig& config, 
                            ": which run? give its folder with --out DIR"));
     const std::string name =
         options.config == "-" ? "run" : fs::path(options.config).stem().string();
-    return next_run_folder(name, config.precision == Precision::bf16 ? "bf16" : "f32");
+    return next_run_folder(name, name_of(config.precision));
   }
   if (options.resume && options.overwrite)
     throw InputError("--overwrite: given with --resume; one of the two");
@@ -151,7 +151,8 @@ int run_train(const TrainOptions& options, Program program) {
     std::fputs(to_text_with_origins(config, settings).c_str(), stdout);
     return 0;
   }
-  const Stream stream = open_device(program.common);
+  const Stream stream =
+      in_precision(open_device(program.common), config.precision, "train.precision");
   const auto network = model::make_network(config.model);
   model::make_schedule(config.diffusion);  // throws for a schedule that cannot be
   const std::string path = choose_folder(options, config, console);

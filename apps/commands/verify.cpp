@@ -85,13 +85,13 @@ int run_verify(const VerifyOptions& options, Program program) {
   if (options.config.empty())
     throw InputError("--config: not given; the network's configuration, a JSON file");
   const RunConfig config = resolve(load_config(options.config));
-  const Stream stream = open_device(program.common);
+  const Stream stream = in_precision(open_device(program.common), options.precision);
   const auto weights = read_all("--weights", options.weights, false);
   const auto record = read_all("--fixture", options.fixture, true);
   std::optional<model::StateDict> expected;
   if (!options.expect.empty()) expected = read_all("--expect", options.expect, true);
 
-  engine::Context context(stream, options.precision == "bf16" ? DType::bf16 : DType::f32);
+  engine::Context context(stream, activations_of(options.precision));
   context.fusion = options.fusion;
   program.console.detail(computing_on(stream, context.fusion));
   const model::Verification result = model::verify(context, config.model, config.diffusion, weights,

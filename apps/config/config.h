@@ -12,7 +12,13 @@
 namespace haze::apps {
 
 enum class DataRange : std::uint8_t { minus_one_one, zero_one };
-enum class Precision : std::uint8_t { f32, bf16 };
+/// tf32: as f32, but convolutions and linear layers round what they multiply (CudaStream::tf32).
+enum class Precision : std::uint8_t { f32, tf32, bf16 };
+const char* name_of(Precision precision);
+/// The type of the activations.
+constexpr DType activations_of(Precision precision) {
+  return precision == Precision::bf16 ? DType::bf16 : DType::f32;
+}
 
 struct DataConfig {
   std::string spec;             // "mnist:DIR", "images:DIR", "synthetic:digits", ...
@@ -32,7 +38,7 @@ struct RunConfig {
   std::uint64_t seed = 0;                // train.seed
   Precision precision = Precision::f32;  // train.precision
 
-  DType activations() const { return precision == Precision::bf16 ? DType::bf16 : DType::f32; }
+  DType activations() const { return activations_of(precision); }
 };
 
 /// A JSON scalar, or a flat list of them.

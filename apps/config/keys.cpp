@@ -20,7 +20,7 @@ constexpr std::array<Words, 2> kLossWeights = {"none", "min_snr"};
 constexpr std::array<Words, 3> kTimesteps = {"uniform", "antithetic", "importance"};
 constexpr std::array<Words, 2> kRanges = {"minus_one_one", "zero_one"};
 constexpr std::array<Words, 2> kDecays = {"none", "cosine"};
-constexpr std::array<Words, 2> kPrecisions = {"f32", "bf16"};
+constexpr std::array<Words, 3> kPrecisions = {"f32", "tf32", "bf16"};
 
 /// The enumerations are bytes, so that a byte pointer may read and write them.
 template <class E>
@@ -138,7 +138,7 @@ const Key kKeys[] = {
     {"train.flip", HAZE_FIELD(&c.train.flip), 0, 1, "mirror images at random"},
     {"train.seed", HAZE_FIELD(&c.seed), 0, kExact, "of everything drawn at random"},
     {"train.precision", HAZE_FIELD(choice(c.precision, kPrecisions)), 0, 0,
-     "type of the activations"},
+     "of activations; tf32: f32 that tensor cores round where they multiply, on cuda"},
     {"train.log_every", HAZE_FIELD(&c.train.log_every), 1, kMany, "steps between metrics"},
     {"train.sample_every", HAZE_FIELD(&c.train.sample_every), 0, kMany,
      "steps between sample grids; 0: none"},
@@ -213,6 +213,8 @@ void store(Choice into, const Key& key, const Value& value) {
 }
 
 }  // namespace
+
+const char* name_of(Precision precision) { return kPrecisions[std::size_t(precision)].data(); }
 
 std::span<const Key> keys() { return kKeys; }
 

@@ -17,7 +17,7 @@ enum class Product { forward, data, weights };
 
 /// A product as a library computes it fastest, of the ways that its heuristics propose: each was
 /// run on the stream and timed. Deterministic or not, in whatever order of sums; of f32 it rounds
-/// what it multiplies to tf32 only where allow_tf32() (device.h).
+/// what it multiplies to tf32 only where stream.tf32.
 struct Baseline {
   std::function<void()> run;  // capturable; null if there is no way
   std::string why;            // not, in the library's words; empty if the library is not there

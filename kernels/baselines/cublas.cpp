@@ -78,7 +78,7 @@ struct Matmul {
     const Cublas& api = cublas();
     for (std::size_t i = 0; i < 3; ++i)
       layouts[i] = layout(abc[i].dtype, shapes[i][0], shapes[i][1]);
-    const bool tf32 = abc[0].dtype == DType::f32 && allow_tf32();
+    const bool tf32 = abc[0].dtype == DType::f32 && stream.tf32;
     cublasLtMatmulDesc_t made;
     api.check(api.cublasLtMatmulDescCreate(
                   &made, tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F),

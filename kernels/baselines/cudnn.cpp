@@ -258,7 +258,7 @@ Baseline cudnn_convolution(CudaStream stream, const Conv2dDims& d, Product produ
     cudnn().check(cudnn().cudnnSetStream(handle(), static_cast<cudaStream_t>(stream.handle)),
                   "cudnnSetStream");
     const Descriptor operations = graph(d, product, x.dtype);
-    const bool exact = x.dtype == DType::f32 && !allow_tf32();
+    const bool exact = x.dtype == DType::f32 && !stream.tf32;
     for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
       std::vector<Descriptor> ways = configurations(operations, mode);
       if (exact) std::erase_if(ways, rounds_inputs);

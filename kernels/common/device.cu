@@ -55,11 +55,6 @@ CudaDeviceInfo cuda_device_info() {
   return info;
 }
 
-bool& allow_tf32() {
-  static bool allowed = false;
-  return allowed;
-}
-
 void synchronise(CudaStream stream) { HAZE_CUDA_CHECK(cudaStreamSynchronize(handle_of(stream))); }
 
 }  // namespace haze::kernels

@@ -24,11 +24,6 @@ CudaStream open_cuda(int index);
 /// Of the current device.
 CudaDeviceInfo cuda_device_info();
 
-/// Whether convolutions and linear layers of f32 activations may round what they multiply to tf32
-/// (10 bits of mantissa instead of 23; sums stay f32) to run on tensor cores. Of the process;
-/// false, and may be changed between calls.
-bool& allow_tf32();
-
 /// Waits for all work of the stream.
 void synchronise(CudaStream stream);
 

@@ -12,6 +12,9 @@ struct CpuStream {};
 /// in the host emulator, as the build chose.
 struct CudaStream {
   void* handle = nullptr;
+  /// Convolutions and linear layers of f32 activations, and their gradients, round what they
+  /// multiply to tf32 (10 bits of mantissa instead of 23; sums stay f32) to run on tensor cores.
+  bool tf32 = false;
 };
 
 #if defined(HAZE_CUDA)
@@ -19,5 +22,15 @@ using Stream = std::variant<CpuStream, CudaStream>;
 #else
 using Stream = std::variant<CpuStream>;
 #endif
+
+/// The switch `tf32` of a CUDA stream; null on the CPU, which has no such products.
+inline bool* tf32_of(Stream& stream) {
+  return std::visit(
+      []([[maybe_unused]] auto& s) -> bool* {
+        if constexpr (requires { s.tf32; }) return &s.tf32;
+        return nullptr;
+      },
+      stream);
+}
 
 }  // namespace haze

@@ -53,7 +53,7 @@ TEST(Config, WrongTypeAndRangeSayKeyValueAndWhatIsAllowed) {
         "train.steps=1e30", "train.steps=-1", "train.steps=null", "train.steps=4294967297",
         "train.learning_rate=nan", "train.learning_rate=\"1\"", "train.flip=1", "model.ch_mults=2",
         "model.ch_mults=[1,\"2\"]", "model.is_attn=[0,1]", "diffusion.schedule=linar",
-        "data.image_size=[0,4]", "model.dropout=1", "train.seed=-1", "train.precision=tf32"})
+        "data.image_size=[0,4]", "model.dropout=1", "train.seed=-1", "train.precision=f16"})
     EXPECT_THAT(error_of([&] { with(bad); }),
                 HasSubstr(std::string(bad).substr(0, std::string(bad).find('='))))
         << bad;
@@ -61,6 +61,18 @@ TEST(Config, WrongTypeAndRangeSayKeyValueAndWhatIsAllowed) {
   EXPECT_THAT(error_of([] { with("train.accumulate=7"); }),
               HasSubstr("train.batch_size, which is 64"));
   EXPECT_THAT(error_of([] { with("model.layers_per_block=2"); }), HasSubstr("a key of ddpm_unet"));
+}
+
+TEST(Config, EveryPrecisionHasItsActivations) {
+  for (const auto& [word, precision, type] : {std::tuple{"f32", Precision::f32, DType::f32},
+                                              {"tf32", Precision::tf32, DType::f32},
+                                              {"bf16", Precision::bf16, DType::bf16}}) {
+    const RunConfig config = with(cat("train.precision=", word));
+    EXPECT_EQ(config.precision, precision);
+    EXPECT_EQ(config.activations(), type);
+    EXPECT_STREQ(name_of(precision), word);
+    EXPECT_EQ(resolve(parse_settings(to_json(config), "again")).precision, precision);
+  }
 }
 
 /// JSON that is no value of the key: other types, and beyond both ends of its range.

@@ -311,18 +311,17 @@ TEST(Conv2d, ANanStaysInTheWindowsThatHoldIt) {
 
 #if defined(HAZE_CUDA)
 TEST(Conv2d, Tf32IsWithinItsRoundingAndOnlyWhereAllowed) {
-  const Stream stream = kernels::open_cuda(0);
+  CudaStream stream = kernels::open_cuda(0);
   for (const Conv2dDims& d :
        {Conv2dDims{2, 6, 6, 32, 16, 3, 3, 1, 1, 1, 1, 1}, {2, 7, 5, 12, 68, 3, 3, 2, 1, 1, 1, 1}}) {
     const Data a = make(d, DType::f32);
     for (const bool allowed : {false, true}) {
-      kernels::allow_tf32() = allowed;
+      stream.tf32 = allowed;
       engine::Context context(stream);
       Tape tape(context);
       const Var x = leaf(tape, a.xs, a.x), w = leaf(tape, a.ws, a.w);
       const Var y = conv2d(tape, x, w, {}, options(d), {}, leaf(tape, a.ys, a.residual, false));
       tape.backward(y, test::to_tensor(tape, a.ys, a.dy));
-      kernels::allow_tf32() = false;
       auto want = a.y;
       for (std::size_t i = 0; i < want.size(); ++i)
         want[i] -= a.bias[i % d.co] + a.per_channel[i / (want.size() / d.n) * d.co + i % d.co];

@@ -162,8 +162,10 @@ struct Pass1 {
   std::vector<float> out, gradients;
 };
 Pass1 run(const NetworkConfig& config, DType type, bool fusion,
-          const TrainingRandom* random = nullptr, int first = 0, int n = 3) {
-  engine::Context context{test::device(), type};
+          const TrainingRandom* random = nullptr, int first = 0, int n = 3, bool tf32 = false) {
+  Stream stream = test::device();
+  if (tf32) *tf32_of(stream) = true;
+  engine::Context context{stream, type};
   context.fusion = fusion;
   const auto network = ready(config, context);
   engine::Tape tape(context);
@@ -214,6 +216,21 @@ TEST(UNet, Bf16IsCloseToF32) {
     EXPECT_LT(rms(half.out, &f32.out), 0.03 * rms(f32.out));
     EXPECT_LT(rms(half.gradients, &f32.gradients), 0.06 * rms(f32.gradients));
     EXPECT_GT(rms(half.out, &f32.out), 1e-4 * rms(f32.out)) << "was bf16 used at all?";
+  }
+}
+
+TEST(UNet, Tf32IsCloseToF32) {
+  if (Stream stream = test::device(); !tf32_of(stream)) GTEST_SKIP() << "the CPU has no tf32";
+  for (const Family family : kFamilies) {
+    const Pass1 f32 = run(tiny(family), DType::f32, true),
+                some = run(tiny(family), DType::f32, true, nullptr, 0, 3, true);
+    // Both factors of about 30 products on the way are rounded, by at most 2^-11 each and
+    // independently: sqrt(60)·2^-11 = 0.38 %; gradients pass twice as many, and the norms amplify.
+    EXPECT_LT(rms(some.out, &f32.out), 0.01 * rms(f32.out));
+    EXPECT_LT(rms(some.gradients, &f32.gradients), 0.02 * rms(f32.gradients));
+    // Another order of sums alone would be 1e-6.
+    EXPECT_GT(rms(some.out, &f32.out), 2e-5 * rms(f32.out)) << "was tf32 used at all?";
+    EXPECT_GT(rms(some.gradients, &f32.gradients), 2e-5 * rms(f32.gradients));
   }
 }
 

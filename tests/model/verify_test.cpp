@@ -93,6 +93,34 @@ TEST_P(Recorded, IsReproducedInBf16AsWellAsInPyTorch) {
   }
 }
 
+/// tf32 rounds factors to 2^-11, an eighth of bf16's unit: a quarter of a bf16 run's error is twice
+/// what it may be expected to be.
+TEST(Verify, InTf32WithinAQuarterOfTheErrorOfBf16) {
+  Stream stream = test::device();
+  bool* const tf32 = tf32_of(stream);
+  if (!tf32) GTEST_SKIP() << "the CPU has no tf32";
+  *tf32 = true;
+  for (const char* name : {"labml_one_level", "ddpm_google"}) {
+    const std::string stem = kFixtures + name;
+    const RecordedCase c = test::read_case(stem + ".json");
+    engine::Context context{stream};
+    const StateDict weights = read_state(stem + ".weights.safetensors");
+    const StateDict record = read_state(stem + ".forward.safetensors");
+    const Verification v = verify(context, c.model, c.diffusion, weights, record);
+    EXPECT_TRUE(v.ok()) << name << table(v);
+    const double share = v.comparisons.at(0).rms_difference / v.comparisons.at(0).rms_tolerance;
+    EXPECT_GT(share, 0.01) << "was tf32 used at all?";
+    std::printf("%s in tf32: %.3f of PyTorch's error in bf16\n", name, share / 4);
+  }
+  const std::string stem = kFixtures + "ddpm_google";
+  const RecordedCase c = test::read_case(stem + ".json");
+  engine::Context context{stream};
+  const StateDict weights = read_state(stem + ".weights.safetensors"),
+                  record = read_state(stem + ".sample.safetensors");
+  expect_input_error([&] { verify(context, c.model, c.diffusion, weights, record); },
+                     "--precision: tf32; forward and grad records say what it may change");
+}
+
 INSTANTIATE_TEST_SUITE_P(Fixtures, Recorded,
                          testing::Values("labml_rgb_rect", "labml_mults_113", "labml_two_blocks",
                                          "labml_three_blocks", "labml_one_level", "ddpm_google",

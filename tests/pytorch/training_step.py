@@ -67,6 +67,7 @@ def main():
     p.add_argument("--device", default="cpu")
     p.add_argument("--size", type=int, default=0, help="height and width instead of the configuration's")
     p.add_argument("--bf16", action="store_true")
+    p.add_argument("--tf32", action="store_true")
     p.add_argument("--convolutions", action="store_true", help="list them and stop")
     a = p.parse_args()
     config = json.loads(pathlib.Path(a.config).read_text())
@@ -77,7 +78,7 @@ def main():
     cuda = a.device.startswith("cuda")
     if cuda:
         torch.backends.cudnn.benchmark = True
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = a.tf32
     images = torch.randint(0, 256, (4096, config["model"]["image_channels"], h, w), dtype=torch.uint8)
     steps = config["diffusion"]["steps"]
     if a.convolutions:

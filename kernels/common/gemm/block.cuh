@@ -199,8 +199,7 @@ struct FusedMultiplyAdd {
   }
 };
 
-/// The policies in use. tf32 only where the caller allows it (allow_tf32 of
-/// kernels/common/device.h).
+/// The policies in use. tf32 only where the stream asks for it (CudaStream::tf32).
 template <class T>
 using Small = std::conditional_t<sizeof(T) == 2, TensorCores<T, 64, 64, 2, 4>, FusedMultiplyAdd>;
 using SmallTf32 = TensorCores<float, 64, 64, 2, 3>;

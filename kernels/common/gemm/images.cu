@@ -12,7 +12,6 @@
 // each, side by side in the grid's third dimension. Nothing is multiplied by a zero in between.
 #include <algorithm>
 
-#include "kernels/common/device.h"
 #include "kernels/common/gemm/block.cuh"
 #include "kernels/common/gemm/walk.cuh"
 #include "kernels/simt/rows.h"
@@ -151,7 +150,7 @@ void run(CudaStream s, const Operands& o, const Arguments<T>& a, int parts) {
     return k_major ? launch<Small<T>, true, false>(s, a, parts)
                    : launch<Small<T>, false, false>(s, a, parts);
   if constexpr (sizeof(T) == 4) {
-    if (allow_tf32()) return with(static_cast<SmallTf32*>(nullptr));
+    if (s.tf32) return with(static_cast<SmallTf32*>(nullptr));
   } else {
     const std::int64_t large =
         (std::int64_t{a.parts[0].walk.pixels()} + 127) / 128 * ((o.outputs + 127) / 128) * parts;

@@ -11,7 +11,6 @@
 // tensor cores get them through ldmatrix's transposing form.
 #include <algorithm>
 
-#include "kernels/common/device.h"
 #include "kernels/common/gemm/block.cuh"
 #include "kernels/common/gemm/walk.cuh"
 #include "kernels/simt/rows.h"
@@ -128,7 +127,7 @@ void weight_gradient(CudaStream s, const Geometry& g, const WeightProduct& p, vo
     if constexpr (sizeof(T) == 2) {
       if (vector && how.large) return launch<Large<T>, true>(s, a);
     } else {
-      if (vector && allow_tf32()) return launch<SmallTf32, true>(s, a);
+      if (vector && s.tf32) return launch<SmallTf32, true>(s, a);
     }
     vector ? launch<Small<T>, true>(s, a) : launch<Small<T>, false>(s, a);
   });
