@@ -2,7 +2,9 @@
 // schedule tried, each array moved as often as stated, every byte that travels used.
 #include "kernels/adam/adam.h"
 #include "kernels/add/add.h"
+#include "kernels/cross_entropy/cross_entropy.h"
 #include "kernels/mse/mse.h"
+#include "kernels/pool/pool.h"
 #include "kernels/q_sample/q_sample.h"
 #include "kernels/sampler_step/sampler_step.h"
 #include "kernels/swish/swish.h"
@@ -81,6 +83,67 @@ TEST(ElementwiseTraces, AddChannelReadsItsImageOnceInBothDirections) {
     EXPECT_EQ(trace->excess_sectors(), 0u) << trace->text();
     EXPECT_EQ(trace->conflicts(), 0u) << trace->text();
   }
+}
+
+/// `windows`: how many of them cover each pixel, summed over the pixels.
+template <class T>
+void pool_reads_a_pixel_once_per_window(const kernels::PoolDims& d, std::uint64_t windows) {
+  for (const auto pooling : {kernels::Pooling::largest, kernels::Pooling::mean}) {
+    const void *in, *out;
+    const auto trace = test::traced([&] {
+      const DeviceBuffer<T> x(numbers<T>(std::size_t(d.n) * d.h * d.w * d.c)),
+          y(std::size_t(d.n) * d.ho() * d.wo() * d.c);
+      in = x.p, out = y.p;
+      kernels::pool_forward(kStream, d, pooling, x.act(), y.act());
+    });
+    test::expect_clean(*trace);
+    const simt::BufferTraffic x = trace->buffer(in);
+    EXPECT_EQ(x.read.requested, windows * d.c * sizeof(T)) << trace->text();
+    EXPECT_EQ(x.read.unique, x.bytes);
+    EXPECT_EQ(x.written.requested, 0u);
+    test::expect_traffic(*trace, out, {.written = 1});
+    EXPECT_EQ(trace->excess_sectors(), 0u) << trace->text();
+  }
+}
+TEST(ElementwiseTraces, PoolMovesEachArrayOnceAndWhatWindowsShareOnceForEach) {
+  pool_reads_a_pixel_once_per_window<bf16>({2, 6, 8, 64, 2, 2, 0}, 2 * 6 * 8);
+  pool_reads_a_pixel_once_per_window<float>({1, 5, 7, 8, 1, 1, 0}, 5 * 7);
+  // Along an axis three windows cover a pixel, but two the first and the last.
+  pool_reads_a_pixel_once_per_window<bf16>({1, 5, 10, 16, 3, 1, 1}, (3 * 5 - 2) * (3 * 10 - 2));
+}
+
+// The largest logit, the sum and the gradient need a logit each: a warp that has read its item from
+// memory once reads it twice more, from L1; and its first lane the logit of the label.
+TEST(ElementwiseTraces, CrossEntropyReadsLogitsThreeTimesAndWritesTheirGradientOnce) {
+  const kernels::CrossEntropyDims d{19, 35};  // three blocks, the last one with three items
+  const std::size_t n = std::size_t(d.n) * d.classes;
+  for (const bool trains : {false, true})
+    for (const simt::Schedule& s : simt::schedules(1)) {
+      const void *z, *dz, *label, *each, *result;
+      const auto trace = test::traced(
+          [&] {
+            const DeviceBuffer<float> logits(numbers<float>(n)), dlogits(n), loss(1);
+            std::vector<std::int32_t> classes(std::size_t(d.n));
+            for (int i = 0; i < d.n; ++i) classes[std::size_t(i)] = i * 5 % d.classes;
+            const DeviceBuffer<std::int32_t> labels(classes);
+            const DeviceBuffer<double> scratch(kernels::cross_entropy_scratch_bytes(d) / 8);
+            z = logits.p, dz = dlogits.p, label = labels.p, each = scratch.p, result = loss.p;
+            kernels::cross_entropy(kStream, d, logits.act(), labels.p, 1, scratch.p, loss.p,
+                                   trains ? dlogits.act() : Act{});
+          },
+          s);
+      test::expect_clean(*trace);
+      const simt::BufferTraffic in = trace->buffer(z);
+      EXPECT_EQ(in.read.requested, (trains ? 3 : 2) * in.bytes + d.n * sizeof(float));
+      EXPECT_EQ(in.read.unique, in.bytes);
+      EXPECT_EQ(in.written.requested, 0u);
+      EXPECT_EQ(trace->buffer(label).read.unique, d.n * sizeof(std::int32_t));
+      EXPECT_EQ(trace->buffer(label).written.requested, 0u);
+      test::expect_traffic(*trace, dz, {.written = trains});
+      test::expect_traffic(*trace, each, {.read = 1, .written = 1});
+      test::expect_traffic(*trace, result, {.written = 1});
+      EXPECT_EQ(trace->conflicts(), 0u) << trace->text();
+    }
 }
 
 TEST(ElementwiseTraces, AdamMovesEachArrayOnceAndTheGradientTwice) {
