@@ -50,6 +50,12 @@ const Tensor& Tape::value(Var v) const {
   return n.value;
 }
 
+std::vector<std::string_view> Tape::ops() const {
+  std::vector<std::string_view> names;
+  for (const Node& n : nodes_) names.emplace_back(n.op);
+  return names;
+}
+
 Var Tape::leaf(Tensor value, bool needs_grad) {
   nodes_.push_back({"leaf", std::move(value), {}, nullptr, needs_grad && recording_, nullptr, {}});
   return {std::uint32_t(nodes_.size() - 1)};

@@ -11,6 +11,7 @@
 #include <functional>
 #include <initializer_list>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "engine/arena.h"
@@ -65,6 +66,8 @@ class Tape {
   const Tensor& value(Var v) const;
   /// The gradient of a leaf after backward(); empty if none was wanted or none arrived.
   Tensor grad(Var v) const;
+  /// The names of what was recorded so far, in order: ops, leaves and parameters.
+  std::vector<std::string_view> ops() const;
   bool needs_grad(Var v) const { return v && nodes_[v.id].needs_grad; }
 
   /// Where a rule delivers the gradient of v: mode overwrite on first use, add afterwards; null

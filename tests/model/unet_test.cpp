@@ -198,6 +198,24 @@ TEST(UNet, FusedEqualsUnfused) {
   }
 }
 
+// The skips are the largest copies that a step could make: fused, no block joins them.
+TEST(UNet, FusedItConcatenatesNothing) {
+  for (const Family family : kFamilies) {
+    const auto concatenations = [&](bool fusion) {
+      engine::Context context{test::device()};
+      context.fusion = fusion;
+      const auto network = ready(tiny(family), context);
+      engine::Tape tape(context);
+      const auto x = test::leaf(tape, {1, 6, 10, 3}, test::normal(180, 1), false);
+      network->forward(tape, {x, test::to_tensor_i32(tape, {7}), {}}, nullptr);
+      return std::ranges::count(tape.ops(), "concat_channels");
+    };
+    EXPECT_EQ(concatenations(true), 0);
+    // Two levels of one block, and one more per level going up.
+    EXPECT_EQ(concatenations(false), 4);
+  }
+}
+
 double rms(const std::vector<float>& a, const std::vector<float>* b = nullptr) {
   double sum = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
