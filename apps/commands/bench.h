@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "apps/commands/commands.h"
-#include "engine/kernel_cases.h"
+#include "engine/bench/kernel_cases.h"
 
 namespace haze::apps {
 

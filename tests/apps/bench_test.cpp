@@ -3,7 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "engine/kernel_cases.h"
+#include "engine/bench/kernel_cases.h"
 #include "tests/apps/program.h"
 
 namespace haze::test {

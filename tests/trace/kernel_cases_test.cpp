@@ -1,6 +1,6 @@
 // kernel_cases_test.cpp — the bytes that the bench holds a kernel's time against are those that the
 // kernel touches. More would flatter its share of the roof, fewer would hide it.
-#include "engine/kernel_cases.h"
+#include "engine/bench/kernel_cases.h"
 
 #include "tests/support/trace.h"
 

@@ -5,7 +5,7 @@
 #include <memory>
 #include <utility>
 
-#include "engine/kernel_cases.h"
+#include "engine/bench/kernel_cases.h"
 #include "kernels/add/add.h"
 #include "kernels/normal_fill/normal_fill.h"
 

@@ -1,8 +1,8 @@
-// kernel_cases_labels.cpp — times, labels and the loss of a classifier as something to time: small
+// cases_labels.cpp — times, labels and the loss of a classifier as something to time: small
 // work, of which a call's own cost is most.
 #include <algorithm>
 
-#include "engine/kernel_buffers.h"
+#include "engine/bench/kernel_buffers.h"
 #include "kernels/cross_entropy/cross_entropy.h"
 #include "kernels/embedding/embedding.h"
 #include "kernels/labels/labels.h"

@@ -1,9 +1,9 @@
 // kernel_cases.cpp — the table of all cases, and what is done with one.
-#include "engine/kernel_cases.h"
+#include "engine/bench/kernel_cases.h"
 
 #include <cmath>
 
-#include "engine/kernel_buffers.h"
+#include "engine/bench/kernel_buffers.h"
 #include "kernels/baselines/baselines.h"
 #include "kernels/common/device.h"
 #include "kernels/common/timer.h"

@@ -1,5 +1,5 @@
-// kernel_cases_products.cpp — convolutions, matrix products and attention as something to time.
-#include "engine/kernel_buffers.h"
+// cases_products.cpp — convolutions, matrix products and attention as something to time.
+#include "engine/bench/kernel_buffers.h"
 #include "kernels/attention/attention.h"
 #include "kernels/attention/versions.h"
 #include "kernels/baselines/baselines.h"

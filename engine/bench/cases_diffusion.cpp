@@ -1,5 +1,5 @@
-#include "engine/kernel_buffers.h"
-#include "engine/kernel_cases.h"
+#include "engine/bench/kernel_buffers.h"
+#include "engine/bench/kernel_cases.h"
 #include "kernels/adam/adam.h"
 #include "kernels/blend/blend.h"
 #include "kernels/guidance/guidance.h"
