@@ -126,8 +126,7 @@ namespace {
 
 void precision_key(Flags& flags, Settings& settings) {
   flags.key("--precision", "f32|tf32|bf16", "train.precision", settings,
-            "of activations; tf32: f32 that tensor cores round where they multiply, on cuda "
-            "[configuration's]");
+            "of activations; tf32: f32, products rounded [configuration's]");
 }
 
 void train_flags(Flags flags, Options& o, bool data_flag_given) {
@@ -205,9 +204,7 @@ void verify_flags(Flags flags, Options& o) {
   flags.text("--output", v.output, "FILE", "write what was computed, under the record's names");
   flags.yes("--json", v.json, "one JSON document on standard output");
   compute_flags(flags, o.common, v.fusion);
-  flags.precision(v.precision,
-                  "of activations; bf16: within twice the error recorded of a bf16 run, tf32, on "
-                  "cuda: within a quarter of it [f32]");
+  flags.precision(v.precision, "of activations; bf16: within twice the recorded error [f32]");
   common_flags(flags, o.common);
 }
 
