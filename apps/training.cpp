@@ -98,13 +98,13 @@ std::vector<std::int32_t> Training::batch_of(std::uint64_t step) const {
 }
 
 model::StepResult Training::train_step() {
-  index_ = batch_of(done_);
-  const std::vector<std::int32_t> next = batch_of(done_ + 1);
+  index_ = next_.empty() ? batch_of(done_) : std::move(next_);
+  next_ = batch_of(done_ + 1);
   const model::StepResult result =
       trainer_.step(std::uint32_t(done_),
                     model::ImageBatch{dataset_.images, index_, dataset_.height, dataset_.width,
                                       dataset_.channels, config_.data.range == DataRange::zero_one,
-                                      dataset_.labels, dataset_.values, next});
+                                      dataset_.labels, dataset_.values, next_});
   if (done_ == first_ && !trainer_.data_is_resident())
     console_.info("the data set is too large for the device: each step's images are sent ahead");
   ++done_;

@@ -65,7 +65,7 @@ class Training {
   model::Trainer trainer_;
   engine::CheckpointWriter writer_;
   StopSignals signals_;
-  std::vector<std::int32_t> index_;  // images of the batch
+  std::vector<std::int32_t> index_, next_;  // images of the batch, and of the one after it
   std::uint64_t done_ = 0, first_ = 0, saved_ = 0;
   std::string last_checkpoint_, last_sample_;
   double mean_loss_ = 0;  // of about the last 100 steps, for the closing line

@@ -84,13 +84,13 @@ Distance distance(const std::vector<float>& samples, const std::vector<float>& p
 
 class MoreSteps : public testing::TestWithParam<SamplerKind> {
  protected:
-  std::vector<float> draw(int steps, DiffusionConfig process) {
+  std::vector<float> draw(int steps) {
     SampleOptions o;
     o.kind = GetParam();
     o.steps = steps;
     o.seed = 5;
     o.batch = kSamples;
-    return sample(context_, network_, process, kSamples, 1, 1, 2, o);
+    return sample(context_, network_, kProcess, kSamples, 1, 1, 2, o);
   }
   static constexpr int kSamples = 300;
   const std::vector<float> points_ = curve(200);
@@ -104,7 +104,7 @@ TEST_P(MoreSteps, AreNeverWorse) {
   context_.graphs = false;  // the denoiser computes on the host
   Distance before{HUGE_VAL, 0};
   for (const int steps : {5, 10, 20, 50, 100}) {
-    const Distance now = distance(draw(steps, kProcess), points_);
+    const Distance now = distance(draw(steps), points_);
     EXPECT_LE(now.mean, before.mean + 4 * std::hypot(now.error, before.error)) << steps;
     before = now;
   }
