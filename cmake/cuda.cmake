@@ -23,7 +23,7 @@ if(HAZE_CUDA STREQUAL "simt")
   # Not vectorised: a thread is scalar code, and g++ 12.2 with -O3 and -fno-trapping-math mixes up
   # several sums under one condition, such as group_norm's (tests/simt/compiler_test.cpp).
   set(emulated -fno-tree-vectorize)
-  haze_cuda_library(haze_cuda ${emulated})
+  haze_cuda_library(haze_cuda ${emulated} ${kernel_level})
   # No SRA: a float4 is copied as one access of 16 bytes, as on the device.
   set(traced -O2 -g1 -fno-tree-sra -fno-tree-vectorize -fsanitize=thread
              --param=tsan-instrument-func-entry-exit=0)
