@@ -239,6 +239,7 @@ void info_flags(Flags flags, Options& o) {
   flags.text("--config", i.config, "FILE|NAME|-", "describe this configuration's network too");
   flags.settings(i.settings);
   flags.yes("--keys", i.keys, "list every configuration key: what is allowed, what it is for");
+  flags.yes("--schema", i.schema, "the keys as JSON Schema, for editors that complete and check");
   flags.yes("--json", i.json, "one JSON document on standard output");
   common_flags(flags, o.common);
 }

@@ -74,7 +74,7 @@ struct DataOptions {
 struct InfoOptions {
   std::string config, picture;
   Settings settings;
-  bool json = false, keys = false;
+  bool json = false, keys = false, schema = false;
 };
 
 struct BenchOptions {

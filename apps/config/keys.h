@@ -1,5 +1,5 @@
-// keys.h — the one table of configuration keys: parsing, ranges, --set, --print-config, suggestions
-// and help all read it.
+// keys.h — the one table of configuration keys: parsing, ranges, --set, --print-config, suggestions,
+// help and the JSON Schema all read it.
 #pragma once
 #include <span>
 #include <string_view>
@@ -46,5 +46,7 @@ void assign(const Key& key, RunConfig& config, const Value& value);
 std::string json_of(const Key& key, const RunConfig& config);
 /// "a whole number from 1 to 4096", "one of linear, cosine", ...
 std::string allowed(const Key& key);
+/// All of it as JSON Schema (draft 7), for editors; apps/configs/schema has a copy.
+std::string json_schema();
 
 }  // namespace haze::apps

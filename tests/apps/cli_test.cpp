@@ -88,6 +88,7 @@ TEST(Errors, OneLastLineAndTheRightExitCode) {
       {{"info", "--config", "zz"}, 2, "zz"},
       {{"info", "--set", "train.steps=3"}, 2, "--set: given with no --config"},
       {{"info", "--keys", "--config", "mnist"}, 2, "--config: given with --keys"},
+      {{"info", "--schema", "--keys"}, 2, "--keys: given with --schema"},
   };
   for (const Case& c : cases) {
     const Outcome got = haze(c.arguments);

@@ -338,6 +338,7 @@ TEST_F(EveryFlag, OfExportDataAndInfoCount) {
                      {{{"--config", "@tiny.json"}},
                       {{"--set", "model.n_channels=16"}, {"--config", "@tiny.json"}},
                       {{"--keys"}},
+                      {{"--schema"}},
                       {{"--json"}}});
 }
 
