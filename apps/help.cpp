@@ -74,16 +74,18 @@ const CommandHelp kCommands[] = {
      "shapes and the number of parameters. With a PNG that haze has drawn: how it was made, as "
      "JSON:\n"
      "checkpoint, sampler, seed and the rest, enough to draw it again."},
-    {Command::bench, "bench", "time a training step, a sampling step or every kernel",
+    {Command::bench, "bench", "time a training step, a sampling step or every kernel; compare",
      "  haze bench step --config mnist\n"
      "  haze bench sample --config mnist --batch 16 --device cuda\n"
      "  haze bench kernels -k conv3x3,group_norm --shape n=64,h=16,c=128,co=128\n"
      "  haze bench kernels --explain group_norm_swish.forward --shape n=1,h=16,c=64,co=64\n"
-     "  haze bench step --config mnist --precision bf16 --batch 64 --json\n",
+     "  haze bench step --config mnist --precision bf16 --batch 64 --json > before.json\n"
+     "  haze bench compare before.json after.json --fail-on 3\n",
      "Times steps of a configuration on images of noise, or kernels alone, and prints median, "
      "spread\n"
      "and memory, for kernels also the share of what the device reached at best in the same run,\n"
      "and on a GPU earlier versions of the kernel, cuDNN and cuBLAS beside it.\n"
+     "Cold: with the caches full of something else, as in a training step; hot: call after call.\n"
      "scripts/bench-cpu holds the figure against oneDNN alone and against PyTorch."},
 };
 

@@ -79,6 +79,8 @@ struct InfoOptions {
 
 struct BenchOptions {
   std::string what, config;
+  std::string before, after;  // of compare: files
+  double fail_on = -1;        // percent; below 0: never
   Settings settings;
   int steps = 20, warmup = 4;
   bool json = false, fusion = true;

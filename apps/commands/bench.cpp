@@ -12,6 +12,15 @@ double bench_quantile(std::vector<double> samples, double q) {
 
 int run_bench(const BenchOptions& options, Program program) {
   const CommonOptions& common = program.common;
+  if (options.what == "compare") {
+    common.refuse({"--config", "--set", "--batch", "--precision", "--steps", "--warmup", "--kernel",
+                   "--shape", "--explain", "--list", "--device", "--threads", "--fusion"},
+                  options.what, "which computes nothing");
+    return bench_compare(options, program);
+  }
+  if (!options.before.empty())
+    throw InputError(cat("bench ", options.what, ": ", options.before, "; files are for compare"));
+  common.refuse({"--fail-on"}, cat("bench ", options.what), "it belongs to compare");
   if (options.what == "kernels") {
     common.refuse({"--config", "--batch", "--steps", "--warmup", "--fusion"}, options.what,
                   "it belongs to step and sample");
@@ -29,7 +38,7 @@ int run_bench(const BenchOptions& options, Program program) {
     return bench_steps(options, program);
   }
   throw InputError(cat("bench: ", options.what.empty() ? "nothing" : options.what,
-                       "; what to time is step, sample or kernels"));
+                       "; what to time is step, sample or kernels; compare holds two results together"));
 }
 
 }  // namespace haze::apps

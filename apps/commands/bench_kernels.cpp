@@ -13,22 +13,28 @@
 namespace haze::apps {
 namespace {
 
+/// Milliseconds of one call, a sample each.
+struct Samples {
+  std::vector<double> milliseconds;
+  double quantile(double q) const { return bench_quantile(milliseconds, q); }
+  double median() const { return quantile(0.5); }
+};
+
 struct Row {
   std::string kernel, impl, shape;
   const char* precision;
-  std::vector<double> milliseconds;  // of one call, a sample each
   double bytes, flops;
-  // Of what is not the shipped kernel: its time over the shipped kernel's, and how far its result
-  // is from the shipped kernel's (engine::difference).
+  Samples cold, hot;  // with the caches full of something else, and one call straight after another
+  // Of what is not the shipped kernel: its cold time over the shipped kernel's, and how far its
+  // result is from the shipped kernel's (engine::difference).
   double ratio = 1, difference = 0;
-  double median() const { return bench_quantile(milliseconds, 0.5); }
-  double gbytes() const { return bytes / median() * 1e-6; }
-  double tflops() const { return flops / median() * 1e-9; }
+  double gbytes() const { return bytes / cold.median() * 1e-6; }
+  double tflops() const { return flops / cold.median() * 1e-9; }
   /// Share of the nearer roof: what bandwidth or the matrix units allow.
   double share(const engine::Roof& roof) const {
     const double memory = bytes / roof.copy_bytes_per_s;
     const double matrix = roof.matrix_flops > 0 ? flops / roof.matrix_flops : 0;
-    return std::max(memory, matrix) * 1e3 / median();
+    return std::max(memory, matrix) * 1e3 / cold.median();
   }
 };
 
@@ -38,19 +44,37 @@ struct Run {
   const char* precision;
   bool emulated;
   engine::Roof roof;
+  engine::ColdTimer cold;
   std::vector<std::string> baselines;
 };
 
-/// Samples of about five milliseconds each, or a single call where the emulator runs it.
-std::vector<double> sample(engine::Context& context, const std::function<void()>& run,
-                           bool emulated) {
-  run();  // warm
-  const double once = engine::time_milliseconds(context, 1, run);
-  const int times = emulated ? 1 : std::clamp(int(5 / std::max(once, 1e-4)), 1, 200);
-  std::vector<double> milliseconds;
-  for (int i = 0; i < (emulated ? 1 : 15); ++i)
-    milliseconds.push_back(engine::time_milliseconds(context, times, run) / times);
-  return milliseconds;
+constexpr int kSamples = 15;
+
+/// Fills in the times of all rows, rows[i] of runs[i], in turns: should the clock of the device
+/// change, then for all of them. A hot sample is the mean of as many calls as take about five
+/// milliseconds; the emulator runs a single call of each.
+void sample(engine::Context& context, const std::vector<std::function<void()>>& runs,
+            const Run& run, std::span<Row> rows) {
+  std::vector<int> times;
+  for (const auto& call : runs) {
+    call();  // warm
+    const double once = engine::time_milliseconds(context, 1, call);
+    times.push_back(run.emulated ? 1 : std::clamp(int(5 / std::max(once, 1e-4)), 1, 200));
+  }
+  for (int k = 0; k < (run.emulated ? 1 : kSamples); ++k) {
+    for (std::size_t i = 0; i < runs.size(); ++i)
+      rows[i].hot.milliseconds.push_back(
+          engine::time_milliseconds(context, times[i], runs[i]) / times[i]);
+    for (std::size_t i = 0; i < runs.size(); ++i)
+      rows[i].cold.milliseconds.push_back(run.cold(runs[i]));
+  }
+  const auto& shipped = rows[0].cold.milliseconds;
+  for (Row& row : rows) {
+    std::vector<double> ratios;
+    for (std::size_t k = 0; k < shipped.size(); ++k)
+      ratios.push_back(row.cold.milliseconds[k] / shipped[k]);
+    row.ratio = bench_quantile(ratios, 0.5);
+  }
 }
 
 /// Of results in bf16 or tf32, which differ by the rounding of what is multiplied, the root mean
@@ -67,11 +91,10 @@ void measure(engine::Context& context, const ChosenKernel& chosen, const engine:
              const Run& run, Table& table) {
   const engine::KernelCase at = engine::kernel_case(context, chosen.kernel, shape);
   const std::vector<engine::Peer> peers = chosen_peers(chosen, at);
-  const Row shipped{
-      at.kernel, "haze",  shape.str(), run.precision, sample(context, at.run, run.emulated),
-      at.bytes,  at.flops};
+  const Row shipped{at.kernel, "haze", shape.str(), run.precision, at.bytes, at.flops, {}, {}};
   const std::string what = cat(at.kernel, ", ", shipped.shape, ", ", shipped.precision, ": ");
-  table.rows.push_back(shipped);
+  std::vector<std::function<void()>> runs{at.run};
+  std::vector<Row> rows{shipped};
   for (const engine::Peer& peer : peers) {
     Row row = shipped;
     row.impl = peer.impl;
@@ -79,10 +102,11 @@ void measure(engine::Context& context, const ChosenKernel& chosen, const engine:
     if (!(row.difference <= kSameResult))
       table.doubts.push_back(
           cat(what, "the result of ", peer.impl, " is not that of haze; its time says nothing"));
-    row.milliseconds = sample(context, peer.run, run.emulated);
-    row.ratio = row.median() / shipped.median();
-    table.rows.push_back(row);
+    runs.push_back(peer.run);
+    rows.push_back(row);
   }
+  sample(context, runs, run, rows);
+  table.rows.insert(table.rows.end(), rows.begin(), rows.end());
   for (const std::string& why : at.without) table.doubts.push_back(what + why);
 }
 
@@ -100,10 +124,14 @@ void print_json(const std::vector<Row>& rows, const Run& run, const Program& pro
   for (const Row& row : rows) {
     w.begin_object().field("kernel", row.kernel).field("impl", row.impl).field("shape", row.shape);
     w.field("dtype", row.precision).field("bytes", row.bytes).field("flops", row.flops);
-    w.field("median_ns", row.median() * 1e6).field("ratio", row.ratio);
-    w.field("difference", row.difference).key("samples_ns").begin_array();
-    for (const double ms : row.milliseconds) w.value(ms * 1e6);
-    w.end_array().end_object();
+    w.field("ratio", row.ratio).field("difference", row.difference);
+    for (const auto& [name, samples] : {std::pair{"cold", &row.cold}, {"hot", &row.hot}}) {
+      w.key(name).begin_object().field("median_ns", samples->median() * 1e6);
+      w.key("samples_ns").begin_array();
+      for (const double ms : samples->milliseconds) w.value(ms * 1e6);
+      w.end_array().end_object();
+    }
+    w.end_object();
   }
   std::puts(w.end_array().end_object().text().c_str());
 }
@@ -115,19 +143,19 @@ void print_head(const Run& run) {
   if (run.roof.matrix_flops > 0)
     std::printf(", bf16 matrix units %.1f TFLOP/s", run.roof.matrix_flops * 1e-12);
   std::printf(
-      "; both measured in this run\n\n| kernel | shape | dtype | impl | median us | p20-p80 us "
-      "| GB/s | TFLOP/s | %% roof | n | time / haze | differs |\n"
-      "|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+      "; both measured in this run\n\n| kernel | shape | dtype | impl | cold us | p20-p80 us "
+      "| hot us | GB/s | TFLOP/s | %% roof | n | time / haze | differs |\n"
+      "|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
 }
 
 /// Each as soon as it is measured: all kernels in every version take a while.
 void print_rows(std::span<const Row> rows, const Run& run) {
   for (const Row& row : rows) {
-    std::printf("| %s | %s | %s | %s | %.1f | %.1f-%.1f | %.1f | %.2f | %.0f | %zu |",
+    std::printf("| %s | %s | %s | %s | %.1f | %.1f-%.1f | %.1f | %.1f | %.2f | %.0f | %zu |",
                 row.kernel.c_str(), row.shape.c_str(), row.precision, row.impl.c_str(),
-                row.median() * 1e3, bench_quantile(row.milliseconds, 0.2) * 1e3,
-                bench_quantile(row.milliseconds, 0.8) * 1e3, row.gbytes(), row.tflops(),
-                row.share(run.roof) * 100, row.milliseconds.size());
+                row.cold.median() * 1e3, row.cold.quantile(0.2) * 1e3,
+                row.cold.quantile(0.8) * 1e3, row.hot.median() * 1e3, row.gbytes(), row.tflops(),
+                row.share(run.roof) * 100, row.cold.milliseconds.size());
     if (row.impl == "haze")
       std::printf(" | |\n");
     else
@@ -156,6 +184,7 @@ int bench_kernels(const BenchOptions& options, Program program) {
           name_of(config.precision),
           device_description(stream).find("emulator") != std::string::npos,
           engine::measure_roof(context),
+          engine::cold_timer(context),
           {}};
   if (!std::holds_alternative<CpuStream>(stream) && !run.emulated)
     run.baselines = engine::baselines();

@@ -2,6 +2,7 @@
 #include "engine/bench/kernel_cases.h"
 
 #include <cmath>
+#include <memory>
 
 #include "engine/bench/kernel_buffers.h"
 #include "kernels/baselines/baselines.h"
@@ -73,6 +74,15 @@ std::vector<std::string> baselines() {
 double time_milliseconds(Context& context, int times, const std::function<void()>& work) {
   return std::visit([&](auto s) { return kernels::time_milliseconds(s, times, work); },
                     context.stream);
+}
+
+ColdTimer cold_timer(Context& context) {
+  return std::visit(
+      [](auto stream) -> ColdTimer {
+        const auto timer = std::make_shared<kernels::ColdTimer<decltype(stream)>>(stream);
+        return [timer](const std::function<void()>& work) { return timer->milliseconds(work); };
+      },
+      context.stream);
 }
 
 void synchronise([[maybe_unused]] const Context& context) {

@@ -45,8 +45,12 @@ double difference(Context& context, const KernelCase& shipped, const Peer& peer)
 /// The libraries that products have as peers on a GPU: their versions, or why they are not there.
 std::vector<std::string> baselines();
 
-/// time_milliseconds and measure_roof of the context's device.
+/// kernels::time_milliseconds, and below measure_roof, of the context's device.
 double time_milliseconds(Context& context, int times, const std::function<void()>& work);
+/// kernels::ColdTimer of the context's device: milliseconds of one call after the caches held
+/// something else.
+using ColdTimer = std::function<double(const std::function<void()>& work)>;
+ColdTimer cold_timer(Context& context);
 /// Waits for all work of the context's stream.
 void synchronise(const Context& context);
 struct Roof {

@@ -52,6 +52,7 @@ CudaDeviceInfo cuda_device_info() {
   info.major = p.major;
   info.minor = p.minor;
   info.multiprocessors = p.multiProcessorCount;
+  info.l2_bytes = std::size_t(p.l2CacheSize);
   return info;
 }
 

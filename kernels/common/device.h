@@ -11,7 +11,7 @@ struct CudaDeviceInfo {
   std::string name;
   int major, minor;  // compute capability
   int multiprocessors;
-  std::size_t memory_bytes, free_bytes;
+  std::size_t memory_bytes, free_bytes, l2_bytes;
   int driver, runtime;  // 1000·major + 10·minor
   bool emulated;        // the host SIMT emulator: right results, no speed
 };

@@ -17,6 +17,21 @@ double time_milliseconds(CpuStream, int times, const std::function<void()>& work
 }
 
 template <>
+ColdTimer<CpuStream>::ColdTimer(CpuStream stream)
+    : stream_(stream), bytes_(std::size_t{128} << 20), elsewhere_(allocate(stream, bytes_)) {}
+
+template <>
+ColdTimer<CpuStream>::~ColdTimer() {
+  release(stream_, elsewhere_);
+}
+
+template <>
+double ColdTimer<CpuStream>::milliseconds(const std::function<void()>& work) {
+  zero(stream_, elsewhere_, bytes_);
+  return time_milliseconds(stream_, 1, work);
+}
+
+template <>
 Roof measure_roof(CpuStream stream) {
   constexpr std::size_t n = std::size_t{256} << 18;  // floats: 256 MiB
   auto* a = static_cast<float*>(allocate(stream, n * sizeof(float)));

@@ -33,6 +33,13 @@ __global__ void __launch_bounds__(256) copy_only(std::size_t vectors, const floa
     store(y + i * 4, load<4>(x + i * 4));
 }
 
+double between(const CudaEvent& from, const CudaEvent& to) {
+  HAZE_CUDA_CHECK(cudaEventSynchronize(to.handle));
+  float milliseconds = 0;
+  HAZE_CUDA_CHECK(cudaEventElapsedTime(&milliseconds, from.handle, to.handle));
+  return milliseconds;
+}
+
 }  // namespace
 
 template <>
@@ -45,10 +52,28 @@ double time_milliseconds(CudaStream stream, int times, const std::function<void(
   HAZE_CUDA_CHECK(cudaEventRecord(from.handle, handle_of(stream)));
   graph.launch(stream);
   HAZE_CUDA_CHECK(cudaEventRecord(to.handle, handle_of(stream)));
-  HAZE_CUDA_CHECK(cudaEventSynchronize(to.handle));
-  float milliseconds = 0;
-  HAZE_CUDA_CHECK(cudaEventElapsedTime(&milliseconds, from.handle, to.handle));
-  return milliseconds;
+  return between(from, to);
+}
+
+template <>
+ColdTimer<CudaStream>::ColdTimer(CudaStream stream)
+    : stream_(stream),
+      bytes_(std::max<std::size_t>(4 * cuda_device_info().l2_bytes, 1 << 16)),
+      elsewhere_(allocate(stream, bytes_)) {}
+
+template <>
+ColdTimer<CudaStream>::~ColdTimer() {
+  release(stream_, elsewhere_);
+}
+
+template <>
+double ColdTimer<CudaStream>::milliseconds(const std::function<void()>& work) {
+  const CudaEvent from(true), to(true);
+  zero(stream_, elsewhere_, bytes_);
+  HAZE_CUDA_CHECK(cudaEventRecord(from.handle, handle_of(stream_)));
+  work();
+  HAZE_CUDA_CHECK(cudaEventRecord(to.handle, handle_of(stream_)));
+  return between(from, to);
 }
 
 template <>

@@ -1,7 +1,9 @@
 // bench_test.cpp — haze bench: what it times, what it names, what it refuses. That a time is right
 // no test can say; that what is timed computes the same as the shipped kernel, these do.
 #include <cmath>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 #include "engine/bench/kernel_cases.h"
 #include "tests/apps/program.h"
@@ -26,7 +28,10 @@ TEST(Bench, TimesKernelsAndSteps) {
   EXPECT_EQ(json["results"][0]["impl"], "haze");
   EXPECT_EQ(json["results"][0]["shape"], "n=2,h=4,c=8,co=8");
   EXPECT_EQ(json["results"][0]["bytes"], 2 * 4 * 2 * 16 * 8);
-  EXPECT_GT(json["results"][0]["median_ns"], 0);
+  for (const char* caches : {"cold", "hot"}) {
+    EXPECT_GT(json["results"][0][caches]["median_ns"], 0);
+    EXPECT_EQ(json["results"][0][caches]["samples_ns"].size(), 15u);
+  }
   EXPECT_GT(json["roof"]["copy_GBs"], 0);
   const Outcome sample = haze({"bench", "sample", "--config", "mnist", "--batch", "1", "--steps",
                                "1", "--set", "model.n_channels=8", "--json"});
@@ -46,11 +51,88 @@ TEST(Bench, RefusesWhatItCannotTime) {
            {{"bench", "step", "--config", "mnist", "-k", "add"}, "--kernel: given with step"},
            {{"bench", "sample", "--config", "mnist", "--warmup", "3"}, "--warmup: given with"},
            {{"bench", "kernels", "--list", "--json"}, "--json: given with --list"},
+           {{"bench", "kernels", "x.json"}, "bench kernels: x.json; files are for compare"},
+           {{"bench", "step", "--fail-on", "3"}, "--fail-on: given with bench step"},
+           {{"bench", "compare", "x.json"}, "haze bench compare BEFORE.json AFTER.json"},
+           {{"bench", "compare", "x.json", "y.json"}, "x.json: no such file"},
+           {{"bench", "compare", "x.json", "y.json", "--steps", "3"}, "--steps: given with compare"},
            {{"bench", "kernels", "--shape", "q=3"}, "--shape: q=3"}}) {
     const Outcome got = haze(arguments);
     EXPECT_EQ(got.code, 2) << got.err;
     EXPECT_THAT(got.err, HasSubstr(why));
   }
+}
+
+/// A file of `haze bench kernels --json` with these samples for conv3x3.forward, and one for add.
+std::string result_file(const std::string& name, std::vector<double> samples) {
+  const auto path = fs::temp_directory_path() / cat("haze-compare-", ::getpid(), "-", name);
+  const auto row = [](const char* kernel, const char* impl, const std::vector<double>& ns) {
+    return nlohmann::json{{"kernel", kernel},  {"impl", impl}, {"shape", "n=1,h=4,c=8,co=8"},
+                          {"dtype", "bf16"}, {"cold", {{"samples_ns", ns}}}};
+  };
+  std::ofstream(path) << nlohmann::json{
+      {"schema", "haze-bench/1"},
+      {"what", "kernels"},
+      {"device", "a device"},
+      {"results", {row("conv3x3.forward", "haze", samples), row("add", "cudnn", {5, 5, 5})}}};
+  return path;
+}
+
+TEST(Bench, ComparesResults) {
+  struct Case {
+    std::vector<double> after;
+    const char* verdict;
+    int code;  // with --fail-on 10
+  };
+  const std::vector<double> before{100, 101, 102, 103, 104};
+  const std::string first = result_file("before", before);
+  for (const Case& c : {Case{{90, 91, 92, 93, 94}, "faster", 0},
+                        Case{{110, 110, 110, 110, 110}, "slower", 0},  // by 7.8 %
+                        Case{{120, 120, 120, 120, 120}, "slower", 1},
+                        Case{{99, 100, 103, 104, 105}, "same", 0},
+                        Case{{90, 101, 120, 200, 210}, "unclear", 0}}) {
+    const std::string second = result_file("after", c.after);
+    const Outcome got = haze({"bench", "compare", first, second, "--json", "--fail-on", "10"});
+    EXPECT_EQ(got.code, c.code) << got.err;
+    EXPECT_EQ(haze({"bench", "compare", first, second}).code, 0);
+    const auto rows = nlohmann::json::parse(got.out)["results"];
+    ASSERT_EQ(rows.size(), 2u);
+    EXPECT_EQ(rows[0]["what"], "conv3x3.forward n=1,h=4,c=8,co=8 bf16");
+    EXPECT_EQ(rows[0]["verdict"], c.verdict);
+    EXPECT_DOUBLE_EQ(rows[0]["ratio"], c.after[2] / 102);
+    EXPECT_EQ(rows[1]["what"], "add/cudnn n=1,h=4,c=8,co=8 bf16");
+    EXPECT_EQ(rows[1]["verdict"], "same");
+    fs::remove(second);
+  }
+  for (const char* bad : {"", "{}", "[1]", "{\"schema\": \"haze-bench/1\"}",
+                          R"({"schema": "haze-bench/1", "device": "d", "what": "kernels",
+                              "results": [{"kernel": 3}]})",
+                          R"({"schema": "haze-bench/1", "device": "d", "what": "step", "config": "c",
+                              "batch": 1, "threads": 1, "precision": "f32", "milliseconds": []})"}) {
+    const std::string broken = first + "-broken";
+    std::ofstream(broken) << bad;
+    const Outcome got = haze({"bench", "compare", first, broken});
+    EXPECT_EQ(got.code, 2) << bad;
+    EXPECT_THAT(got.err, HasSubstr(broken + ": not what haze bench --json writes; ")) << bad;
+    fs::remove(broken);
+  }
+  fs::remove(first);
+}
+
+TEST(Bench, ComparesWhatItMeasured) {
+  const auto made = [](const char* precision) {
+    const auto path = fs::temp_directory_path() / cat("haze-step-", ::getpid(), "-", precision);
+    std::ofstream(path) << haze({"bench", "step", "--config", "mnist", "--batch", "1", "--steps", "2",
+                                 "--warmup", "0", "--set", "model.n_channels=8", "--device", "cpu",
+                                 "--precision", precision, "--json"})
+                               .out;
+    return path.string();
+  };
+  const std::string f32 = made("f32"), bf16 = made("bf16");
+  EXPECT_THAT(haze({"bench", "compare", f32, f32}).out, HasSubstr("| step mnist batch=1 threads="));
+  EXPECT_THAT(haze({"bench", "compare", f32, bf16}).err, HasSubstr("; no result is in both"));
+  fs::remove(f32);
+  fs::remove(bf16);
 }
 
 /// A folder of kernels/ with a contract is a kernel; its cases are called after it.
@@ -127,7 +209,8 @@ TEST(Bench, TimesEarlierVersionsBesideTheShippedKernel) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
     EXPECT_EQ(rows[i]["impl"], impls[i]);
     EXPECT_EQ(rows[i]["kernel"], i < 3 ? "conv3x3.forward" : "group_norm.backward");
-    const double shipped = rows[i < 3 ? 0 : 3]["median_ns"], own = rows[i]["median_ns"];
+    const double shipped = rows[i < 3 ? 0 : 3]["cold"]["median_ns"];
+    const double own = rows[i]["cold"]["median_ns"];
     EXPECT_GT(own, 0);
     EXPECT_DOUBLE_EQ(rows[i]["ratio"], own / shipped);
     EXPECT_LT(rows[i]["difference"], 1e-5);

@@ -100,5 +100,18 @@ TEST_F(Streams, ATimeIsThatOfWorkThatIsDone) {
   kernels::release(stream, x);
 }
 
+TEST_F(Streams, AColdTimeIsThatOfOneCallAndGivesItsMemoryBack) {
+  simt::config().schedule = {simt::Order::forward, 1, true};
+  const std::size_t used = simt::device_bytes_in_use();
+  {
+    kernels::ColdTimer<CudaStream> timer(stream);
+    EXPECT_EQ(simt::device_bytes_in_use(), used + 4 * kernels::cuda_device_info().l2_bytes);
+    int calls = 0;
+    EXPECT_GE(timer.milliseconds([&] { ++calls; }), 0);
+    EXPECT_EQ(calls, 1);
+  }
+  EXPECT_EQ(simt::device_bytes_in_use(), used);
+}
+
 }  // namespace
 }  // namespace haze
