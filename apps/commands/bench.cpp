@@ -37,8 +37,9 @@ int run_bench(const BenchOptions& options, Program program) {
       common.refuse({"--warmup"}, options.what, "a whole chain goes before those that are timed");
     return bench_steps(options, program);
   }
-  throw InputError(cat("bench: ", options.what.empty() ? "nothing" : options.what,
-                       "; what to time is step, sample or kernels; compare holds two results together"));
+  throw InputError(
+      cat("bench: ", options.what.empty() ? "nothing" : options.what,
+          "; what to time is step, sample or kernels; compare holds two results together"));
 }
 
 }  // namespace haze::apps

@@ -16,7 +16,8 @@ int explain_kernel(const BenchOptions& options, const Program& program);
 
 /// The value below which a share q of the samples lies.
 double bench_quantile(std::vector<double> samples, double q);
-/// Holds the results of two files of --json against each other. Returns 1 if options.fail_on says so.
+/// Holds the results of two files of --json against each other. Returns 1 if options.fail_on says
+/// so.
 int bench_compare(const BenchOptions& options, const Program& program);
 
 /// A case to run: all that computes it, or with `impl` that version of it alone.

@@ -47,8 +47,8 @@ File read(const std::string& path) {
     const auto word = [](const Json& of, const char* key) { return of.at(key).get<std::string>(); };
     if (json.at("what") == "kernels") {
       for (const Json& row : json.at("results"))
-        add(cat(word(row, "kernel"), word(row, "impl") == "haze" ? "" : "/" + word(row, "impl"), " ",
-                word(row, "shape"), " ", word(row, "dtype")),
+        add(cat(word(row, "kernel"), word(row, "impl") == "haze" ? "" : "/" + word(row, "impl"),
+                " ", word(row, "shape"), " ", word(row, "dtype")),
             numbers(row.at("cold").at("samples_ns"), 1e-6));
     } else {
       add(cat(word(json, "what"), " ", word(json, "config"), " batch=", json.at("batch").get<int>(),
@@ -89,7 +89,8 @@ Row judge(const std::string& name, const std::vector<double>& before,
 
 void print(const std::vector<Row>& rows, bool json) {
   if (!json) {
-    std::printf("| what | before us | after us | after / before | verdict |\n|---|---|---|---|---|\n");
+    std::printf(
+        "| what | before us | after us | after / before | verdict |\n|---|---|---|---|---|\n");
     for (const Row& row : rows)
       std::printf("| %s | %.1f | %.1f | %.3f | %s |\n", printable(row.name).c_str(),
                   row.before * 1e3, row.after * 1e3, row.ratio(), row.verdict);

@@ -63,8 +63,8 @@ void sample(engine::Context& context, const std::vector<std::function<void()>>& 
   }
   for (int k = 0; k < (run.emulated ? 1 : kSamples); ++k) {
     for (std::size_t i = 0; i < runs.size(); ++i)
-      rows[i].hot.milliseconds.push_back(
-          engine::time_milliseconds(context, times[i], runs[i]) / times[i]);
+      rows[i].hot.milliseconds.push_back(engine::time_milliseconds(context, times[i], runs[i]) /
+                                         times[i]);
     for (std::size_t i = 0; i < runs.size(); ++i)
       rows[i].cold.milliseconds.push_back(run.cold(runs[i]));
   }
@@ -153,9 +153,9 @@ void print_rows(std::span<const Row> rows, const Run& run) {
   for (const Row& row : rows) {
     std::printf("| %s | %s | %s | %s | %.1f | %.1f-%.1f | %.1f | %.1f | %.2f | %.0f | %zu |",
                 row.kernel.c_str(), row.shape.c_str(), row.precision, row.impl.c_str(),
-                row.cold.median() * 1e3, row.cold.quantile(0.2) * 1e3,
-                row.cold.quantile(0.8) * 1e3, row.hot.median() * 1e3, row.gbytes(), row.tflops(),
-                row.share(run.roof) * 100, row.cold.milliseconds.size());
+                row.cold.median() * 1e3, row.cold.quantile(0.2) * 1e3, row.cold.quantile(0.8) * 1e3,
+                row.hot.median() * 1e3, row.gbytes(), row.tflops(), row.share(run.roof) * 100,
+                row.cold.milliseconds.size());
     if (row.impl == "haze")
       std::printf(" | |\n");
     else

@@ -155,11 +155,12 @@ int run_info(const InfoOptions& options, Program program) {
   if (options.keys)
     program.common.refuse({"--config"}, "--keys", "which lists the keys of every configuration");
   if (options.schema)
-    program.common.refuse({"--config", "--keys", "--json"}, "--schema", "which is JSON, of every key");
+    program.common.refuse({"--config", "--keys", "--json"}, "--schema",
+                          "which is JSON, of every key");
   if (!options.picture.empty())
     program.common.refuse({"--config", "--keys", "--schema"}, "a picture", "one of the two");
   const std::string text = !options.picture.empty() ? recipe_of(options.picture)
-                           : options.schema ? json_schema()
+                           : options.schema         ? json_schema()
                            : options.keys ? (options.json ? keys_as_json() : keys_as_text())
                            : options.json ? as_json(options)
                                           : as_text(options);

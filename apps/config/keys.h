@@ -1,5 +1,5 @@
-// keys.h — the one table of configuration keys: parsing, ranges, --set, --print-config, suggestions,
-// help and the JSON Schema all read it.
+// keys.h — the one table of configuration keys: parsing, ranges, --set, --print-config,
+// suggestions, help and the JSON Schema all read it.
 #pragma once
 #include <span>
 #include <string_view>

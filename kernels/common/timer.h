@@ -12,12 +12,12 @@ namespace haze::kernels {
 template <class S>
 double time_milliseconds(S stream, int times, const std::function<void()>& work);
 
-/// Times single calls that find nothing of theirs in the caches, as in a training step, whose tensors
-/// are larger than any cache: before each call zeros are written to other memory, four times the
-/// size of the L2 cache, or 128 MiB on the CPU. On CUDA the call is launched while that is still
-/// being written, so that the time between two events around it holds no launch from the host unless
-/// launching takes longer. An event costs about as much as the smallest kernels: of those,
-/// time_milliseconds says more.
+/// Times single calls that find nothing of theirs in the caches, as in a training step, whose
+/// tensors are larger than any cache: before each call zeros are written to other memory, four
+/// times the size of the L2 cache, or 128 MiB on the CPU. On CUDA the call is launched while that
+/// is still being written, so that the time between two events around it holds no launch from the
+/// host unless launching takes longer. An event costs about as much as the smallest kernels: of
+/// those, time_milliseconds says more.
 template <class S>
 class ColdTimer {
  public:

@@ -55,7 +55,8 @@ TEST(Bench, RefusesWhatItCannotTime) {
            {{"bench", "step", "--fail-on", "3"}, "--fail-on: given with bench step"},
            {{"bench", "compare", "x.json"}, "haze bench compare BEFORE.json AFTER.json"},
            {{"bench", "compare", "x.json", "y.json"}, "x.json: no such file"},
-           {{"bench", "compare", "x.json", "y.json", "--steps", "3"}, "--steps: given with compare"},
+           {{"bench", "compare", "x.json", "y.json", "--steps", "3"},
+            "--steps: given with compare"},
            {{"bench", "kernels", "--shape", "q=3"}, "--shape: q=3"}}) {
     const Outcome got = haze(arguments);
     EXPECT_EQ(got.code, 2) << got.err;
@@ -67,8 +68,11 @@ TEST(Bench, RefusesWhatItCannotTime) {
 std::string result_file(const std::string& name, std::vector<double> samples) {
   const auto path = fs::temp_directory_path() / cat("haze-compare-", ::getpid(), "-", name);
   const auto row = [](const char* kernel, const char* impl, const std::vector<double>& ns) {
-    return nlohmann::json{{"kernel", kernel},  {"impl", impl}, {"shape", "n=1,h=4,c=8,co=8"},
-                          {"dtype", "bf16"}, {"cold", {{"samples_ns", ns}}}};
+    return nlohmann::json{{"kernel", kernel},
+                          {"impl", impl},
+                          {"shape", "n=1,h=4,c=8,co=8"},
+                          {"dtype", "bf16"},
+                          {"cold", {{"samples_ns", ns}}}};
   };
   std::ofstream(path) << nlohmann::json{
       {"schema", "haze-bench/1"},
@@ -86,11 +90,11 @@ TEST(Bench, ComparesResults) {
   };
   const std::vector<double> before{100, 101, 102, 103, 104};
   const std::string first = result_file("before", before);
-  for (const Case& c : {Case{{90, 91, 92, 93, 94}, "faster", 0},
-                        Case{{110, 110, 110, 110, 110}, "slower", 0},  // by 7.8 %
-                        Case{{120, 120, 120, 120, 120}, "slower", 1},
-                        Case{{99, 100, 103, 104, 105}, "same", 0},
-                        Case{{90, 101, 120, 200, 210}, "unclear", 0}}) {
+  for (const Case& c :
+       {Case{{90, 91, 92, 93, 94}, "faster", 0},
+        Case{{110, 110, 110, 110, 110}, "slower", 0},  // by 7.8 %
+        Case{{120, 120, 120, 120, 120}, "slower", 1}, Case{{99, 100, 103, 104, 105}, "same", 0},
+        Case{{90, 101, 120, 200, 210}, "unclear", 0}}) {
     const std::string second = result_file("after", c.after);
     const Outcome got = haze({"bench", "compare", first, second, "--json", "--fail-on", "10"});
     EXPECT_EQ(got.code, c.code) << got.err;
@@ -104,10 +108,11 @@ TEST(Bench, ComparesResults) {
     EXPECT_EQ(rows[1]["verdict"], "same");
     fs::remove(second);
   }
-  for (const char* bad : {"", "{}", "[1]", "{\"schema\": \"haze-bench/1\"}",
-                          R"({"schema": "haze-bench/1", "device": "d", "what": "kernels",
+  for (const char* bad :
+       {"", "{}", "[1]", "{\"schema\": \"haze-bench/1\"}",
+        R"({"schema": "haze-bench/1", "device": "d", "what": "kernels",
                               "results": [{"kernel": 3}]})",
-                          R"({"schema": "haze-bench/1", "device": "d", "what": "step", "config": "c",
+        R"({"schema": "haze-bench/1", "device": "d", "what": "step", "config": "c",
                               "batch": 1, "threads": 1, "precision": "f32", "milliseconds": []})"}) {
     const std::string broken = first + "-broken";
     std::ofstream(broken) << bad;
@@ -122,9 +127,9 @@ TEST(Bench, ComparesResults) {
 TEST(Bench, ComparesWhatItMeasured) {
   const auto made = [](const char* precision) {
     const auto path = fs::temp_directory_path() / cat("haze-step-", ::getpid(), "-", precision);
-    std::ofstream(path) << haze({"bench", "step", "--config", "mnist", "--batch", "1", "--steps", "2",
-                                 "--warmup", "0", "--set", "model.n_channels=8", "--device", "cpu",
-                                 "--precision", precision, "--json"})
+    std::ofstream(path) << haze({"bench", "step", "--config", "mnist", "--batch", "1", "--steps",
+                                 "2", "--warmup", "0", "--set", "model.n_channels=8", "--device",
+                                 "cpu", "--precision", precision, "--json"})
                                .out;
     return path.string();
   };

@@ -1,4 +1,5 @@
-// The JSON Schema of the configuration keys: the shipped copy is current, and says what the program says.
+// The JSON Schema of the configuration keys: the shipped copy is current, and says what the program
+// says.
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -77,7 +78,8 @@ TEST(Schema, AcceptsAndRefusesWhatTheProgramDoes) {
     const RunConfig defaults = resolve({});
     const std::string section(key.name.substr(0, key.name.find('.')));
     const auto json = [&](const std::string& value) {
-      return cat("{\"", section, "\": {\"", key.name.substr(section.size() + 1), "\": ", value, "}}");
+      return cat("{\"", section, "\": {\"", key.name.substr(section.size() + 1), "\": ", value,
+                 "}}");
     };
     const bool asked = belongs_to(key, defaults.model.family);  // the schema knows of no families
     EXPECT_TRUE(!asked || both(json(json_of(key, defaults))));
