@@ -248,7 +248,7 @@ void bench_flags(Flags flags, Options& o) {
   BenchOptions& b = o.bench;
   flags.group("What to time");
   flags.text("WHAT", b.what, "", "step, sample, kernels (each alone), or compare two results");
-  flags.text("BEFORE", b.before, "", "with compare: what --json wrote");
+  flags.text("BEFORE", b.before, "", "with compare: what --out or --json wrote");
   flags.text("AFTER", b.after, "", "and what it wrote then");
   flags.text("--config", b.config, "FILE|NAME|-", "configuration of network and training");
   flags.settings(b.settings);
@@ -266,6 +266,7 @@ void bench_flags(Flags flags, Options& o) {
   flags.yes("--list", b.list, "names of the kernels; KERNEL/VERSION is an earlier version of one");
   flags.group("Result");
   flags.yes("--json", b.json, "one JSON document on standard output, with every sample");
+  flags.text("--out", b.out, "FILE", "write that JSON document here; the table comes all the same");
   flags.number("--fail-on", b.fail_on, 0, 1000,
                "compare: exit code 1 if a result is slower by more than N % [no]");
   compute_flags(flags, o.common, b.fusion);

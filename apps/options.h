@@ -78,7 +78,7 @@ struct InfoOptions {
 };
 
 struct BenchOptions {
-  std::string what, config;
+  std::string what, config, out;
   std::string before, after;  // of compare: files
   double fail_on = -1;        // percent; below 0: never
   Settings settings;

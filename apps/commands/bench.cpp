@@ -2,6 +2,9 @@
 #include "apps/commands/bench.h"
 
 #include <algorithm>
+#include <cstdio>
+
+#include "apps/sample_grid.h"
 
 namespace haze::apps {
 
@@ -10,24 +13,33 @@ double bench_quantile(std::vector<double> samples, double q) {
   return samples[std::min(samples.size() - 1, std::size_t(q * double(samples.size())))];
 }
 
+void bench_deliver(const BenchOptions& options, const std::string& json) {
+  const std::string line = json + "\n";
+  if (options.json) std::fputs(line.c_str(), stdout);
+  if (!options.out.empty())
+    write_output(options.out, std::vector<std::uint8_t>(line.begin(), line.end()));
+}
+
 int run_bench(const BenchOptions& options, Program program) {
   const CommonOptions& common = program.common;
   if (options.what == "compare") {
     common.refuse({"--config", "--set", "--batch", "--precision", "--steps", "--warmup", "--kernel",
-                   "--shape", "--explain", "--list", "--device", "--threads", "--fusion"},
+                   "--shape", "--explain", "--list", "--out", "--device", "--threads", "--fusion"},
                   options.what, "which computes nothing");
     return bench_compare(options, program);
   }
   if (!options.before.empty())
     throw InputError(cat("bench ", options.what, ": ", options.before, "; files are for compare"));
+  if (options.out == "-") throw InputError("--out: -; a file: --json prints the document");
   common.refuse({"--fail-on"}, cat("bench ", options.what), "it belongs to compare");
   if (options.what == "kernels") {
     common.refuse({"--config", "--batch", "--steps", "--warmup", "--fusion"}, options.what,
                   "it belongs to step and sample");
     if (options.list)
-      common.refuse({"--kernel", "--shape", "--explain", "--json"}, "--list", "names alone");
+      common.refuse({"--kernel", "--shape", "--explain", "--json", "--out"}, "--list",
+                    "names alone");
     if (!options.explain.empty())
-      common.refuse({"--kernel", "--json"}, "--explain", "one of the two");
+      common.refuse({"--kernel", "--json", "--out"}, "--explain", "one of the two");
     return bench_kernels(options, program);
   }
   if (options.what == "step" || options.what == "sample") {

@@ -110,7 +110,7 @@ void measure(engine::Context& context, const ChosenKernel& chosen, const engine:
   for (const std::string& why : at.without) table.doubts.push_back(what + why);
 }
 
-void print_json(const std::vector<Row>& rows, const Run& run, const Program& program) {
+std::string json_of(const std::vector<Row>& rows, const Run& run, const Program& program) {
   JsonWriter w;
   w.begin_object().field("schema", "haze-bench/1").field("what", "kernels");
   w.key("meta").begin_object().field("version", version()).field("commit", commit());
@@ -133,7 +133,7 @@ void print_json(const std::vector<Row>& rows, const Run& run, const Program& pro
     }
     w.end_object();
   }
-  std::puts(w.end_array().end_object().text().c_str());
+  return w.end_array().end_object().text();
 }
 
 void print_head(const Run& run) {
@@ -200,7 +200,7 @@ int bench_kernels(const BenchOptions& options, Program program) {
       measure(context, one, shape, run, table);
       if (!options.json) print_rows(std::span(table.rows).subspan(before), run);
     }
-  if (options.json) print_json(table.rows, run, program);
+  bench_deliver(options, json_of(table.rows, run, program));
   for (const std::string& doubt : table.doubts) program.console.warning(doubt);
   return 0;
 }

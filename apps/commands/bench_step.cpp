@@ -9,6 +9,7 @@
 #include "apps/device.h"
 #include "apps/json_writer.h"
 #include "apps/training.h"
+#include "apps/version.h"
 #include "model/sampler.h"
 #include "model/trainer.h"
 
@@ -95,19 +96,16 @@ int bench_steps(const BenchOptions& options, Program program) {
   const Measured m =
       training ? measure(options, config, stream) : measure_sampling(options, config, stream);
   const char* precision = name_of(config.precision);
-  if (options.json) {
-    JsonWriter w;
-    w.begin_object().field("schema", "haze-bench/1").field("what", options.what);
-    w.field("device", device_description(stream));
-    w.field("config", options.config).field("precision", precision);
-    w.field("batch", config.train.batch_size).field("threads", thread_count());
-    w.key("milliseconds").begin_array();
-    for (const double ms : m.milliseconds) w.value(ms);
-    w.end_array().field("arena_mib", mib(m.arena_bytes));
-    w.field("peak_mib", mib(peak_memory_bytes()));
-    std::puts(w.end_object().text().c_str());
-    return 0;
-  }
+  JsonWriter w;
+  w.begin_object().field("schema", "haze-bench/1").field("what", options.what);
+  w.key("meta").begin_object().field("version", version()).field("commit", commit()).end_object();
+  w.field("device", device_description(stream)).field("config", options.config);
+  w.field("precision", precision).field("batch", config.train.batch_size);
+  w.field("threads", thread_count()).key("milliseconds").begin_array();
+  for (const double ms : m.milliseconds) w.value(ms);
+  w.end_array().field("arena_mib", mib(m.arena_bytes)).field("peak_mib", mib(peak_memory_bytes()));
+  bench_deliver(options, w.end_object().text());
+  if (options.json) return 0;
   const double median = bench_quantile(m.milliseconds, 0.5);
   std::printf("%s\n\n", device_description(stream).c_str());
   std::printf(
