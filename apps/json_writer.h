@@ -1,4 +1,4 @@
-// json_writer.h — JSON text, written in order. Reading is config/parse.cpp's business.
+// json_writer.h — JSON text, written in order. config/parse.cpp and `haze bench compare` read some.
 #pragma once
 #include <concepts>
 #include <cstdint>

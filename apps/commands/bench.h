@@ -18,7 +18,7 @@ int explain_kernel(const BenchOptions& options, const Program& program);
 double bench_quantile(std::vector<double> samples, double q);
 /// Where the options want the JSON document of a measurement: standard output, a file.
 void bench_deliver(const BenchOptions& options, const std::string& json);
-/// Holds the results of two files of --json against each other. Returns 1 if options.fail_on says
+/// Holds the results of two files of --out against each other. Returns 1 if options.fail_on says
 /// so.
 int bench_compare(const BenchOptions& options, const Program& program);
 

@@ -1,4 +1,4 @@
-// bench_compare.cpp — `haze bench compare`: did it become faster? Two files of `haze bench --json`.
+// bench_compare.cpp — `haze bench compare`: did it become faster? Two files of `haze bench --out`.
 #include <cmath>
 #include <cstdio>
 #include <map>
@@ -57,9 +57,9 @@ File read(const std::string& path) {
     }
     return file;
   } catch (const Json::exception& e) {
-    throw InputError(cat(name, ": not what haze bench --json writes; ", printable(e.what())));
+    throw InputError(cat(name, ": not what haze bench --out writes; ", printable(e.what())));
   } catch (const InputError& e) {
-    throw InputError(cat(name, ": not what haze bench --json writes; ", e.what()));
+    throw InputError(cat(name, ": not what haze bench --out writes; ", e.what()));
   }
 }
 

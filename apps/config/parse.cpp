@@ -1,5 +1,5 @@
-// parse.cpp — configuration text to settings. The only reader of JSON in apps/. SAX, so that a
-// hostile file is refused at its first wrong token and no deep tree is ever built.
+// parse.cpp — configuration text to settings. SAX, so that a hostile file is refused at its first
+// wrong token and no deep tree is ever built.
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>

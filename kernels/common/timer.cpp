@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 
 #include "kernels/common/memory.h"
 
@@ -27,7 +28,10 @@ ColdTimer<CpuStream>::~ColdTimer() {
 
 template <>
 double ColdTimer<CpuStream>::milliseconds(const std::function<void()>& work) {
-  zero(stream_, elsewhere_, bytes_);
+  constexpr std::size_t kPage = 4096;
+#pragma omp parallel for schedule(static)  // every core's own caches too
+  for (std::size_t at = 0; at < bytes_; at += kPage)
+    std::memset(static_cast<char*>(elsewhere_) + at, 0, kPage);
   return time_milliseconds(stream_, 1, work);
 }
 

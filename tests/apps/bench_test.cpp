@@ -120,7 +120,7 @@ TEST(Bench, ComparesResults) {
     std::ofstream(broken) << bad;
     const Outcome got = haze({"bench", "compare", first, broken});
     EXPECT_EQ(got.code, 2) << bad;
-    EXPECT_THAT(got.err, HasSubstr(broken + ": not what haze bench --json writes; ")) << bad;
+    EXPECT_THAT(got.err, HasSubstr(broken + ": not what haze bench --out writes; ")) << bad;
     fs::remove(broken);
   }
   fs::remove(first);
