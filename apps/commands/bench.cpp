@@ -4,13 +4,26 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "apps/device.h"
 #include "apps/sample_grid.h"
+#include "apps/version.h"
 
 namespace haze::apps {
 
 double bench_quantile(std::vector<double> samples, double q) {
   std::ranges::sort(samples);
   return samples[std::min(samples.size() - 1, std::size_t(q * double(samples.size())))];
+}
+
+JsonWriter bench_document(const BenchOptions& options, const Stream& stream,
+                          const Program& program) {
+  JsonWriter w;
+  w.begin_object().field("schema", "haze-bench/1").field("what", options.what);
+  w.key("meta").begin_object().field("version", version()).field("commit", commit());
+  w.key("argv").begin_array();
+  for (const std::string& argument : program.arguments) w.value(argument);
+  w.end_array().end_object().field("device", device_description(stream));
+  return w;
 }
 
 void bench_deliver(const BenchOptions& options, const std::string& json) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "apps/commands/commands.h"
+#include "apps/json_writer.h"
 #include "engine/bench/kernel_cases.h"
 
 namespace haze::apps {
@@ -16,6 +17,9 @@ int explain_kernel(const BenchOptions& options, const Program& program);
 
 /// The value below which a share q of the samples lies.
 double bench_quantile(std::vector<double> samples, double q);
+/// Begins the JSON document of a measurement: what it is of, the program, the device.
+JsonWriter bench_document(const BenchOptions& options, const Stream& stream,
+                          const Program& program);
 /// Where the options want the JSON document of a measurement: standard output, a file.
 void bench_deliver(const BenchOptions& options, const std::string& json);
 /// Holds the results of two files of --out against each other. Returns 1 if options.fail_on says

@@ -59,7 +59,7 @@ File read(const std::string& path) {
   } catch (const Json::exception& e) {
     throw InputError(cat(name, ": not what haze bench --out writes; ", printable(e.what())));
   } catch (const InputError& e) {
-    throw InputError(cat(name, ": not what haze bench --out writes; ", e.what()));
+    throw InputError(cat(name, ": not what haze bench --out writes; ", printable(e.what())));
   }
 }
 
@@ -74,9 +74,7 @@ struct Row {
 /// and the medians differ, it takes more samples to say.
 Row judge(const std::string& name, const std::vector<double>& before,
           const std::vector<double>& after) {
-  const auto q = [](const std::vector<double>& samples, double share) {
-    return bench_quantile(samples, share);
-  };
+  const auto q = bench_quantile;
   Row row{name, q(before, 0.5), q(after, 0.5), "unclear"};
   if (q(after, 0.8) < q(before, 0.2))
     row.verdict = "faster";

@@ -7,8 +7,6 @@
 #include "apps/commands/bench.h"
 #include "apps/config/find.h"
 #include "apps/device.h"
-#include "apps/json_writer.h"
-#include "apps/version.h"
 
 namespace haze::apps {
 namespace {
@@ -110,13 +108,8 @@ void measure(engine::Context& context, const ChosenKernel& chosen, const engine:
   for (const std::string& why : at.without) table.doubts.push_back(what + why);
 }
 
-std::string json_of(const std::vector<Row>& rows, const Run& run, const Program& program) {
-  JsonWriter w;
-  w.begin_object().field("schema", "haze-bench/1").field("what", "kernels");
-  w.key("meta").begin_object().field("version", version()).field("commit", commit());
-  w.key("argv").begin_array();
-  for (const std::string& argument : program.arguments) w.value(argument);
-  w.end_array().end_object().field("device", device_description(run.stream));
+/// The whole document; `w` has its beginning, of bench_document.
+std::string json_of(const std::vector<Row>& rows, const Run& run, JsonWriter w) {
   w.key("roof").begin_object().field("copy_GBs", run.roof.copy_bytes_per_s * 1e-9);
   w.field("mma_TFLOPs", run.roof.matrix_flops * 1e-12).end_object().key("baselines").begin_array();
   for (const std::string& library : run.baselines) w.value(library);
@@ -200,7 +193,7 @@ int bench_kernels(const BenchOptions& options, Program program) {
       measure(context, one, shape, run, table);
       if (!options.json) print_rows(std::span(table.rows).subspan(before), run);
     }
-  bench_deliver(options, json_of(table.rows, run, program));
+  bench_deliver(options, json_of(table.rows, run, bench_document(options, stream, program)));
   for (const std::string& doubt : table.doubts) program.console.warning(doubt);
   return 0;
 }

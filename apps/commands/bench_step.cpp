@@ -7,9 +7,7 @@
 #include "apps/commands/bench.h"
 #include "apps/config/find.h"
 #include "apps/device.h"
-#include "apps/json_writer.h"
 #include "apps/training.h"
-#include "apps/version.h"
 #include "model/sampler.h"
 #include "model/trainer.h"
 
@@ -96,10 +94,8 @@ int bench_steps(const BenchOptions& options, Program program) {
   const Measured m =
       training ? measure(options, config, stream) : measure_sampling(options, config, stream);
   const char* precision = name_of(config.precision);
-  JsonWriter w;
-  w.begin_object().field("schema", "haze-bench/1").field("what", options.what);
-  w.key("meta").begin_object().field("version", version()).field("commit", commit()).end_object();
-  w.field("device", device_description(stream)).field("config", options.config);
+  JsonWriter w = bench_document(options, stream, program);
+  w.field("config", options.config);
   w.field("precision", precision).field("batch", config.train.batch_size);
   w.field("threads", thread_count()).key("milliseconds").begin_array();
   for (const double ms : m.milliseconds) w.value(ms);

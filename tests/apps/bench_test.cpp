@@ -94,6 +94,8 @@ TEST(Bench, ComparesResults) {
   const std::string first = result_file("before", before);
   for (const Case& c :
        {Case{{90, 91, 92, 93, 94}, "faster", 0},
+        // The extremes overlap, the middles do not:
+        Case{{50, 50, 50, 50, 100.5}, "faster", 0}, Case{{103, 105, 105, 105, 105}, "slower", 0},
         Case{{110, 110, 110, 110, 110}, "slower", 0},  // by 7.8 %
         Case{{120, 120, 120, 120, 120}, "slower", 1}, Case{{99, 100, 103, 104, 105}, "same", 0},
         Case{{90, 101, 120, 200, 210}, "unclear", 0}}) {
@@ -114,6 +116,9 @@ TEST(Bench, ComparesResults) {
        {"", "{}", "[1]", "{\"schema\": \"haze-bench/1\"}",
         R"({"schema": "haze-bench/1", "device": "d", "what": "kernels",
                               "results": [{"kernel": 3}]})",
+        R"({"schema": "haze-bench/1", "device": "d", "what": "kernels", "results": [
+            {"kernel": "\u001b[31m", "impl": "haze", "shape": "", "dtype": "", "cold": {"samples_ns": [1]}},
+            {"kernel": "\u001b[31m", "impl": "haze", "shape": "", "dtype": "", "cold": {"samples_ns": [1]}}]})",
         R"({"schema": "haze-bench/1", "device": "d", "what": "step", "config": "c",
                               "batch": 1, "threads": 1, "precision": "f32", "milliseconds": []})"}) {
     const std::string broken = first + "-broken";
@@ -121,6 +126,7 @@ TEST(Bench, ComparesResults) {
     const Outcome got = haze({"bench", "compare", first, broken});
     EXPECT_EQ(got.code, 2) << bad;
     EXPECT_THAT(got.err, HasSubstr(broken + ": not what haze bench --out writes; ")) << bad;
+    EXPECT_EQ(got.err.find('\x1b'), got.err.npos) << bad;  // a file does not steer the terminal
     fs::remove(broken);
   }
   fs::remove(first);
