@@ -43,15 +43,16 @@ class Flags {
                     const std::string& help) {
     return value(flag, what, help, [&to](const std::string& s) { to = s; });
   }
+  /// `unit`: may stand behind the number, "3%".
   template <class T>
   CLI::Option* number(const std::string& flag, T& to, double min, double max,
-                      const std::string& help) {
-    const auto set = [&to, flag = flag.substr(flag.rfind(',') + 1), min,
-                      max](const std::string& s) {
+                      const std::string& help, char unit = 0) {
+    const auto set = [&to, flag = flag.substr(flag.rfind(',') + 1), min, max,
+                      unit](const std::string& s) {
       T x{};
-      const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), x);
-      if (error != std::errc() || end != s.data() + s.size() ||
-          !(double(x) >= min && double(x) <= max))
+      const char* last = s.data() + s.size() - (unit && s.ends_with(unit));
+      const auto [end, error] = std::from_chars(s.data(), last, x);
+      if (error != std::errc() || end != last || !(double(x) >= min && double(x) <= max))
         throw InputError(cat(flag, ": ", s, "; a ", std::is_integral_v<T> ? "whole " : "",
                              "number from ", std::int64_t(min), " to ", std::int64_t(max)));
       to = x;

@@ -80,7 +80,7 @@ const CommandHelp kCommands[] = {
      "  haze bench kernels -k conv3x3,group_norm --shape n=64,h=16,c=128,co=128\n"
      "  haze bench kernels --explain group_norm_swish.forward --shape n=1,h=16,c=64,co=64\n"
      "  haze bench step --config mnist --precision bf16 --batch 64 --json > before.json\n"
-     "  haze bench compare before.json after.json --fail-on 3\n",
+     "  haze bench compare before.json after.json --fail-on 3%\n",
      "Times steps of a configuration on images of noise, or kernels alone, and prints median, "
      "spread\n"
      "and memory, for kernels also the share of what the device reached at best in the same run,\n"

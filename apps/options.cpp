@@ -268,7 +268,7 @@ void bench_flags(Flags flags, Options& o) {
   flags.yes("--json", b.json, "one JSON document on standard output, with every sample");
   flags.text("--out", b.out, "FILE", "write that JSON document here; the table comes all the same");
   flags.number("--fail-on", b.fail_on, 0, 1000,
-               "compare: exit code 1 if a result is slower by more than N % [no]");
+               "compare: exit code 1 if a result is slower by more than N % [no]", '%');
   compute_flags(flags, o.common, b.fusion);
   common_flags(flags, o.common);
 }

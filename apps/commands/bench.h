@@ -29,13 +29,17 @@ int bench_compare(const BenchOptions& options, const Program& program);
 /// A case to run: all that computes it, or with `impl` that version of it alone.
 struct ChosenKernel {
   std::string kernel, impl;
+  bool operator==(const ChosenKernel&) const = default;
 };
 /// What the user calls `wanted`: a case, all whose names begin so, or "case/version"; everything
-/// if nothing is named. Throws InputError, with the flag that it comes from, for what names none.
+/// if nothing is named. What is named twice comes once, and a case brings its versions. Throws
+/// InputError, with the flag that it comes from, for what names none.
 std::vector<ChosenKernel> choose_kernels(const char* flag, const std::vector<std::string>& wanted);
 /// Those peers that were chosen. Throws InputError if a chosen version is none of this device's.
 std::vector<engine::Peer> chosen_peers(const ChosenKernel& chosen, const engine::KernelCase& at);
-/// "n=64,h=16,c=128,co=128"; what is left out keeps its default, co follows c.
-engine::KernelShape parse_kernel_shape(const std::string& text);
+/// Each of `wanted`, "n=64,h=16,c=128,co=128", once: what is left out keeps its default, co follows
+/// c. `usual` if nothing is wanted. Throws InputError for what is no such text.
+std::vector<engine::KernelShape> kernel_shapes(const std::vector<std::string>& wanted,
+                                               const engine::KernelShape& usual);
 
 }  // namespace haze::apps

@@ -1,4 +1,5 @@
 // bench_explain.cpp — `haze bench kernels --explain`, and which kernels and shapes the user means.
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <filesystem>
@@ -11,6 +12,7 @@
 #include "kernels/common/explain.h"
 
 namespace haze::apps {
+namespace {
 
 engine::KernelShape parse_kernel_shape(const std::string& text) {
   engine::KernelShape shape;
@@ -39,6 +41,19 @@ engine::KernelShape parse_kernel_shape(const std::string& text) {
   return shape;
 }
 
+}  // namespace
+
+std::vector<engine::KernelShape> kernel_shapes(const std::vector<std::string>& wanted,
+                                               const engine::KernelShape& usual) {
+  std::vector<engine::KernelShape> shapes;
+  for (const std::string& text : wanted) {
+    const engine::KernelShape shape = parse_kernel_shape(text);
+    if (std::ranges::find(shapes, shape) == shapes.end()) shapes.push_back(shape);
+  }
+  if (shapes.empty()) shapes.push_back(usual);
+  return shapes;
+}
+
 std::vector<ChosenKernel> choose_kernels(const char* flag, const std::vector<std::string>& wanted) {
   const auto all = engine::kernel_case_names();
   std::vector<ChosenKernel> chosen;
@@ -60,7 +75,13 @@ std::vector<ChosenKernel> choose_kernels(const char* flag, const std::vector<std
           return !version && known.starts_with(name);
         }))
       throw InputError(cat(flag, ": ", name, "; haze bench kernels --list names them"));
-  return chosen;
+  std::vector<ChosenKernel> once;
+  for (const ChosenKernel& one : chosen)
+    if (std::ranges::find(once, one) == once.end() &&
+        (one.impl.empty() ||
+         std::ranges::find(chosen, ChosenKernel{one.kernel, ""}) == chosen.end()))
+      once.push_back(one);
+  return once;
 }
 
 std::vector<engine::Peer> chosen_peers(const ChosenKernel& chosen, const engine::KernelCase& at) {
@@ -73,6 +94,7 @@ std::vector<engine::Peer> chosen_peers(const ChosenKernel& chosen, const engine:
 
 int explain_kernel(const BenchOptions& options, const Program& program) {
   const std::vector<ChosenKernel> all = choose_kernels("--explain", {options.explain});
+  const auto shapes = kernel_shapes(options.shapes, {2, 8, 32, 32});
   const auto explainer = kernels::explainer();
   if (!explainer) {
     const auto self = std::filesystem::read_symlink("/proc/self/exe");
@@ -95,20 +117,19 @@ int explain_kernel(const BenchOptions& options, const Program& program) {
 #endif
   engine::Context context(in_precision(device, config.precision, "train.precision"),
                           config.activations());
-  const engine::KernelShape shape =
-      parse_kernel_shape(options.shapes.empty() ? "n=2,h=8,c=32,co=32" : options.shapes.front());
-  for (const ChosenKernel& chosen : all) {
-    const engine::KernelCase at = engine::kernel_case(context, chosen.kernel, shape);
-    const auto run = chosen.impl.empty() ? at.run : chosen_peers(chosen, at).front().run;
-    engine::synchronise(context);
-    std::printf("%s%s, %s, %s\n\n", chosen.kernel.c_str(),
-                chosen.impl.empty() ? "" : ("/" + chosen.impl).c_str(), shape.str().c_str(),
-                name_of(config.precision));
-    std::printf("%s\n", explainer([&] {
-                          run();
-                          engine::synchronise(context);
-                        }).c_str());
-  }
+  for (const engine::KernelShape& shape : shapes)
+    for (const ChosenKernel& chosen : all) {
+      const engine::KernelCase at = engine::kernel_case(context, chosen.kernel, shape);
+      const auto run = chosen.impl.empty() ? at.run : chosen_peers(chosen, at).front().run;
+      engine::synchronise(context);
+      std::printf("%s%s, %s, %s\n\n", chosen.kernel.c_str(),
+                  chosen.impl.empty() ? "" : ("/" + chosen.impl).c_str(), shape.str().c_str(),
+                  name_of(config.precision));
+      std::printf("%s\n", explainer([&] {
+                            run();
+                            engine::synchronise(context);
+                          }).c_str());
+    }
   return 0;
 }
 

@@ -166,9 +166,7 @@ int bench_kernels(const BenchOptions& options, Program program) {
     return 0;
   }
   const std::vector<ChosenKernel> chosen = choose_kernels("--kernel", options.kernels);
-  std::vector<engine::KernelShape> shapes;
-  for (const std::string& text : options.shapes) shapes.push_back(parse_kernel_shape(text));
-  if (shapes.empty()) shapes.emplace_back();
+  const std::vector<engine::KernelShape> shapes = kernel_shapes(options.shapes, {});
   const RunConfig config = resolve(options.settings);
   const Stream stream =
       in_precision(open_device(program.common), config.precision, "train.precision");

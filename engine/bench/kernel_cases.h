@@ -12,6 +12,7 @@ namespace haze::engine {
 struct KernelShape {
   int n = 64, h = 16, c = 128, co = 128;
   std::string str() const;  // "n=64,h=16,c=128,co=128"
+  bool operator==(const KernelShape&) const = default;
 };
 
 /// What else computes a case's result from the same buffers.

@@ -22,7 +22,8 @@ nlohmann::json bench_kernels(std::vector<std::string> arguments) {
 
 TEST(Bench, TimesKernelsAndSteps) {
   const auto json =
-      bench_kernels({"-k", "group_norm,mse", "--shape", "n=2,h=4,c=8", "--device", "cpu"});
+      bench_kernels({"-k", "group_norm,mse,mse", "--shape", "n=2,h=4,c=8", "--shape",
+                     "n=2,h=4,c=8,co=8", "--device", "cpu"});  // what is named twice comes once
   EXPECT_EQ(json["results"].size(), 3u);  // forward, backward, mse; not group_norm_swish
   EXPECT_EQ(json["results"][0]["kernel"], "group_norm.forward");
   EXPECT_EQ(json["results"][0]["impl"], "haze");
@@ -57,6 +58,11 @@ TEST(Bench, RefusesWhatItCannotTime) {
            {{"bench", "step", "--fail-on", "3"}, "--fail-on: given with bench step"},
            {{"bench", "compare", "x.json"}, "haze bench compare BEFORE.json AFTER.json"},
            {{"bench", "compare", "x.json", "y.json"}, "x.json: no such file"},
+           {{"bench", "compare", "x.json", "y.json", "--fail-on", "%"},
+            "--fail-on: %; a number from 0 to 1000"},
+           {{"bench", "compare", "x.json", "y.json", "--fail-on", "3%%"},
+            "--fail-on: 3%%; a number from 0 to 1000"},
+           {{"bench", "kernels", "--steps", "20%"}, "--steps: 20%; a whole number"},
            {{"bench", "compare", "x.json", "y.json", "--steps", "3"},
             "--steps: given with compare"},
            {{"bench", "kernels", "--shape", "q=3"}, "--shape: q=3"}}) {
@@ -102,6 +108,7 @@ TEST(Bench, ComparesResults) {
     const std::string second = result_file("after", c.after);
     const Outcome got = haze({"bench", "compare", first, second, "--json", "--fail-on", "10"});
     EXPECT_EQ(got.code, c.code) << got.err;
+    EXPECT_EQ(haze({"bench", "compare", first, second, "--fail-on", "10%"}).code, c.code);
     EXPECT_EQ(haze({"bench", "compare", first, second}).code, 0);
     const auto rows = nlohmann::json::parse(got.out)["results"];
     ASSERT_EQ(rows.size(), 2u);
