@@ -1,11 +1,12 @@
 // verify.h — a network and its diffusion held against numbers that another framework recorded.
 //
 // A record is a map of named tensors in PyTorch's layout. What it is shows in its names:
-//   forward  x [B,C,H,W], t [B], eps [B,C,H,W]                  eps = network(x, t)
-//   grad     x0, t, noise, loss [1], grad.<parameter>           loss = mean((noise - network(x_t,
-//   t))²) sample   x_T, z [S,B,C,H,W], x_0                            the DDPM chain with z[k] at
-//   step k of S train    x0, t, noise with a leading axis of S, loss [S]    S steps of Adam, the
-//   loss before each
+//   forward  x [B,C,H,W], t [B], eps [B,C,H,W]     eps = network(x, t)
+//   grad     x0, t, noise, loss [1],               loss = mean((noise - network(x_t, t))²)
+//            grad.<parameter>
+//   sample   x_T, z [S,B,C,H,W], x_0               the DDPM chain with z[k] at step k of S
+//   train    x0, t, noise with a leading axis      S steps of Adam, the loss before each
+//            of S, loss [S]
 // Dropout is off in all of them; a train record means lr 1e-3, betas 0.9/0.999 and eps 1e-8, or
 // that of an optional tensor adam_eps [1]: with a small eps, Adam turns a gradient that is zero but
 // for rounding into a step of full size. x_t is made with the schedule in float32, as recorders

@@ -7,8 +7,8 @@ namespace haze::engine {
 
 Var add(Tape& tape, Var a, Var b) {
   const Tensor &x = tape.value(a), &z = tape.value(b);
-  HAZE_CHECK(x.shape == z.shape && x.dtype == z.dtype, "a is ", x.shape.str(), " ", name_of(x.dtype),
-             ", b is ", z.shape.str(), " ", name_of(z.dtype));
+  HAZE_CHECK(x.shape == z.shape && x.dtype == z.dtype, "a is ", x.shape.str(), " ",
+             name_of(x.dtype), ", b is ", z.shape.str(), " ", name_of(z.dtype));
   const Tensor y = tape.empty(x.shape, x.dtype);
   tape.run([&](auto s) { kernels::add_forward(s, x.size(), x.in(), z.in(), y.act()); });
   // Saved for backward: nothing.

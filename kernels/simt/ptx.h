@@ -3,11 +3,12 @@
 // twins against the tables of the PTX ISA, scripts/gpu-check the wrappers against the twins.
 //
 //   cp_async16(shared, global, n)   copies n of 16 bytes, fills the rest with 0; both 16-byte
-//   aligned cp_async_commit, _wait<N>       closes a group; waits until at most the N newest are
-//   under way ldmatrix_x4(r, row)             four 8x8 matrices of 16-bit elements; lane i gives
-//   the address of
-//                                   row i%8 of matrix i/8, and gets elements (i/4, 2(i%4)) and
-//                                   (i/4, 2(i%4)+1) of matrix k in r[k]; _trans: of its transpose
+//                                   aligned (cp_async8, cp_async4: of 8, of 4 bytes)
+//   cp_async_commit, _wait<N>       closes a group; waits until at most the N newest are under way
+//   ldmatrix_x4(r, row)             four 8x8 matrices of 16-bit elements; lane i gives the address
+//                                   of row i%8 of matrix i/8, and gets elements (i/4, 2(i%4)) and
+//                                   (i/4, 2(i%4)+1) of matrix k in r[k]; _trans: of its transpose;
+//                                   _x2: two matrices, by the addresses of lanes 0 to 15
 //   mma_m16n8k16_bf16(c, a, b0, b1) C[16,8] += A[16,16] B[16,8], f32 sums. With g = lane/4 and
 //                                   t = 2(lane%4): a = A(g,t..) A(g+8,t..) A(g,t+8..) A(g+8,t+8..),
 //                                   b = B(t..,g) B(t+8..,g), c = C(g,t) C(g,t+1) C(g+8,t)

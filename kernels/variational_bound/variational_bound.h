@@ -36,9 +36,9 @@ struct BoundInputs {
 };
 
 /// L_t of each item in nats per value, the mean over its values of
-///   t > 0: KL(N(m_q, s_q²) || N(m_p, s_p²)) = ½(s_q²/s_p² - 1 - ln(s_q²/s_p²) + (m_q -
-///   m_p)²/s_p²), t = 0: -ln of the mass that N(m_p, s_p²) puts on the bin of the 8-bit value x0,
-///   half a step to
+///   t > 0: KL(N(m_q, s_q²) || N(m_p, s_p²))
+///          = ½(s_q²/s_p² - 1 - ln(s_q²/s_p²) + (m_q - m_p)²/s_p²),
+///   t = 0: -ln of the mass that N(m_p, s_p²) puts on the bin of the 8-bit value x0, half a step to
 ///          either side, to infinity at the ends of the range; a mass below 1e-12 counts as 1e-12.
 /// loss[0] = mean over items of weight[t]·L_t, summed in double as mse does. Unless dout is null,
 /// the variances' places of dout (out's type and layout; d.variances needed) become scale·d
