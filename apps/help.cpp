@@ -15,7 +15,8 @@ const CommandHelp kCommands[] = {
      "and leaves; a second one leaves at once; SIGUSR1 writes a checkpoint and goes on."},
     {Command::sample, "sample", "draw images from a trained network",
      "  haze sample --checkpoint runs/demo --out grid.png\n"
-     "  haze sample --checkpoint runs/demo --n 16 --sampler ddim --steps 50 --seed 7 --out a.png\n",
+     "  haze sample --checkpoint runs/demo --n 16 --sampler ddim --eta 1 --steps 50 \\\n"
+     "      --seed 7 --out a.png\n",
      "An image depends on the weights, the seed and its own number only: --batch changes none."},
     {Command::points, "points", "samples of a model of 2-D points, measured against their curve",
      "  haze points --checkpoint runs/s-curve --out points.png\n"

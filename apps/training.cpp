@@ -220,6 +220,7 @@ void Training::sample() {
   engine::Parameters& parameters = network_.parameters();
   model::SampleOptions options;
   options.kind = points ? model::SamplerKind::ddpm : model::SamplerKind::ddim;
+  options.eta = points ? 0 : 1;  // docs/decisions/0007
   options.steps = std::min(steps, config_.diffusion.steps);
   options.seed = config_.seed;
   options.low = config_.data.range == DataRange::zero_one ? 0 : -1;

@@ -61,6 +61,7 @@ TEST_F(Train, LeavesTheRunFolderThatIsPromised) {
     EXPECT_EQ(recipe["step"], step);
     EXPECT_EQ(recipe["weights"], "ema");
     EXPECT_EQ(recipe["sampler"], "ddim");
+    EXPECT_EQ(recipe["eta"], 1);
     EXPECT_EQ(recipe["count"], 64);
   }
   ASSERT_EQ(
