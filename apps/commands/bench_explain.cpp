@@ -57,14 +57,23 @@ std::vector<engine::KernelShape> kernel_shapes(const std::vector<std::string>& w
 std::vector<ChosenKernel> choose_kernels(const char* flag, const std::vector<std::string>& wanted) {
   const auto all = engine::kernel_case_names();
   std::vector<ChosenKernel> chosen;
+  const auto add = [&](const std::string& kernel, const std::string& version) {
+    auto at = std::ranges::find(chosen, kernel, &ChosenKernel::kernel);
+    if (at == chosen.end()) at = chosen.insert(at, {kernel, {}});
+    if (version.empty())
+      at->all = true;
+    else if (std::ranges::find(at->versions, version) == at->versions.end())
+      at->versions.push_back(version);
+  };
   const auto take = [&](auto fits) {
-    const std::size_t before = chosen.size();
+    bool found = false;
     for (const std::string& name : all) {
       const std::size_t slash = name.find('/');
       if (!fits(name, slash != name.npos)) continue;
-      chosen.push_back({name.substr(0, slash), slash == name.npos ? "" : name.substr(slash + 1)});
+      add(name.substr(0, slash), slash == name.npos ? "" : name.substr(slash + 1));
+      found = true;
     }
-    return chosen.size() > before;
+    return found;
   };
   if (wanted.empty()) take([](const std::string&, bool version) { return !version; });
   for (const std::string& name : wanted)
@@ -75,21 +84,20 @@ std::vector<ChosenKernel> choose_kernels(const char* flag, const std::vector<std
           return !version && known.starts_with(name);
         }))
       throw InputError(cat(flag, ": ", name, "; haze bench kernels --list names them"));
-  std::vector<ChosenKernel> once;
-  for (const ChosenKernel& one : chosen)
-    if (std::ranges::find(once, one) == once.end() &&
-        (one.impl.empty() ||
-         std::ranges::find(chosen, ChosenKernel{one.kernel, ""}) == chosen.end()))
-      once.push_back(one);
-  return once;
+  return chosen;
 }
 
 std::vector<engine::Peer> chosen_peers(const ChosenKernel& chosen, const engine::KernelCase& at) {
-  if (chosen.impl.empty()) return at.peers;
-  for (const engine::Peer& peer : at.peers)
-    if (peer.impl == chosen.impl) return {peer};
-  throw InputError(cat(chosen.kernel, '/', chosen.impl,
-                       "; a version for --device cuda that this device or shape does not have"));
+  std::vector<engine::Peer> peers;
+  for (const std::string& version : chosen.versions) {
+    const auto peer = std::ranges::find(at.peers, version, &engine::Peer::impl);
+    if (peer == at.peers.end())
+      throw InputError(
+          cat(chosen.kernel, '/', version,
+              "; a version for --device cuda that this device or shape does not have"));
+    peers.push_back(*peer);
+  }
+  return chosen.all ? at.peers : peers;
 }
 
 int explain_kernel(const BenchOptions& options, const Program& program) {
@@ -120,10 +128,10 @@ int explain_kernel(const BenchOptions& options, const Program& program) {
   for (const engine::KernelShape& shape : shapes)
     for (const ChosenKernel& chosen : all) {
       const engine::KernelCase at = engine::kernel_case(context, chosen.kernel, shape);
-      const auto run = chosen.impl.empty() ? at.run : chosen_peers(chosen, at).front().run;
+      const auto run = chosen.all ? at.run : chosen_peers(chosen, at).front().run;
       engine::synchronise(context);
       std::printf("%s%s, %s, %s\n\n", chosen.kernel.c_str(),
-                  chosen.impl.empty() ? "" : ("/" + chosen.impl).c_str(), shape.str().c_str(),
+                  chosen.all ? "" : ("/" + chosen.versions.front()).c_str(), shape.str().c_str(),
                   name_of(config.precision));
       std::printf("%s\n", explainer([&] {
                             run();

@@ -239,22 +239,28 @@ TEST(Bench, TimesEarlierVersionsBesideTheShippedKernel) {
   ASSERT_EQ(one.size(), 2u);
   EXPECT_EQ(one[0]["impl"], "haze");
   EXPECT_EQ(one[1]["impl"], "v2_tiled");
+  const char* each = "conv3x3.forward/v2_tiled,conv3x3.forward/v1_naive,conv3x3.forward/v2_tiled";
+  EXPECT_EQ(bench_kernels(with({"-k", each}))["results"].size(), 3u);  // haze and each version once
   EXPECT_THAT(haze(with({"bench", "kernels", "-k", "conv3x3.forward"})).out,
               HasSubstr("| v2_tiled | "));
   EXPECT_THAT(haze({"bench", "kernels", "--list"}).out,
               HasSubstr("conv3x3.forward\nconv3x3.forward/v1_naive\nconv3x3.forward/v2_tiled\n"));
-  const Outcome cpu = haze({"bench", "kernels", "-k", "conv3x3.forward/v1_naive", "--shape",
-                            "n=1,h=4,c=8", "--device", "cpu"});
-  EXPECT_EQ(cpu.code, 2);
-  EXPECT_THAT(cpu.err, HasSubstr("conv3x3.forward/v1_naive; a version for --device cuda"));
+  for (const char* named :
+       {"conv3x3.forward/v1_naive", "conv3x3.forward,conv3x3.forward/v1_naive"}) {
+    const Outcome cpu =
+        haze({"bench", "kernels", "-k", named, "--shape", "n=1,h=4,c=8", "--device", "cpu"});
+    EXPECT_EQ(cpu.code, 2);
+    EXPECT_THAT(cpu.err, HasSubstr("conv3x3.forward/v1_naive; a version for --device cuda"));
+  }
 }
 
 TEST(Bench, ExplainsEarlierVersions) {
-  const Outcome got = haze(
-      {"bench", "kernels", "--explain", "conv3x3.forward/v1_naive", "--shape", "n=1,h=4,c=8,co=8"});
+  const Outcome got = haze({"bench", "kernels", "--explain", "conv3x3.forward/v1_naive", "--shape",
+                            "n=1,h=4,c=8,co=8", "--shape", "n=2,h=4,c=8,co=8"});
   if (fs::exists(fs::path(HAZE_PROGRAM).parent_path() / "haze-traced")) {
     EXPECT_EQ(got.code, 0) << got.err;
     EXPECT_THAT(got.out, HasSubstr("conv3x3.forward/v1_naive, n=1,h=4,c=8,co=8, f32\n"));
+    EXPECT_THAT(got.out, HasSubstr("conv3x3.forward/v1_naive, n=2,h=4,c=8,co=8, f32\n"));
     EXPECT_THAT(got.out, HasSubstr("naive<float>"));
     EXPECT_THAT(got.out, HasSubstr("v1_naive.cu:"));
   } else {
