@@ -4,7 +4,7 @@
 #include <string>
 
 #include "apps/config/config.h"
-#include "engine/checkpoint.h"
+#include "engine/files/checkpoint.h"
 #include "model/network.h"
 #include "model/weights.h"
 

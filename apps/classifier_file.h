@@ -3,7 +3,7 @@
 #include <memory>
 #include <string>
 
-#include "kernels/common/stream.h"
+#include "kernels/base/stream.h"
 #include "model/classifier.h"
 
 namespace haze::apps {

@@ -5,7 +5,7 @@
 #include <fstream>
 #include <omp.h>
 
-#include "kernels/common/device.h"
+#include "kernels/runtime/device.h"
 
 namespace haze::apps {
 namespace {

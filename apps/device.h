@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "apps/options.h"
-#include "kernels/common/stream.h"
+#include "kernels/base/stream.h"
 
 namespace haze::apps {
 

@@ -6,7 +6,7 @@
 #include "apps/data/input_file.h"
 #include "apps/image/jpeg.h"
 #include "apps/image/resize.h"
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 
 namespace haze::apps {
 namespace {

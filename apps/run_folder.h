@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "apps/console.h"
-#include "engine/checkpoint.h"
+#include "engine/files/checkpoint.h"
 
 namespace haze::apps {
 

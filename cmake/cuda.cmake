@@ -11,8 +11,10 @@ file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS kernels/*.cu)
 if(HAZE_CUDA STREQUAL "simt")
   file(GLOB emulator CONFIGURE_DEPENDS kernels/simt/emulator/*.cpp)
   file(GLOB tracer CONFIGURE_DEPENDS kernels/simt/trace/*.cpp)
-  target_sources(haze_kernels PRIVATE ${emulator})
-  target_link_libraries(haze_kernels PUBLIC ${CMAKE_DL_LIBS})
+  add_library(haze_simt STATIC ${emulator})
+  target_link_libraries(haze_simt PUBLIC haze_flags ${CMAKE_DL_LIBS})
+  target_compile_options(haze_simt PRIVATE ${kernel_level})
+  target_link_libraries(haze_kernels PUBLIC haze_simt)
   set_source_files_properties(${cuda_sources} PROPERTIES LANGUAGE CXX)
 
   function(haze_cuda_library name)
@@ -38,14 +40,14 @@ elseif(HAZE_CUDA STREQUAL "nvcc")
   # tests/check_ptxas.py.
   target_compile_options(haze_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr -lineinfo
                          -Xptxas=-v -Werror=all-warnings -Xcompiler=-Wall>)
-  # What the bench compares with (kernels/baselines), where the headers are; nothing is linked.
+  # What the bench compares with (engine/bench/baselines), where the headers are; nothing is linked.
   foreach(baseline IN ITEMS CUDNN:cudnn.h:cudnn CUBLAS:cublasLt.h:cublas)
     string(REPLACE ":" ";" baseline ${baseline})
     list(POP_FRONT baseline library header file)
     find_path(HAZE_${library}_HEADERS ${header} PATH_SUFFIXES include
               HINTS ${${library}_ROOT} $ENV{${library}_ROOT} ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
     if(HAZE_${library}_HEADERS)
-      set_source_files_properties(kernels/baselines/${file}.cpp PROPERTIES
+      set_source_files_properties(engine/bench/baselines/${file}.cpp PROPERTIES
         COMPILE_DEFINITIONS HAZE_${library}
         INCLUDE_DIRECTORIES "${HAZE_${library}_HEADERS};${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES}")
     else()

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "kernels/common/check.h"
-#include "kernels/common/memory.h"
+#include "kernels/base/check.h"
+#include "kernels/runtime/memory.h"
 
 namespace haze::engine {
 namespace {

@@ -12,7 +12,7 @@
 #include <memory>
 #include <vector>
 
-#include "kernels/common/stream.h"
+#include "kernels/base/stream.h"
 
 namespace haze::engine {
 

@@ -3,9 +3,9 @@
 #include "engine/prediction.h"
 #include "engine/random.h"
 #include "kernels/add/add.h"
-#include "kernels/common/device.h"
 #include "kernels/labels/labels.h"
 #include "kernels/normal_fill/normal_fill.h"
+#include "kernels/runtime/device.h"
 
 namespace haze::engine {
 namespace {

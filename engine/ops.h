@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "engine/tape.h"
-#include "kernels/common/philox.h"
+#include "kernels/base/philox.h"
 #include "kernels/variational_bound/variational_bound.h"
 
 namespace haze::engine {

@@ -4,7 +4,7 @@
 
 #include "engine/random.h"
 #include "kernels/add/add.h"
-#include "kernels/common/memory.h"
+#include "kernels/runtime/memory.h"
 
 namespace haze::engine {
 namespace {
@@ -30,10 +30,10 @@ std::vector<float> initial_values(const Parameter& p, std::uint64_t seed, std::u
   for (std::size_t i = 0; i < values.size(); i += 4) {
     float draw[4];
     if (p.init == Init::normal) {
-      kernels::normal4(key, item, std::uint32_t(i / 4), draw);
+      normal4(key, item, std::uint32_t(i / 4), draw);
     } else {
-      const auto bits = kernels::random4(key, item, std::uint32_t(i / 4));
-      for (int k = 0; k < 4; ++k) draw[k] = 2 * kernels::uniform_f32(bits.v[k]) - 1;
+      const auto bits = random4(key, item, std::uint32_t(i / 4));
+      for (int k = 0; k < 4; ++k) draw[k] = 2 * uniform_f32(bits.v[k]) - 1;
     }
     for (std::size_t k = 0; k < 4 && i + k < values.size(); ++k) values[i + k] = p.bound * draw[k];
   }

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "engine/tensor.h"
-#include "kernels/common/stream.h"
+#include "kernels/base/stream.h"
 
 namespace haze::engine {
 

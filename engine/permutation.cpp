@@ -3,7 +3,7 @@
 #include <limits>
 
 #include "engine/random.h"
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 
 namespace haze::engine {
 
@@ -25,7 +25,7 @@ std::uint32_t Permutation::operator()(std::uint32_t position) const {
   do {
     std::uint32_t left = std::uint32_t(x >> half_bits_), right = std::uint32_t(x) & mask;
     for (std::uint32_t round = 0; round < kRounds; ++round) {
-      const std::uint32_t mixed = left ^ (kernels::random4(key, right, round).v[0] & mask);
+      const std::uint32_t mixed = left ^ (random4(key, right, round).v[0] & mask);
       left = right;
       right = mixed;
     }

@@ -1,7 +1,7 @@
 // prediction.h — shapes of data and of a network's output as the diffusion kernels take them.
 #pragma once
 #include "engine/tensor.h"
-#include "kernels/common/prediction.h"
+#include "kernels/base/prediction.h"
 
 namespace haze::engine {
 

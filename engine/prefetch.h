@@ -9,12 +9,12 @@
 #if defined(HAZE_CUDA)
 #include <optional>
 
-#include "kernels/common/prefetch.h"
+#include "kernels/runtime/prefetch.h"
 #endif
 
 namespace haze::engine {
 
-/// On CUDA two buffers of page-locked memory and a stream of its own (kernels/common/prefetch.h);
+/// On CUDA two buffers of page-locked memory and a stream of its own (kernels/runtime/prefetch.h);
 /// on the CPU, which needs none of it, one buffer.
 class Prefetch {
  public:

@@ -9,7 +9,7 @@
 #include "engine/tape.h"
 
 #if defined(HAZE_CUDA)
-#include "kernels/common/graph.h"
+#include "kernels/runtime/graph.h"
 #endif
 
 namespace haze::engine {

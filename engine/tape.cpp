@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "kernels/add/add.h"
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 
 namespace haze::engine {
 

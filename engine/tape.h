@@ -17,7 +17,7 @@
 #include "engine/arena.h"
 #include "engine/parameters.h"
 #include "engine/tensor.h"
-#include "kernels/common/memory.h"
+#include "kernels/runtime/memory.h"
 
 namespace haze::engine {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/common/dtype.h"
+#include "kernels/base/dtype.h"
 
 namespace haze::engine {
 

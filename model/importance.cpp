@@ -45,7 +45,7 @@ std::vector<std::int32_t> ImportanceTimes::draw(std::uint64_t seed, std::uint32_
   std::vector<std::int32_t> times;
   const RandomKey key{seed, engine::streams::kTimestep, step};
   for (int i = 0; i < n; ++i) {
-    const double u = (double(kernels::random4(key, std::uint32_t(i), 0).v[0]) + 0.5) * 0x1p-32;
+    const double u = (double(random4(key, std::uint32_t(i), 0).v[0]) + 0.5) * 0x1p-32;
     const auto at = std::ranges::upper_bound(below, u * below.back()) - below.begin();
     times.push_back(std::int32_t(std::min<std::ptrdiff_t>(at, steps_ - 1)));
   }

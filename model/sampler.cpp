@@ -6,7 +6,7 @@
 
 #include "engine/random.h"
 #include "engine/replay.h"
-#include "kernels/common/memory.h"
+#include "kernels/runtime/memory.h"
 
 namespace haze::model {
 

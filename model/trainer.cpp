@@ -70,7 +70,7 @@ double Trainer::ema_decay(std::uint32_t step, int batch) const {
 /// decides per batch too).
 bool Trainer::self_conditions(std::uint32_t step) const {
   if (!network_.config().self_condition) return false;
-  return kernels::random4({seed_, engine::streams::kSelfCondition, step}, 0, 0).v[0] >> 31;
+  return random4({seed_, engine::streams::kSelfCondition, step}, 0, 0).v[0] >> 31;
 }
 
 /// The network's answer. A self-conditioned network sees beside x_t zeros or, if this step

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/common/memory.h"
+#include "kernels/runtime/memory.h"
 
 namespace haze::model {
 

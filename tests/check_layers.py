@@ -1,88 +1,195 @@
 #!/usr/bin/env python3
-"""The dependency rules of docs/architecture.md, executed. Exits 1 and says where when one is broken."""
+"""The dependency rules of docs/architecture.md, executed. Exits 1 and says where when one is broken.
+
+A room is a folder; a file belongs to the longest one that it lies in, and may include the headers that its room sees and
+those of its own folder. `<op>` stands for any kernel's folder, which is any folder of kernels/ that is no room.
+
+    tests/check_layers.py           check the tree
+    tests/check_layers.py --draw    the rooms and who includes whom, with counts
+"""
+import collections
 import pathlib
 import re
 import sys
 
-MAY_INCLUDE = {  # folder -> folders whose headers it may include
-    "kernels": {"kernels"},
-    "engine": {"engine", "kernels"},
-    "model": {"model", "engine"},
-    "apps": {"apps", "model", "engine"},
-    "tests": {"tests", "apps", "model", "engine", "kernels"},
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+CONTRACT = r"kernels/(?P<op>\w+)/(?P=op)\.h"  # an op's contract
+BASE, RUNTIME, FILES = r"kernels/base/.*", r"kernels/runtime/.*\.h", r"engine/files/.*\.h"
+ENGINE = r"engine/(process/)?\w+\.h"
+ROOMS = {  # room -> what it sees besides itself
+    "kernels/base": [],
+    "kernels/simt": [BASE],
+    "kernels/cpu": [BASE],
+    "kernels/cuda": [BASE, r"kernels/simt/emulator/.*"],
+    "kernels/runtime": [BASE],
+    "kernels/<op>": [BASE],
+    "engine/files": [BASE],
+    "engine": [BASE, RUNTIME, CONTRACT, ENGINE],
+    "engine/bench": [BASE, RUNTIME, CONTRACT, ENGINE, r"kernels/\w+/versions\.h"],
+    "model": [BASE, RUNTIME, ENGINE, FILES],
+    "apps": [BASE, RUNTIME, ENGINE, FILES, r"engine/bench/\w+\.h", r"model/.*"],
+    "tests": [r".*"],
 }
-# Host vocabulary that every layer shares: errors, element types, streams, random keys.
-SHARED = {f"kernels/common/{name}.h" for name in ("check", "device", "dtype", "explain", "graph", "stream", "philox", "memory")}
-# The two headers that include CUDA's own, where nvcc compiles them.
-UNDER_CUDACC = {"kernels/simt/simt.h", "kernels/common/dtype.h"}
+ALSO = {  # by the kind of file: the backend that it is written for
+    ("kernels/<op>", ".cpp"): [r"kernels/cpu/.*"],
+    ("kernels/<op>", ".cu"): [r"kernels/cuda/.*"],
+    ("kernels/<op>", ".cuh"): [r"kernels/cuda/.*"],
+    ("kernels/runtime", ".cu"): [r"kernels/cuda/.*", r"kernels/simt/emulator/.*"],
+}
+LIBRARIES = [  # headers of a library -> where they may be included, and why only there
+    (r"cudnn|cublas", r"engine/bench/baselines/", "haze needs no such library; only what it is measured against does"),
+    (r"oneapi/", r"kernels/|tests/", "oneDNN is the kernels' business"),
+]
+CUDA = r"cuda|cooperative|.*\.cuh$"
 MAX_LINES = 400  # per file; a file that needs more is two files
+SOURCES = {".h", ".cpp", ".cu", ".cuh"}
 
 
-def broken_rules(where, quote, target):
+def room_of(where):
+    folder = where.rpartition("/")[0]
+    while folder and folder not in ROOMS:
+        if folder.count("/") == 1 and folder.startswith("kernels/"):
+            return "kernels/<op>"
+        folder = folder.rpartition("/")[0]
+    return folder
+
+
+def home_of(where):
+    """The folder whose headers a file may always include: its room, or of a kernel's file that kernel's."""
+    room = room_of(where)
+    return "/".join(where.split("/")[:2]) if room == "kernels/<op>" else room
+
+
+def sees(where, target):
+    room = room_of(where)
+    if room == room_of(target) and home_of(where) == home_of(target):
+        return True
+    seen = ROOMS[room] + ALSO.get((room, pathlib.PurePosixPath(where).suffix), [])
+    contract_of_a_room = room_of(target) != "kernels/<op>"
+    return any(re.fullmatch(p, target) and not (p == CONTRACT and contract_of_a_room) for p in seen)
+
+
+def broken_rules(where, quote, target, under_nvcc=False):
     """The rules that `#include target` in file `where` breaks (both are paths below the root)."""
-    folder, parts = where.parts[0], target.split("/")
-    if where.suffix in {".h", ".cpp"} and (
-        target.endswith(".cuh") or re.match("cuda|cooperative", target)
-    ) and str(where) not in UNDER_CUDACC:
-        yield f"{target} needs nvcc; a .h or .cpp must not"
-    if target.startswith("oneapi/") and folder not in {"kernels", "tests"}:
-        yield "oneDNN is the kernels' business"
-    if re.match("cudnn|cublas", target) and where.parts[:2] != ("kernels", "baselines"):
-        yield f"{target}: haze needs no such library; only what it is measured against does"
-    if quote == "<" or target in SHARED:
-        return
-    if parts[0] not in MAY_INCLUDE[folder]:
-        yield f"{folder}/ may not include {target}"
-    if parts[0] == "kernels" and parts[1] != "common":
-        if parts[1] == "simt" and (where.suffix in {".cu", ".cuh"} or "simt" in where.parts[:2]
-                                   or str(where) == "kernels/common/cuda.h"):
-            return  # what every CUDA kernel is written in
-        if where.parts[:2] == ("kernels", "baselines") and parts[2] == parts[1] + ".h":
-            return  # the contracts that it measures
-        if folder == "kernels" and parts[1] != where.parts[1]:
-            yield f"a kernel may not include another kernel: {target}"
-        if (folder == "engine" and parts[2] != parts[1] + ".h"
-                and not (parts[2] == "versions.h" and where.parts[:2] == ("engine", "bench"))):
-            yield f"engine/ sees a kernel's contract only, not {target}"  # but times all versions
+    if where.endswith((".h", ".cpp")) and re.match(CUDA, target) and not under_nvcc:
+        yield f"{target} needs nvcc; a .h or .cpp may have it under __CUDACC__ only"
+    for library, place, why in LIBRARIES:
+        if re.match(library, target) and not re.match(place, where):
+            yield f"{target}: {why}"
+    if quote == '"' and room_of(target) and not sees(where, target):
+        yield f"{room_of(where)} may not include {target}"
+    if quote == '"' and not room_of(target) and "/" in target:
+        yield f"{target} is in no room: tests/check_layers.py names them"
 
 
-def check(root):
-    problems = []
-    for path in sorted(p for folder in MAY_INCLUDE for p in (root / folder).rglob("*")):
-        if path.suffix not in {".h", ".cpp", ".cu", ".cuh", ".py"}:
+def includes(text):
+    """(line, quote, target, whether nvcc alone sees it) of each include."""
+    conditions = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if m := re.match(r"\s*#\s*(if|ifdef|ifndef|elif|else|endif)\b(.*)", line):
+            if m[1].startswith("if"):
+                conditions.append(bool(re.fullmatch(r"\s*defined\(__CUDACC__\)\s*", m[2])))
+            elif m[1] == "endif":
+                conditions.pop()
+            else:
+                conditions[-1] = False
+        if m := re.match(r'\s*#\s*include\s+(["<])([^">]+)', line):
+            yield number, m[1], m[2], any(conditions)
+
+
+def sources():
+    for path in sorted(p for folder in ("kernels", "engine", "model", "apps", "tests") for p in (ROOT / folder).rglob("*")):
+        if path.suffix in SOURCES | {".py"}:
+            yield path.relative_to(ROOT).as_posix(), path.read_text()
+
+
+def check():
+    for where, text in sources():
+        if (lines := text.count("\n")) > MAX_LINES:
+            yield f"{where}: {lines} lines, the limit is {MAX_LINES}"
+        if where.endswith(".py"):
             continue
-        where, lines = path.relative_to(root), path.read_text().splitlines()
-        if len(lines) > MAX_LINES:
-            problems.append(f"{where}: {len(lines)} lines, the limit is {MAX_LINES}")
-        if path.suffix == ".py":
+        for number, quote, target, under_nvcc in includes(text):
+            for rule in broken_rules(where, quote, target, under_nvcc):
+                yield f"{where}:{number}: {rule}"
+
+
+def draw():
+    lines, arrows = collections.Counter(), collections.Counter()
+    for where, text in sources():
+        if where.startswith("tests/") or where.endswith(".py"):
             continue
-        for number, line in enumerate(lines, 1):
-            if include := re.match(r'\s*#\s*include\s+(["<])([^">]+)', line):
-                problems += [f"{where}:{number}: {rule}" for rule in broken_rules(where, *include.groups())]
-    return problems
+        lines[room_of(where)] += text.count("\n")
+        for _, quote, target, _ in includes(text):
+            if quote == '"' and "/" in target and room_of(where) != room_of(target):
+                arrows[room_of(where), room_of(target)] += 1
+    whole = sum(lines.values())
+    for room, count in sorted(lines.items(), key=lambda x: -x[1]):
+        to = ", ".join(f"{b} {n}" for (a, b), n in sorted(arrows.items(), key=lambda x: -x[1]) if a == room)
+        print(f"{room:16} {count:6} lines {100 * count / whole:5.1f} %   includes {to or 'nothing'}")
+
+
+MUST_BE_REPORTED = [
+    ("kernels/base/check.h", '"', "kernels/runtime/memory.h"),
+    ("kernels/simt/emulator/launch.h", '"', "kernels/cuda/simt.h"),
+    ("kernels/simt/trace/report.cpp", '"', "kernels/runtime/memory.h"),
+    ("kernels/cpu/loops.h", '"', "kernels/cuda/vec.h"),
+    ("kernels/cuda/vec.h", '"', "kernels/simt/trace/trace.h"),
+    ("kernels/cuda/gemm/images.cu", '"', "kernels/conv2d/conv2d.h"),
+    ("kernels/runtime/memory.cpp", '"', "kernels/cuda/runtime_api.h"),
+    ("kernels/runtime/device.h", '"', "kernels/cuda/simt.h"),
+    ("kernels/add/add.cpp", '"', "engine/tape.h"),
+    ("kernels/add/add.cpp", '"', "kernels/mse/mse.h"),
+    ("kernels/add/add.cpp", '"', "kernels/cuda/vec.h"),
+    ("kernels/add/add.cu", '"', "kernels/cpu/loops.h"),
+    ("kernels/add/add.cu", '"', "kernels/runtime/memory.h"),
+    ("kernels/add/add.h", '"', "kernels/cpu/loops.h"),
+    ("kernels/add/add.h", "<", "cuda_runtime.h"),
+    ("kernels/add/add.cpp", '"', "kernels/add/tile.cuh"),
+    ("engine/files/disk.cpp", '"', "engine/tensor.h"),
+    ("engine/ops/add.cpp", '"', "kernels/add/reference.h"),
+    ("engine/ops/add.cpp", '"', "kernels/cpu/loops.h"),
+    ("engine/ops/conv2d.cpp", '"', "kernels/conv2d/versions.h"),
+    ("engine/tape.cpp", '"', "engine/files/disk.h"),
+    ("engine/tape.cpp", '"', "engine/bench/kernel_cases.h"),
+    ("engine/bench/kernel_cases.cpp", '"', "kernels/add/reference.h"),
+    ("engine/bench/kernel_cases.cpp", '"', "model/unet.h"),
+    ("engine/tape.cpp", "<", "cuda_runtime.h"),
+    ("model/unet.cpp", '"', "kernels/add/add.h"),
+    ("model/unet.cpp", '"', "engine/bench/kernel_cases.h"),
+    ("model/unet.cpp", '"', "apps/config/config.h"),
+    ("model/unet.cpp", "<", "oneapi/dnnl/dnnl.hpp"),
+    ("kernels/conv2d/conv2d.cpp", "<", "cudnn.h"),
+    ("apps/main.cpp", '"', "tests/support/test.h"),
+    ("apps/main.cpp", '"', "elsewhere/thing.h"),
+]
+MUST_PASS = [
+    ("kernels/add/add.cpp", '"', "kernels/cpu/loops.h"),
+    ("kernels/attention/forward.cu", '"', "kernels/attention/tiles.cuh"),
+    ("kernels/cuda/simt.h", '"', "kernels/simt/emulator/launch.h"),
+    ("engine/bench/baselines/cudnn.cpp", "<", "cudnn.h"),
+    ("engine/bench/cases_products.cpp", '"', "kernels/conv2d/versions.h"),
+    ("engine/ops/add.cpp", '"', "kernels/add/add.h"),
+    ("model/weights.cpp", '"', "engine/files/safetensors.h"),
+]
 
 
 def self_test():
-    """Each rule must be able to fail."""
-    path = pathlib.PurePosixPath
-    for where, quote, target in [
-        ("kernels/add/add.cpp", '"', "engine/tape.h"),
-        ("kernels/add/add.cpp", '"', "kernels/mse/mse.h"),
-        ("kernels/add/add.cpp", '"', "kernels/simt/vec.h"),
-        ("kernels/add/add.h", "<", "cuda_runtime.h"),
-        ("engine/ops/add.cpp", '"', "kernels/add/reference.h"),
-        ("engine/ops/conv2d.cpp", '"', "kernels/conv2d/versions.h"),
-        ("model/unet.cpp", '"', "kernels/add/add.h"),
-        ("engine/tape.cpp", "<", "cuda_runtime.h"),
-        ("model/unet.cpp", "<", "oneapi/dnnl/dnnl.hpp"),
-        ("kernels/conv2d/conv2d.cpp", "<", "cudnn.h"),
-        ("kernels/baselines/cudnn.cpp", '"', "kernels/conv2d/versions.h"),
-        ("apps/main.cpp", '"', "tests/support/test.h"),
-    ]:
-        if not list(broken_rules(path(where), quote, target)):
+    """Each rule must be able to fail, and none forbids what the house is built on."""
+    for where, quote, target in MUST_BE_REPORTED:
+        if not list(broken_rules(where, quote, target)):
             yield f"self-test: {where} including {target} was not reported"
+    for where, quote, target in MUST_PASS:
+        for rule in broken_rules(where, quote, target):
+            yield f"self-test: {where} including {target} was reported: {rule}"
+    text = "#if defined(__CUDACC__)\n#include <cuda_bf16.h>\n#else\n#include <cuda_fp16.h>\n#endif\n#include <cuda.h>\n"
+    if [under for *_, under in includes(text)] != [True, False, False]:
+        yield "self-test: what nvcc alone sees is misread"
 
 
-problems = list(self_test()) + check(pathlib.Path(__file__).resolve().parents[1])
+if sys.argv[1:] == ["--draw"]:
+    draw()
+    sys.exit(0)
+problems = list(self_test()) + list(check())
 print("\n".join(problems) or "layers: ok")
 sys.exit(bool(problems))

@@ -8,8 +8,8 @@
 #include "apps/commands/bench.h"
 #include "apps/config/find.h"
 #include "apps/device.h"
-#include "kernels/common/device.h"
-#include "kernels/common/explain.h"
+#include "kernels/base/explain.h"
+#include "kernels/runtime/device.h"
 
 namespace haze::apps {
 namespace {

@@ -6,7 +6,7 @@
 #include <variant>
 #include <vector>
 
-#include "kernels/common/dtype.h"
+#include "kernels/base/dtype.h"
 #include "model/config.h"
 
 namespace haze::apps {

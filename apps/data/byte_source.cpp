@@ -2,7 +2,7 @@
 #include <limits>
 
 #include "apps/data/input_file.h"
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 
 namespace haze::apps {
 namespace {

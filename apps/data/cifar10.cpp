@@ -4,7 +4,7 @@
 
 #include "apps/data/input_file.h"
 #include "apps/data/loaders.h"
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 
 namespace haze::apps {
 namespace {

@@ -12,7 +12,7 @@
 #include "apps/image/image.h"
 #include "apps/image/resize.h"
 #include "engine/files/xxh3.h"
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 
 namespace haze::apps {
 namespace {

@@ -26,17 +26,17 @@ class Draws {
     return radius * std::cos(6.283185307179586 * next() * 0x1p-32);
   }
   /// In [0, n).
-  int below(int n) { return int(kernels::below(next(), std::uint32_t(n))); }
+  int below(int n) { return int(haze::below(next(), std::uint32_t(n))); }
 
  private:
   std::uint32_t next() {
     const RandomKey key{0, engine::streams::kSynthetic, set_};
-    if (used_ % 4 == 0) block_ = kernels::random4(key, item_, used_ / 4);
+    if (used_ % 4 == 0) block_ = random4(key, item_, used_ / 4);
     return block_.v[used_++ % 4];
   }
 
   std::uint32_t set_, item_, used_ = 0;
-  kernels::Random4 block_{};
+  Random4 block_{};
 };
 
 }  // namespace haze::apps

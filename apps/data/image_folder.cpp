@@ -9,7 +9,7 @@
 #include "apps/data/loaders.h"
 #include "apps/image/jpeg.h"
 #include "apps/image/resize.h"
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 
 namespace haze::apps {
 namespace {

@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "apps/data/input_file.h"
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 
 namespace haze::apps {
 namespace fs = std::filesystem;

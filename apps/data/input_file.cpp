@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 
 namespace haze::apps {
 namespace {

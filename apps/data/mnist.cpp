@@ -5,7 +5,7 @@
 #include "apps/data/idx.h"
 #include "apps/data/input_file.h"
 #include "apps/data/loaders.h"
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 
 namespace haze::apps {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "apps/data/draws.h"
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 
 namespace haze::apps {
 namespace {

@@ -1,6 +1,6 @@
 #include "apps/image/image.h"
 
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 
 namespace haze::apps {
 

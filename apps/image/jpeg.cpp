@@ -7,7 +7,7 @@
 #include <jpeglib.h>
 
 #include "apps/image/png.h"
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 
 namespace haze::apps {
 namespace {

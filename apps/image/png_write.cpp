@@ -5,7 +5,7 @@
 #include <png.h>
 
 #include "apps/image/png.h"
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 
 namespace haze::apps {
 namespace {

@@ -1,8 +1,8 @@
 // cases_products.cpp — convolutions, matrix products and attention as something to time.
+#include "engine/bench/baselines/baselines.h"
 #include "engine/bench/kernel_buffers.h"
 #include "kernels/attention/attention.h"
 #include "kernels/attention/versions.h"
-#include "kernels/baselines/baselines.h"
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/conv2d/versions.h"
 #include "kernels/conv_transpose2d/conv_transpose2d.h"

@@ -4,10 +4,10 @@
 #include <cmath>
 #include <memory>
 
+#include "engine/bench/baselines/baselines.h"
 #include "engine/bench/kernel_buffers.h"
-#include "kernels/baselines/baselines.h"
-#include "kernels/common/device.h"
-#include "kernels/common/timer.h"
+#include "kernels/runtime/device.h"
+#include "kernels/runtime/timer.h"
 
 namespace haze::engine {
 namespace {

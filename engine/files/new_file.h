@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "engine/files/file_system.h"
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 
 namespace haze::engine {
 

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "engine/files/new_file.h"
-#include "kernels/common/dtype.h"
+#include "kernels/base/dtype.h"
 
 namespace haze::engine {
 namespace {

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "engine/files/file_system.h"
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 
 namespace haze::engine {
 

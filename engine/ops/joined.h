@@ -1,7 +1,7 @@
 // joined.h — what the ops that take a Joined image share.
 #pragma once
 #include "engine/ops.h"
-#include "kernels/common/joined.h"
+#include "kernels/base/joined.h"
 
 namespace haze::engine {
 

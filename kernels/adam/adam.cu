@@ -10,7 +10,7 @@
 #include <cmath>
 
 #include "kernels/adam/adam.h"
-#include "kernels/simt/rows.h"
+#include "kernels/cuda/rows.h"
 
 namespace haze::kernels {
 namespace {

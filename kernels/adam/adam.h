@@ -3,7 +3,7 @@
 #pragma once
 #include <cstddef>
 
-#include "kernels/common/dtype.h"
+#include "kernels/base/dtype.h"
 
 namespace haze::kernels {
 

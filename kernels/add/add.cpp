@@ -4,8 +4,8 @@
 
 #include <vector>
 
-#include "kernels/common/loops.h"
-#include "kernels/common/stream.h"
+#include "kernels/base/stream.h"
+#include "kernels/cpu/loops.h"
 
 namespace haze::kernels {
 namespace {

@@ -10,7 +10,7 @@
 // then adds the 32 rows of partial sums in order, through shared memory. The order depends on hw
 // alone.
 #include "kernels/add/add.h"
-#include "kernels/simt/rows.h"
+#include "kernels/cuda/rows.h"
 
 namespace haze::kernels {
 namespace {

@@ -5,7 +5,7 @@
 #include <compare>
 #include <cstddef>
 
-#include "kernels/common/dtype.h"
+#include "kernels/base/dtype.h"
 
 namespace haze::kernels {
 

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "kernels/attention/block.h"
-#include "kernels/common/math.h"
-#include "kernels/common/stream.h"
+#include "kernels/base/math.h"
+#include "kernels/base/stream.h"
 
 namespace haze::kernels {
 namespace {

@@ -138,8 +138,8 @@ __global__ void __launch_bounds__(kThreads, E::kR* E::kSums <= 32 ? 3 : 2)
     E::multiply(p, tiles.left[0], tiles.right[0], width, cols);
     E::multiply(ds, tiles.left[1], tiles.right[1], width, cols);
     if (step.chunk + 1 < plan.chunks) continue;
-    // No mask: beyond the last query offset and mean are zero, so a weight is 1, and meets rows of
-    // zeros in both tiles.
+      // No mask: beyond the last query offset and mean are zero, so a weight is 1, and meets rows of
+      // zeros in both tiles.
 #pragma unroll
     for (int c = 0; c < E::kC; ++c) {
       const float offset = tiles.numbers[0][E::col(c)] * E::kUnit,

@@ -14,9 +14,9 @@
 // one row, are then in different banks: no product and no copy has a bank conflict.
 #pragma once
 #include "kernels/attention/attention.h"
-#include "kernels/common/math.h"
-#include "kernels/simt/ptx.h"
-#include "kernels/simt/vec.h"
+#include "kernels/base/math.h"
+#include "kernels/cuda/ptx.h"
+#include "kernels/cuda/vec.h"
 
 namespace haze::kernels::attention {
 

@@ -7,8 +7,8 @@
 // multiply-adds, all from cache and with one use each; and no product is on tensor cores.
 // forward.cu and backward.cu read them once per 64 rows.
 #include "kernels/attention/versions.h"
-#include "kernels/common/math.h"
-#include "kernels/simt/vec.h"
+#include "kernels/base/math.h"
+#include "kernels/cuda/vec.h"
 
 namespace haze::kernels {
 namespace {

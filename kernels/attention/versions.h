@@ -2,7 +2,7 @@
 // uses forward.cu and backward.cu.
 #pragma once
 #include "kernels/attention/attention.h"
-#include "kernels/common/stream.h"
+#include "kernels/base/stream.h"
 
 namespace haze::kernels {
 

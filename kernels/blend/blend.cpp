@@ -1,8 +1,8 @@
 // blend.cpp — CPU backend: one pass, z drawn per tile.
 #include "kernels/blend/blend.h"
 
-#include "kernels/common/noise_tiles.h"
-#include "kernels/common/stream.h"
+#include "kernels/base/stream.h"
+#include "kernels/cpu/noise_tiles.h"
 
 namespace haze::kernels {
 

@@ -2,7 +2,7 @@
 // of them is known, draws one block of Philox (none if there is no noise) and writes those. Large
 // unknown areas cost their mask only.
 #include "kernels/blend/blend.h"
-#include "kernels/simt/noise.h"
+#include "kernels/cuda/noise.h"
 
 namespace haze::kernels {
 namespace {

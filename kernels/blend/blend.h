@@ -3,7 +3,7 @@
 #pragma once
 #include <cstdint>
 
-#include "kernels/common/noise.h"
+#include "kernels/base/noise.h"
 
 namespace haze::kernels {
 

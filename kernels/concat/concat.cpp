@@ -1,8 +1,8 @@
-// concat.cpp — CPU backend. Bandwidth-bound: one pass (kernels/common/loops.h).
+// concat.cpp — CPU backend. Bandwidth-bound: one pass (kernels/cpu/loops.h).
 #include "kernels/concat/concat.h"
 
-#include "kernels/common/loops.h"
-#include "kernels/common/stream.h"
+#include "kernels/base/stream.h"
+#include "kernels/cpu/loops.h"
 
 namespace haze::kernels {
 

@@ -1,7 +1,7 @@
 // concat.cu — CUDA version. Bandwidth-bound: a thread copies 16 bytes, read once and written once,
 // in the order of the joint tensor, so that the wider side is always contiguous.
 #include "kernels/concat/concat.h"
-#include "kernels/simt/rows.h"
+#include "kernels/cuda/rows.h"
 
 namespace haze::kernels {
 namespace {

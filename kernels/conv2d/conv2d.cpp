@@ -5,10 +5,10 @@
 
 #include <algorithm>
 
-#include "kernels/common/loops.h"
-#include "kernels/common/onednn_conv.h"
-#include "kernels/common/stream.h"
+#include "kernels/base/stream.h"
 #include "kernels/conv2d/one_output.h"
+#include "kernels/cpu/loops.h"
+#include "kernels/cpu/onednn_conv.h"
 
 namespace haze::kernels {
 namespace {

@@ -1,10 +1,10 @@
 // conv2d.cu — CUDA backend: the three products of a convolution on the shared matrix product
-// (kernels/common/gemm), docs/kernels/conv2d.md. The input is the large image, the output the small
+// (kernels/cuda/gemm), docs/kernels/conv2d.md. The input is the large image, the output the small
 // one.
 #include <algorithm>
 
-#include "kernels/common/gemm/gemm.h"
 #include "kernels/conv2d/conv2d.h"
+#include "kernels/cuda/gemm/gemm.h"
 
 namespace haze::kernels {
 namespace {

@@ -8,7 +8,7 @@
 #include <compare>
 #include <cstddef>
 
-#include "kernels/common/joined.h"
+#include "kernels/base/joined.h"
 
 namespace haze::kernels {
 

@@ -3,7 +3,7 @@
 // its own row of w, kh·kw·ci elements from its neighbour's: up to 32 sectors for 32 numbers. Every
 // product costs two loads, from caches at best.
 #include "kernels/conv2d/versions.h"
-#include "kernels/simt/simt.h"
+#include "kernels/cuda/simt.h"
 
 namespace haze::kernels::conv2d_versions {
 namespace {

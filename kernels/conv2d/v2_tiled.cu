@@ -12,7 +12,7 @@
 // What is left to gain: the block waits for memory, multiplies, and waits again; bf16 is widened to
 // f32, so shared memory holds half as much; and tensor cores do a 16x8x16 product per instruction.
 #include "kernels/conv2d/versions.h"
-#include "kernels/simt/simt.h"
+#include "kernels/cuda/simt.h"
 
 namespace haze::kernels::conv2d_versions {
 namespace {

@@ -2,7 +2,7 @@
 // part of the backend; they are kept to be read beside docs/kernels/conv2d.md and to be measured
 // against.
 #pragma once
-#include "kernels/common/stream.h"
+#include "kernels/base/stream.h"
 #include "kernels/conv2d/conv2d.h"
 
 namespace haze::kernels::conv2d_versions {

@@ -3,9 +3,9 @@
 // the bias to NHWC images, and sums its gradient, several times slower than the convolution takes.
 #include "kernels/conv_transpose2d/conv_transpose2d.h"
 
-#include "kernels/common/loops.h"
-#include "kernels/common/onednn_conv.h"
-#include "kernels/common/stream.h"
+#include "kernels/base/stream.h"
+#include "kernels/cpu/loops.h"
+#include "kernels/cpu/onednn_conv.h"
 
 namespace haze::kernels {
 namespace {

@@ -1,11 +1,11 @@
 // conv_transpose2d.cu — CUDA backend: the 4x4 stride-2 convolution from the doubled image (co
 // channels) to the small one (ci), run backward, on the shared matrix product
-// (kernels/common/gemm). Forward is four 2x2 convolutions, one for each parity of the output's row
+// (kernels/cuda/gemm). Forward is four 2x2 convolutions, one for each parity of the output's row
 // and column.
 #include <algorithm>
 
-#include "kernels/common/gemm/gemm.h"
 #include "kernels/conv_transpose2d/conv_transpose2d.h"
+#include "kernels/cuda/gemm/gemm.h"
 
 namespace haze::kernels {
 namespace {

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <limits>
 
-#include "kernels/common/math.h"
-#include "kernels/common/stream.h"
+#include "kernels/base/math.h"
+#include "kernels/base/stream.h"
 
 namespace haze::kernels {
 namespace {

@@ -4,9 +4,9 @@
 // items' losses in a fixed order.
 #include <limits>
 
-#include "kernels/common/math.h"
+#include "kernels/base/math.h"
 #include "kernels/cross_entropy/cross_entropy.h"
-#include "kernels/simt/vec.h"
+#include "kernels/cuda/vec.h"
 
 namespace haze::kernels {
 namespace {

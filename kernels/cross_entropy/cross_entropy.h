@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/common/dtype.h"
+#include "kernels/base/dtype.h"
 
 namespace haze::kernels {
 

@@ -5,8 +5,8 @@
 #include <bit>
 #include <cstring>
 
-#include "kernels/common/noise_tiles.h"
-#include "kernels/common/stream.h"
+#include "kernels/base/stream.h"
+#include "kernels/cpu/noise_tiles.h"
 
 namespace haze::kernels {
 namespace {

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/common/dtype.h"
-#include "kernels/common/noise.h"
+#include "kernels/base/dtype.h"
+#include "kernels/base/noise.h"
 
 namespace haze::kernels {
 

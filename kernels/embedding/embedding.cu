@@ -4,8 +4,8 @@
 // neighbours in a row, so their loads are broadcasts from L1.
 #include <limits>
 
+#include "kernels/cuda/rows.h"
 #include "kernels/embedding/embedding.h"
-#include "kernels/simt/rows.h"
 
 namespace haze::kernels {
 namespace {

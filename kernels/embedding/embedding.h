@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdint>
 
-#include "kernels/common/dtype.h"
+#include "kernels/base/dtype.h"
 
 namespace haze::kernels {
 

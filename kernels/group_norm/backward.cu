@@ -8,7 +8,7 @@
 //              each chunk; dx, for which every block adds up those of its groups. One more adds the
 //              channels' sums over images and chunks, if dgamma or dbeta is wanted.
 //   traffic    x and dy read once or twice, dx written once (and read if it is added to).
-#include "kernels/common/memory.h"
+#include "kernels/cuda/runtime_api.h"
 #include "kernels/group_norm/tile.cuh"
 
 namespace haze::kernels {
@@ -276,7 +276,8 @@ void group_norm_backward(CudaStream s, const GroupNormDims& d, ConstAct dy, Join
     const bool adds = dx.first.adds() || dx.second.adds();
     for (const auto& [to, c] : {std::pair(dx.first, d.c - d.c2), std::pair(dx.second, d.c2)})
       if (to && adds && !to.adds())  // one mode for all threads: to zeros
-        zero(s, to.data, std::size_t(d.n) * d.hw * c * sizeof(T));
+        HAZE_CUDA_CHECK(
+            cudaMemsetAsync(to.data, 0, std::size_t(d.n) * d.hw * c * sizeof(T), handle_of(s)));
     const Arguments a{p,     d.swish, adds, gamma, beta, mean, rstd, parameters ? sums : nullptr,
                       groups};
     const dim3 grid = grid_of(p, d.n);

@@ -12,8 +12,8 @@
 #include <omp.h>
 #include <type_traits>
 
-#include "kernels/common/math.h"
-#include "kernels/common/stream.h"
+#include "kernels/base/math.h"
+#include "kernels/base/stream.h"
 #include "kernels/group_norm/group_norm.h"
 
 namespace haze::kernels::group_norm_cpu {

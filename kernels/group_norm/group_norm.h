@@ -3,7 +3,7 @@
 #pragma once
 #include <cstddef>
 
-#include "kernels/common/joined.h"
+#include "kernels/base/joined.h"
 
 namespace haze::kernels {
 

@@ -17,9 +17,9 @@
 #include <algorithm>
 #include <numeric>
 
-#include "kernels/common/math.h"
+#include "kernels/base/math.h"
+#include "kernels/cuda/vec.h"
 #include "kernels/group_norm/group_norm.h"
-#include "kernels/simt/vec.h"
 
 namespace haze::kernels::group_norm_cuda {
 

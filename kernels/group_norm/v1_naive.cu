@@ -4,9 +4,9 @@
 // warp's 32 values lie in 16 rows, each in another sector of 32 bytes, of which it uses 8 (bf16:
 // 4); and x is read three times, one element at a time. forward.cu and backward.cu take whole
 // groups side by side, 16 bytes at a time, and keep what they have read.
-#include "kernels/common/math.h"
+#include "kernels/base/math.h"
+#include "kernels/cuda/vec.h"
 #include "kernels/group_norm/versions.h"
-#include "kernels/simt/vec.h"
 
 namespace haze::kernels {
 namespace {

@@ -1,7 +1,7 @@
 // versions.h — earlier CUDA versions of group normalisation, kept to be read, tested and measured;
 // the engine uses forward.cu and backward.cu.
 #pragma once
-#include "kernels/common/stream.h"
+#include "kernels/base/stream.h"
 #include "kernels/group_norm/group_norm.h"
 
 namespace haze::kernels {

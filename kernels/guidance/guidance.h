@@ -2,8 +2,8 @@
 // with the result optionally rescaled to the spread of the conditional prediction (Lin et al. 2023,
 // arXiv 2305.08891, section 3.4).
 #pragma once
-#include "kernels/common/dtype.h"
-#include "kernels/common/prediction.h"
+#include "kernels/base/dtype.h"
+#include "kernels/base/prediction.h"
 
 namespace haze::kernels {
 

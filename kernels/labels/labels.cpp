@@ -1,8 +1,8 @@
 // labels.cpp — CPU backend.
 #include "kernels/labels/labels.h"
 
-#include "kernels/common/check.h"
-#include "kernels/common/stream.h"
+#include "kernels/base/check.h"
+#include "kernels/base/stream.h"
 
 namespace haze::kernels {
 

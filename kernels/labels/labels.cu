@@ -1,7 +1,7 @@
 // labels.cu — CUDA version: a thread per item. A batch is a few hundred; what counts is that it is
 // one launch which a graph can replay.
+#include "kernels/cuda/simt.h"
 #include "kernels/labels/labels.h"
-#include "kernels/simt/simt.h"
 
 namespace haze::kernels {
 namespace {

@@ -4,7 +4,7 @@
 #pragma once
 #include <cstdint>
 
-#include "kernels/common/philox.h"
+#include "kernels/base/philox.h"
 
 namespace haze::kernels {
 

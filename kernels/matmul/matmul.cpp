@@ -4,9 +4,9 @@
 
 #include <unordered_map>
 
-#include "kernels/common/loops.h"
-#include "kernels/common/onednn.h"
-#include "kernels/common/stream.h"
+#include "kernels/base/stream.h"
+#include "kernels/cpu/loops.h"
+#include "kernels/cpu/onednn.h"
 
 namespace haze::kernels {
 namespace {

@@ -1,8 +1,8 @@
 // matmul.cu — CUDA backend: a linear layer is a 1x1 convolution of images of one pixel
-// (kernels/common/gemm).
+// (kernels/cuda/gemm).
 #include <algorithm>
 
-#include "kernels/common/gemm/gemm.h"
+#include "kernels/cuda/gemm/gemm.h"
 #include "kernels/matmul/matmul.h"
 
 namespace haze::kernels {

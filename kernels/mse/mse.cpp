@@ -1,8 +1,9 @@
 // mse.cpp — CPU backend: one pass, the noise drawn per tile.
 #include "kernels/mse/mse.h"
 
-#include "kernels/common/prediction_tiles.h"
-#include "kernels/common/stream.h"
+#include "kernels/base/stream.h"
+#include "kernels/cpu/item_sums.h"
+#include "kernels/cpu/prediction_tiles.h"
 
 namespace haze::kernels {
 namespace {

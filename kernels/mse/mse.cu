@@ -2,9 +2,9 @@
 // tiles, and one block that adds the tiles (a third adds them by item, where that is wanted). A
 // tile is a warp's work, 256 elements of one item, so its sum needs no shared memory; the bits
 // depend on n and elements alone.
+#include "kernels/cuda/item_sums.h"
+#include "kernels/cuda/prediction.h"
 #include "kernels/mse/mse.h"
-#include "kernels/simt/item_sums.h"
-#include "kernels/simt/prediction.h"
 
 namespace haze::kernels {
 namespace {

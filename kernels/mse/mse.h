@@ -1,9 +1,9 @@
 // mse.h — contract of the training loss: value and gradient of the mean squared error in one pass,
 // against a target made of noise (given, or drawn again) and x0.
 #pragma once
-#include "kernels/common/dtype.h"
-#include "kernels/common/item_sums.h"
-#include "kernels/common/prediction.h"
+#include "kernels/base/dtype.h"
+#include "kernels/base/item_sums.h"
+#include "kernels/base/prediction.h"
 
 namespace haze::kernels {
 

@@ -1,8 +1,8 @@
 // normal_fill.cpp — CPU backend.
 #include "kernels/normal_fill/normal_fill.h"
 
-#include "kernels/common/noise_tiles.h"
-#include "kernels/common/stream.h"
+#include "kernels/base/stream.h"
+#include "kernels/cpu/noise_tiles.h"
 
 namespace haze::kernels {
 

@@ -1,7 +1,7 @@
 // normal_fill.cu — CUDA version. A thread draws one block of Philox and writes its four normals, 16
 // bytes. Bound by arithmetic: 10 rounds of two wide products, then two Box-Muller pairs.
+#include "kernels/cuda/noise.h"
 #include "kernels/normal_fill/normal_fill.h"
-#include "kernels/simt/noise.h"
 
 namespace haze::kernels {
 namespace {

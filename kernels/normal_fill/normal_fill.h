@@ -1,6 +1,6 @@
 // normal_fill.h — contract of the noise that a sampling chain starts from.
 #pragma once
-#include "kernels/common/noise.h"
+#include "kernels/base/noise.h"
 
 namespace haze::kernels {
 

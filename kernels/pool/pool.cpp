@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "kernels/common/stream.h"
+#include "kernels/base/stream.h"
 
 namespace haze::kernels {
 namespace {

@@ -3,8 +3,8 @@
 // L2.
 #include <limits>
 
+#include "kernels/cuda/rows.h"
 #include "kernels/pool/pool.h"
-#include "kernels/simt/rows.h"
 
 namespace haze::kernels {
 namespace {

@@ -3,8 +3,8 @@
 #include <compare>
 #include <cstdint>
 
-#include "kernels/common/dtype.h"
-#include "kernels/common/host_device.h"
+#include "kernels/base/dtype.h"
+#include "kernels/base/host_device.h"
 
 namespace haze::kernels {
 

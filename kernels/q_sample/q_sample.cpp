@@ -4,8 +4,8 @@
 
 #include <vector>
 
-#include "kernels/common/noise_tiles.h"
-#include "kernels/common/stream.h"
+#include "kernels/base/stream.h"
+#include "kernels/cpu/noise_tiles.h"
 
 namespace haze::kernels {
 namespace {

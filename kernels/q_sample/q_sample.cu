@@ -4,8 +4,8 @@
 // (docs/kernels/diffusion.md).
 #include <limits>
 
+#include "kernels/cuda/noise.h"
 #include "kernels/q_sample/q_sample.h"
-#include "kernels/simt/noise.h"
 
 namespace haze::kernels {
 namespace {

@@ -1,8 +1,8 @@
 // q_sample.h — contract of the forward diffusion: x_t = sqrt(ᾱ_t)·x0 + sqrt(1-ᾱ_t)·ε (Ho et al.
 // 2020, arXiv 2006.11239, eq. 4), from f32 values or straight from stored bytes.
 #pragma once
-#include "kernels/common/dtype.h"
-#include "kernels/common/noise.h"
+#include "kernels/base/dtype.h"
+#include "kernels/base/noise.h"
 
 namespace haze::kernels {
 

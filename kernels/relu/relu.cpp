@@ -1,7 +1,7 @@
 // relu.cpp — CPU backend. One pass, vectorised by the compiler.
 #include "kernels/relu/relu.h"
 
-#include "kernels/common/stream.h"
+#include "kernels/base/stream.h"
 
 namespace haze::kernels {
 namespace {

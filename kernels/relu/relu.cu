@@ -1,7 +1,7 @@
 // relu.cu — CUDA version. Bandwidth-bound: 16 bytes per thread and access, one pass; a tail of
 // single elements where n is not a multiple or a pointer is not aligned.
+#include "kernels/cuda/vec.h"
 #include "kernels/relu/relu.h"
-#include "kernels/simt/vec.h"
 
 namespace haze::kernels {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <limits>
 
-#include "kernels/common/prediction_tiles.h"
-#include "kernels/common/stream.h"
+#include "kernels/base/stream.h"
+#include "kernels/cpu/prediction_tiles.h"
 
 namespace haze::kernels {
 namespace {

@@ -3,8 +3,8 @@
 // the predictions are a version of their own, so that the plain one keeps its vectors.
 #include <limits>
 
+#include "kernels/cuda/prediction.h"
 #include "kernels/sampler_step/sampler_step.h"
-#include "kernels/simt/prediction.h"
 
 namespace haze::kernels {
 namespace {

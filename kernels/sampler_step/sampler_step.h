@@ -3,8 +3,8 @@
 // steps' predictions combined (DPM-Solver++ 2M, Lu et al. 2022, arXiv 2211.01095, algorithm 2),
 // learned variances (Nichol & Dhariwal 2021, arXiv 2102.09672, eq. 15).
 #pragma once
-#include "kernels/common/dtype.h"
-#include "kernels/common/prediction.h"
+#include "kernels/base/dtype.h"
+#include "kernels/base/prediction.h"
 
 namespace haze::kernels {
 

@@ -1,8 +1,8 @@
 // swish.cpp — CPU backend. One pass; the exponential is arithmetic that the compiler vectorises.
 #include "kernels/swish/swish.h"
 
-#include "kernels/common/math.h"
-#include "kernels/common/stream.h"
+#include "kernels/base/math.h"
+#include "kernels/base/stream.h"
 
 namespace haze::kernels {
 namespace {

@@ -1,7 +1,7 @@
 // swish.cu — CUDA version. Bandwidth-bound: 16 bytes per thread and access, one pass; a tail of
 // single elements where n is not a multiple or a pointer is not aligned.
-#include "kernels/common/math.h"
-#include "kernels/simt/vec.h"
+#include "kernels/base/math.h"
+#include "kernels/cuda/vec.h"
 #include "kernels/swish/swish.h"
 
 namespace haze::kernels {

@@ -2,7 +2,7 @@
 // few thousand threads: what it costs is the launch, so the exponential stays in double.
 #include <cmath>
 
-#include "kernels/simt/vec.h"
+#include "kernels/cuda/vec.h"
 #include "kernels/time_embedding/time_embedding.h"
 
 namespace haze::kernels {

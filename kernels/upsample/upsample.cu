@@ -1,6 +1,6 @@
 // upsample.cu — CUDA version. Bandwidth-bound: a thread takes one vector of channels of a pixel of
 // x and its four copies in y, so that x is read once (forward), or dy is read once (backward).
-#include "kernels/simt/rows.h"
+#include "kernels/cuda/rows.h"
 #include "kernels/upsample/upsample.h"
 
 namespace haze::kernels {

@@ -2,9 +2,9 @@
 // t = 0, one item in T, is computed in double.
 #include "kernels/variational_bound/variational_bound.h"
 
-#include "kernels/common/item_sums.h"
-#include "kernels/common/prediction_tiles.h"
-#include "kernels/common/stream.h"
+#include "kernels/base/stream.h"
+#include "kernels/cpu/item_sums.h"
+#include "kernels/cpu/prediction_tiles.h"
 #include "kernels/variational_bound/term.h"
 
 namespace haze::kernels {

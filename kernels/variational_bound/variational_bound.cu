@@ -3,7 +3,7 @@
 // so t = 0, in double and long, diverges from nothing.
 #include <limits>
 
-#include "kernels/simt/item_sums.h"
+#include "kernels/cuda/item_sums.h"
 #include "kernels/variational_bound/term.h"
 
 namespace haze::kernels {

@@ -2,9 +2,9 @@
 // Nichol & Dhariwal 2021, arXiv 2102.09672, eq. 4 to 7): what a network with a learned variance is
 // trained with, and what its negative log-likelihood is made of.
 #pragma once
-#include "kernels/common/dtype.h"
-#include "kernels/common/item_sums.h"
-#include "kernels/common/prediction.h"
+#include "kernels/base/dtype.h"
+#include "kernels/base/item_sums.h"
+#include "kernels/base/prediction.h"
 
 namespace haze::kernels {
 

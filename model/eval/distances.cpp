@@ -5,7 +5,7 @@
 
 #include "engine/permutation.h"
 #include "engine/random.h"
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 
 namespace haze::model {
 
@@ -156,7 +156,7 @@ Matrix random_directions(int count, int dimensions, std::uint64_t seed) {
     double square = 0;
     for (int i = 0; i < dimensions; i += 4) {
       float four[4];
-      kernels::normal4(key, std::uint32_t(k), std::uint32_t(i / 4), four);
+      normal4(key, std::uint32_t(k), std::uint32_t(i / 4), four);
       for (int j = i; j < std::min(i + 4, dimensions); ++j) {
         row[std::size_t(j)] = double(four[j - i]);
         square += row[std::size_t(j)] * row[std::size_t(j)];

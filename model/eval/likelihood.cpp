@@ -153,7 +153,7 @@ Bound bits_per_dim(engine::Context& context, Network& network, const DiffusionCo
       for (int i = 0; i < count; ++i)
         for (std::size_t e = 0; e < size; e += 4) {
           float z[4];
-          kernels::normal4(key, std::uint32_t(first + i), std::uint32_t(e / 4), z);
+          normal4(key, std::uint32_t(first + i), std::uint32_t(e / 4), z);
           for (std::size_t j = e; j < std::min(e + 4, size); ++j) {
             const std::size_t at = std::size_t(i) * size + j;
             const float eps =

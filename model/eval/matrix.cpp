@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 
 namespace haze::model {
 

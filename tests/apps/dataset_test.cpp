@@ -6,7 +6,7 @@
 
 #include "apps/data/input_file.h"
 #include "engine/files/xxh3.h"
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 #include "tests/support/data_files.h"
 #include "tests/support/test.h"
 

@@ -3,7 +3,7 @@
 #include "engine/arena.h"
 
 #include "kernels/add/add.h"
-#include "kernels/common/memory.h"
+#include "kernels/runtime/memory.h"
 #include "tests/support/test.h"
 
 namespace haze::engine {

@@ -2,7 +2,7 @@
 
 #include <set>
 
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 #include "tests/support/test.h"
 
 namespace haze::engine {

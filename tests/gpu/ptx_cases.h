@@ -2,9 +2,9 @@
 // (ptx_on_device.cu) and for the emulator (ptx_conformance_test.cpp); the test holds one against
 // the other on random inputs.
 #pragma once
-#include "kernels/simt/simt.h"
+#include "kernels/cuda/simt.h"
 // after simt.h
-#include "kernels/simt/ptx.h"
+#include "kernels/cuda/ptx.h"
 
 namespace haze::test {
 

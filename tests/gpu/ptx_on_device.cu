@@ -1,6 +1,6 @@
-#include "kernels/common/cuda.h"
-#include "kernels/common/device.h"
-#include "kernels/common/memory.h"
+#include "kernels/cuda/runtime_api.h"
+#include "kernels/runtime/device.h"
+#include "kernels/runtime/memory.h"
 #include "tests/gpu/ptx_cases.h"
 
 namespace haze::test {

@@ -1,5 +1,5 @@
 // divide_test.cpp — division by multiplication and shift, at the borders where it could be off.
-#include "kernels/common/divide.h"
+#include "kernels/base/divide.h"
 
 #include "tests/support/test.h"
 

@@ -1,5 +1,5 @@
 // dtype_test.cpp — bf16: rounding to nearest even, and what is not a normal number.
-#include "kernels/common/dtype.h"
+#include "kernels/base/dtype.h"
 
 #include "tests/support/test.h"
 

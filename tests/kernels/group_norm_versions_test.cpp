@@ -1,9 +1,9 @@
 // group_norm_versions_test.cpp — the earlier CUDA version of group normalisation, against the
 // reference. Only in builds that have CUDA kernels.
 #if defined(HAZE_CUDA)
-#include "kernels/common/memory.h"
 #include "kernels/group_norm/reference.h"
 #include "kernels/group_norm/versions.h"
+#include "kernels/runtime/memory.h"
 #include "tests/support/test.h"
 
 namespace haze {

@@ -25,8 +25,7 @@ TEST(Labels, AreGatheredAndDroppedByTheirDraws) {
       engine::Tape tape(context);
       bool dropped[11];
       for (int i = 0; i < n; ++i) {
-        const auto bits =
-            kernels::random4({5, engine::streams::kLabelDrop, 7}, 100 + unsigned(i), 0).v[0];
+        const auto bits = random4({5, engine::streams::kLabelDrop, 7}, 100 + unsigned(i), 0).v[0];
         dropped[i] = double(bits) < double(p) * 0x1p32;
       }
       std::vector<std::int32_t> want(index.size());

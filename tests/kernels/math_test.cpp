@@ -1,6 +1,6 @@
-// math_test.cpp — the functions of kernels/common/math.h hold the accuracy that they state, against
+// math_test.cpp — the functions of kernels/base/math.h hold the accuracy that they state, against
 // double, over a dense sweep of their ranges.
-#include "kernels/common/math.h"
+#include "kernels/base/math.h"
 
 #include "tests/support/test.h"
 
@@ -37,52 +37,51 @@ struct Worst {
 
 TEST(Math, ExpIsWithinOneUlp) {
   Worst worst;
-  sweep(-87, 88, [&](float x) { worst.see(ulps(kernels::exp_f32(x), std::exp(double(x))), x); });
+  sweep(-87, 88, [&](float x) { worst.see(ulps(exp_f32(x), std::exp(double(x))), x); });
   EXPECT_LE(worst.value, 1) << "at " << worst.at;
 }
 
 TEST(Math, ExpBeyondItsRangeAndOfNan) {
   for (const float x : {-87.5f, -1e3f, -1e13f, -3e38f, -INFINITY})
-    EXPECT_EQ(kernels::exp_f32(x), kernels::exp_f32(-87)) << x;
-  for (float x = 88.8f; x < 3e38f; x *= 1.003f) ASSERT_EQ(kernels::exp_f32(x), INFINITY) << x;
-  EXPECT_EQ(kernels::exp_f32(0), 1);
+    EXPECT_EQ(exp_f32(x), exp_f32(-87)) << x;
+  for (float x = 88.8f; x < 3e38f; x *= 1.003f) ASSERT_EQ(exp_f32(x), INFINITY) << x;
+  EXPECT_EQ(exp_f32(0), 1);
   // Through volatile memory and in a loop, so that neither form is computed by the compiler.
   volatile float nan = NAN;
   std::vector<float> many(37, float(nan));
 #pragma omp simd
-  for (std::size_t i = 0; i < many.size(); ++i) many[i] = kernels::exp_f32(many[i]);
+  for (std::size_t i = 0; i < many.size(); ++i) many[i] = exp_f32(many[i]);
   for (const float e : many) EXPECT_TRUE(std::isnan(e));
-  EXPECT_TRUE(std::isnan(kernels::exp_f32(nan)));
-  EXPECT_TRUE(std::isnan(kernels::sigmoid_f32(nan)));
+  EXPECT_TRUE(std::isnan(exp_f32(nan)));
+  EXPECT_TRUE(std::isnan(sigmoid_f32(nan)));
 }
 
 TEST(Math, SigmoidIsWithinThreeUlp) {
   Worst worst;
-  sweep(-87, 88, [&](float x) {
-    worst.see(ulps(kernels::sigmoid_f32(x), 1 / (1 + std::exp(-double(x)))), x);
-  });
+  sweep(-87, 88,
+        [&](float x) { worst.see(ulps(sigmoid_f32(x), 1 / (1 + std::exp(-double(x)))), x); });
   EXPECT_LE(worst.value, 3) << "at " << worst.at;
   for (const float x : {1e3f, 1e13f, 3e38f}) {
-    EXPECT_EQ(kernels::sigmoid_f32(-x), 0) << x;
-    EXPECT_EQ(kernels::sigmoid_f32(x), 1) << x;
+    EXPECT_EQ(sigmoid_f32(-x), 0) << x;
+    EXPECT_EQ(sigmoid_f32(x), 1) << x;
   }
 }
 
 TEST(Math, LogIsWithinTwoUlp) {
   Worst worst;
   sweep(0x1p-33f, 1, [&](float x) {
-    if (x < 1) worst.see(ulps(kernels::log_unit_f32(x), std::log(double(x))), x);
+    if (x < 1) worst.see(ulps(log_unit_f32(x), std::log(double(x))), x);
   });
   EXPECT_LE(worst.value, 2) << "at " << worst.at;
-  EXPECT_EQ(kernels::log_unit_f32(1), 0);
-  EXPECT_LT(kernels::log_unit_f32(std::nextafter(1.0f, 0.0f)), 0);
+  EXPECT_EQ(log_unit_f32(1), 0);
+  EXPECT_LT(log_unit_f32(std::nextafter(1.0f, 0.0f)), 0);
 }
 
 TEST(Math, SineAndCosineAreWithinOneTenMillionth) {
   Worst worst;
   sweep(0, 1, [&](float v) {
     float s, c;
-    kernels::sincos_turn_f32(v, &s, &c);
+    sincos_turn_f32(v, &s, &c);
     const double angle = 2 * std::acos(-1.0) * double(v);
     worst.see(std::abs(s - std::sin(angle)), v);
     worst.see(std::abs(c - std::cos(angle)), v);

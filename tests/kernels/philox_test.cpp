@@ -1,19 +1,18 @@
 // philox_test.cpp — the random numbers: Philox4x32-10 itself, the normals made from it, and that
 // seed, stream, step, item and element each lead to different, unrelated draws.
-#include "kernels/common/philox.h"
+#include "kernels/base/philox.h"
 
 #include <bit>
 #include <set>
 
 #include "engine/diffusion_ops.h"
 #include "engine/random.h"
-#include "kernels/common/noise_tiles.h"
+#include "kernels/cpu/noise_tiles.h"
 #include "tests/support/normals.h"
 #include "tests/support/tape.h"
 
 namespace haze {
 namespace {
-using kernels::Random4;
 
 TEST(Philox, KnownAnswers) {
   // Philox4x32-10 vectors of the Random123 distribution (kat_vectors).
@@ -32,7 +31,7 @@ TEST(Philox, KnownAnswers) {
        {{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}}},
   };
   for (const auto& [counter, key0, key1, want] : vectors) {
-    const Random4 got = kernels::philox4x32_10(counter, key0, key1);
+    const Random4 got = philox4x32_10(counter, key0, key1);
     for (int i = 0; i < 4; ++i) EXPECT_EQ(got.v[i], want.v[i]) << i;
   }
 }
@@ -41,7 +40,7 @@ TEST(Philox, EveryPartOfTheKeyChangesEveryDraw) {
   const RandomKey base{1, 2, 3};
   std::set<std::uint32_t> seen;
   const auto add = [&](const RandomKey& key, std::uint32_t item, std::uint32_t block) {
-    for (const std::uint32_t v : kernels::random4(key, item, block).v) seen.insert(v);
+    for (const std::uint32_t v : random4(key, item, block).v) seen.insert(v);
   };
   add(base, 4, 5);
   add({2, 2, 3}, 4, 5);
@@ -54,10 +53,10 @@ TEST(Philox, EveryPartOfTheKeyChangesEveryDraw) {
 }
 
 TEST(Philox, UniformIsInOpenClosedUnitInterval) {
-  EXPECT_GT(kernels::uniform_f32(0), 0.0f);  // its logarithm is finite
-  EXPECT_EQ(kernels::uniform_f32(0xffffffffu), 1.0f);
-  EXPECT_EQ(kernels::below(0xffffffffu, 1000), 999u);
-  EXPECT_EQ(kernels::below(0, 1000), 0u);
+  EXPECT_GT(uniform_f32(0), 0.0f);  // its logarithm is finite
+  EXPECT_EQ(uniform_f32(0xffffffffu), 1.0f);
+  EXPECT_EQ(below(0xffffffffu, 1000), 999u);
+  EXPECT_EQ(below(0, 1000), 0u);
 }
 
 /// n normals of one key, one item after the other.
@@ -106,9 +105,9 @@ TEST(Normals, AreExact) {
   // ln u, 4e-7 in radius², 4e-7/radius in the radius, and never more than sqrt(4e-7).
   const RandomKey key{3, 1, 4};
   for (std::uint32_t block = 0; block < 4096; ++block) {
-    const Random4 r = kernels::random4(key, 9, block);
+    const Random4 r = random4(key, 9, block);
     float z[4];
-    kernels::normal4(key, 9, block, z);
+    normal4(key, 9, block, z);
     for (int p = 0; p < 2; ++p) {
       const double u = (r.v[2 * p] + 0.5) * 0x1p-32, angle = (r.v[2 * p + 1] + 0.5) * 0x1p-32;
       const double radius = std::sqrt(-2 * std::log(u)), turn = 2 * M_PI * angle;

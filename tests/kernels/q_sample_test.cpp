@@ -101,9 +101,9 @@ TEST(QSampleImages, EqualsTheFormulaOnScaledMirroredImages) {
             std::vector<std::int32_t> t;
             for (std::uint32_t n = 0; n < 9; ++n) {
               const auto draw = [&](std::uint32_t s) {
-                return kernels::random4({77, s, 3}, 1000 + n, 0).v[0];
+                return random4({77, s, 3}, 1000 + n, 0).v[0];
               };
-              t.push_back(int(kernels::below(draw(engine::streams::kTimestep), kSteps)));
+              t.push_back(int(below(draw(engine::streams::kTimestep), kSteps)));
               flips[n] = flip && draw(engine::streams::kFlip) >= 0x80000000u;
             }
             const auto d = b.dims();
@@ -139,8 +139,7 @@ TEST(QSampleImages, X0IsTheScaledMirroredImage) {
         const auto got = noised(context, b, tables, o, 0, 9);
         bool flips[9];
         for (std::uint32_t n = 0; n < 9; ++n)
-          flips[n] =
-              kernels::random4({77, engine::streams::kFlip, 3}, 1000 + n, 0).v[0] >= 0x80000000u;
+          flips[n] = random4({77, engine::streams::kFlip, 3}, 1000 + n, 0).v[0] >= 0x80000000u;
         const auto d = b.dims();
         std::vector<double> x0(std::size_t(d.n) * d.elements());
         ref::scale_images(d, b.bytes.data(), b.index.data(), flips, zero_to_one, x0.data());
@@ -166,8 +165,7 @@ TEST(QSampleImages, StoredNumbersAreTakenAsTheyAre) {
       std::vector<double> x0(std::size_t(d.n) * d.elements());
       for (int n = 0; n < d.n; ++n) {
         const bool flip =
-            kernels::random4({77, engine::streams::kFlip, 3}, 1000 + unsigned(n), 0).v[0] >=
-            0x80000000u;
+            random4({77, engine::streams::kFlip, 3}, 1000 + unsigned(n), 0).v[0] >= 0x80000000u;
         for (int i = 0; i < d.elements(); ++i) {
           const int x = i / b.c % b.w, from = flip ? b.w - 1 - x : x;
           x0[std::size_t(n * d.elements() + i)] =

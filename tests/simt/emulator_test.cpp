@@ -1,10 +1,10 @@
 // emulator_test.cpp — the emulator's own proof: it computes what CUDA computes, and each rule of
 // CUDA that it checks is broken by a planted kernel and found.
-#include "kernels/common/cuda.h"
-#include "kernels/common/memory.h"
+#include "kernels/cuda/ptx.h"
+#include "kernels/cuda/runtime_api.h"
+#include "kernels/cuda/simt.h"
+#include "kernels/runtime/memory.h"
 #include "kernels/simt/emulator/device_memory.h"
-#include "kernels/simt/ptx.h"
-#include "kernels/simt/simt.h"
 #include "tests/support/test.h"
 
 namespace haze {

@@ -2,12 +2,12 @@
 // they compute what single calls compute, because what changes from step to step lies in device
 // memory. And they are as few launches as docs/kernels/diffusion.md says.
 #include "kernels/adam/adam.h"
-#include "kernels/common/graph.h"
-#include "kernels/common/memory.h"
 #include "kernels/dropout/dropout.h"
 #include "kernels/mse/mse.h"
 #include "kernels/normal_fill/normal_fill.h"
 #include "kernels/q_sample/q_sample.h"
+#include "kernels/runtime/graph.h"
+#include "kernels/runtime/memory.h"
 #include "kernels/sampler_step/sampler_step.h"
 #include "kernels/simt/emulator/emulator.h"
 #include "tests/support/test.h"

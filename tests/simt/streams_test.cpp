@@ -3,10 +3,10 @@
 // time is that of work which is done.
 #include <cstring>
 
-#include "kernels/common/device.h"
-#include "kernels/common/memory.h"
-#include "kernels/common/prefetch.h"
-#include "kernels/common/timer.h"
+#include "kernels/runtime/device.h"
+#include "kernels/runtime/memory.h"
+#include "kernels/runtime/prefetch.h"
+#include "kernels/runtime/timer.h"
 #include "kernels/simt/emulator/device_memory.h"
 #include "kernels/simt/emulator/emulator.h"
 #include "tests/support/test.h"

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 #include "tests/support/files.h"
 
 namespace haze::test {

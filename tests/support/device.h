@@ -1,7 +1,7 @@
 // device.h — tensors of test::device() read and written from the host.
 #pragma once
 #include "engine/tensor.h"
-#include "kernels/common/memory.h"
+#include "kernels/runtime/memory.h"
 #include "tests/support/test.h"
 
 namespace haze::test {

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <unistd.h>
 
-#include "engine/checkpoint.h"
+#include "engine/files/checkpoint.h"
 #include "engine/files/new_file.h"
 #include "tests/support/test.h"
 

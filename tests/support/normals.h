@@ -2,7 +2,7 @@
 #pragma once
 #include <vector>
 
-#include "kernels/common/philox.h"
+#include "kernels/base/philox.h"
 
 namespace haze::test {
 
@@ -13,7 +13,7 @@ inline std::vector<double> drawn_normals(const RandomKey& key, std::uint32_t fir
   for (int item = 0; item < n; ++item)
     for (int i = 0; i < elements; ++i) {
       float four[4];
-      kernels::normal4(key, first + std::uint32_t(item), std::uint32_t(i / 4), four);
+      normal4(key, first + std::uint32_t(item), std::uint32_t(i / 4), four);
       z.push_back(four[i % 4]);
     }
   return z;

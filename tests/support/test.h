@@ -12,9 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "kernels/common/device.h"
-#include "kernels/common/dtype.h"
-#include "kernels/common/stream.h"
+#include "kernels/base/dtype.h"
+#include "kernels/base/stream.h"
+#include "kernels/runtime/device.h"
 
 namespace haze::test {
 

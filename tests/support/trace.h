@@ -3,7 +3,7 @@
 #pragma once
 #include <fstream>
 
-#include "kernels/common/memory.h"
+#include "kernels/runtime/memory.h"
 #include "kernels/simt/emulator/emulator.h"
 #include "kernels/simt/emulator/runtime.h"
 #include "kernels/simt/trace/trace.h"

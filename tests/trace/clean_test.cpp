@@ -1,7 +1,7 @@
 // clean_test.cpp — kernels as they should be: right results, no finding, no excess, under every
 // schedule.
-#include "kernels/simt/ptx.h"
-#include "kernels/simt/vec.h"
+#include "kernels/cuda/ptx.h"
+#include "kernels/cuda/vec.h"
 #include "tests/support/trace.h"
 
 namespace haze {

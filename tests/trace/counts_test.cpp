@@ -1,6 +1,6 @@
 // counts_test.cpp — bank conflicts, sectors and bytes of patterns whose counts are known.
-#include "kernels/simt/ptx.h"
-#include "kernels/simt/vec.h"
+#include "kernels/cuda/ptx.h"
+#include "kernels/cuda/vec.h"
 #include "tests/support/trace.h"
 
 namespace haze {

@@ -1,7 +1,7 @@
 // races_test.cpp — the race detector is shown races and finds them, at the right lines, under every
 // schedule; it is shown the same kernels without the mistake and finds nothing.
-#include "kernels/simt/ptx.h"
-#include "kernels/simt/simt.h"
+#include "kernels/cuda/ptx.h"
+#include "kernels/cuda/simt.h"
 #include "tests/support/trace.h"
 
 namespace haze {

@@ -1,5 +1,5 @@
 // uninitialised_test.cpp — reads of memory that nobody has written are found, with their line.
-#include "kernels/simt/simt.h"
+#include "kernels/cuda/simt.h"
 #include "tests/support/trace.h"
 
 namespace haze {

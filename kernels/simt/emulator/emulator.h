@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 #include "kernels/simt/emulator/vector_types.h"
 
 namespace haze::simt {

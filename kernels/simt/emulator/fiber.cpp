@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <vector>
 
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>

@@ -4,7 +4,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "kernels/common/stream.h"
+#include "kernels/base/stream.h"
 #include "kernels/simt/emulator/emulator.h"
 
 namespace haze::simt {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 #include "kernels/simt/emulator/device_memory.h"
 
 namespace haze::simt {

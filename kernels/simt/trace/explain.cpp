@@ -1,5 +1,5 @@
 // explain.cpp — gives a program that is linked with the traced kernels its explainer.
-#include "kernels/common/explain.h"
+#include "kernels/base/explain.h"
 
 #include "kernels/simt/trace/trace.h"
 

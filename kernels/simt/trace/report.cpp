@@ -3,7 +3,7 @@
 #include <cstdarg>
 #include <cstdio>
 
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 #include "kernels/simt/trace/symbols.h"
 #include "kernels/simt/trace/trace.h"
 #include "kernels/simt/trace/tracer.h"

@@ -3,9 +3,10 @@
 #include <cstdint>
 #include <cstdio>
 #include <link.h>
+#include <string_view>
 #include <unistd.h>
 
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 
 namespace haze::simt {
 namespace {
@@ -25,10 +26,13 @@ std::uintptr_t load_address() {
 struct Frame {
   std::string path, line;
   std::string short_text() const { return path.substr(path.rfind('/') + 1) + ":" + line; }
-  bool is_a_helper() const {  // of all kernels: in kernels/simt, or a file of kernels/common
-    const auto common = path.find("/kernels/common/");
-    return path.find("/kernels/simt/") != std::string::npos || path.starts_with("/usr/") ||
-           (common != std::string::npos && path.find('/', common + 16) == std::string::npos);
+  /// What every kernel is written in: the emulator, kernels/base, the files of kernels/cuda itself.
+  bool is_a_helper() const {
+    constexpr std::string_view kCuda = "/kernels/cuda/";
+    const auto cuda = path.find(kCuda);
+    return path.starts_with("/usr/") || path.find("/kernels/simt/") != path.npos ||
+           path.find("/kernels/base/") != path.npos ||
+           (cuda != path.npos && path.find('/', cuda + kCuda.size()) == path.npos);
   }
 };
 

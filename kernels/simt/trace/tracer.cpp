@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "kernels/common/check.h"
+#include "kernels/base/check.h"
 #include "kernels/simt/emulator/device_ids.h"
 
 namespace haze::simt {

@@ -1,0 +1,117 @@
+// onednn.h — the CPU backend's way to oneDNN: one engine, one stream, a cache of primitives, and
+// the few helpers that let one source serve oneDNN 2 and 3. Included by kernels' .cpp files only.
+//
+// Creating a primitive compiles code (milliseconds); running one costs microseconds. Each kernel
+// therefore keeps its primitives by shape, for the life of the process.
+#pragma once
+#include <cstddef>
+#include <map>
+#include <mutex>
+#include <omp.h>
+#include <oneapi/dnnl/dnnl.hpp>
+#include <utility>
+
+#include "kernels/base/check.h"
+#include "kernels/base/dtype.h"
+
+namespace haze::kernels::onednn {
+
+inline dnnl::engine& engine() {
+  static dnnl::engine e(dnnl::engine::kind::cpu, 0);
+  return e;
+}
+inline dnnl::stream& stream() {
+  static dnnl::stream s(engine());
+  return s;
+}
+
+inline dnnl::memory::data_type type_of(DType t) {
+  return t == DType::bf16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
+}
+
+inline dnnl::memory wrap(const dnnl::memory::desc& desc, const void* data) {
+  return dnnl::memory(desc, engine(), const_cast<void*>(data));
+}
+
+/// Attributes of a primitive whose scratchpad the caller provides (DNNL_ARG_SCRATCHPAD).
+inline dnnl::primitive_attr user_scratchpad() {
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attr;
+}
+
+/// Makes P's primitive descriptor of `args`, the arguments of the operation as oneDNN's C++
+/// interface orders them. oneDNN 2 wraps them in an operation descriptor; oneDNN 3 has none.
+/// Throws DeviceError where this CPU has no code for it (bf16 before AVX-512).
+template <class P, class... Args>
+typename P::primitive_desc describe(const dnnl::primitive_attr& attr, const Args&... args) try {
+#if DNNL_VERSION_MAJOR >= 3
+  return typename P::primitive_desc(engine(), args..., attr);
+#else
+  return typename P::primitive_desc(typename P::desc(args...), attr, engine());
+#endif
+} catch (const dnnl::error& e) {
+  throw DeviceError(cat("oneDNN on this CPU: ", e.what(), "; f32 activations always work"));
+}
+
+/// The same for a backward primitive: `hint` is the descriptor of its forward.
+template <class P, class Hint, class... Args>
+typename P::primitive_desc describe_backward(const dnnl::primitive_attr& attr, const Hint& hint,
+                                             const Args&... args) try {
+#if DNNL_VERSION_MAJOR >= 3
+  return typename P::primitive_desc(engine(), args..., hint, attr);
+#else
+  return typename P::primitive_desc(typename P::desc(args...), attr, engine(), hint);
+#endif
+} catch (const dnnl::error& e) {
+  throw DeviceError(cat("oneDNN on this CPU: ", e.what(), "; f32 activations always work"));
+}
+
+/// A copy between two layouts or types; with `adds`, to += from.
+inline dnnl::reorder reorder(const dnnl::memory::desc& from, const dnnl::memory::desc& to,
+                             bool adds = false) {
+  dnnl::primitive_attr attr;
+  if (adds) {
+    dnnl::post_ops sum;
+    sum.append_sum(1.f);
+    attr.set_post_ops(sum);
+  }
+  return dnnl::reorder(dnnl::reorder::primitive_desc(engine(), from, engine(), to, attr));
+}
+
+/// Cuts a kernel's scratch buffer into parts. From a null buffer it only counts: run the same calls
+/// to learn bytes().
+class Carver {
+ public:
+  explicit Carver(void* base) : base_(static_cast<char*>(base)) {}
+  void* take(std::size_t bytes) {
+    void* part = base_ ? base_ + used_ : nullptr;
+    used_ += (bytes + 255) / 256 * 256;
+    return part;
+  }
+  std::size_t bytes() const { return used_; }
+
+ private:
+  char* base_;
+  std::size_t used_ = 0;
+};
+
+/// Primitives of one kind by shape and number of threads, which a primitive's plan depends on. Key
+/// is ordered by <=>; make(key) builds on first use.
+template <class Key, class Value>
+class Cache {
+ public:
+  template <class Make>
+  Value& get(const Key& key, Make&& make) {
+    const std::lock_guard lock(mutex_);
+    const auto full = std::pair(omp_get_max_threads(), key);
+    if (const auto found = values_.find(full); found != values_.end()) return found->second;
+    return values_.emplace(full, make(key)).first->second;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::pair<int, Key>, Value> values_;
+};
+
+}  // namespace haze::kernels::onednn

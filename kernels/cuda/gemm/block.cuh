@@ -1,0 +1,278 @@
+// block.cuh — the main loop that every dense product of haze runs in: a block of threads computes
+// one tile C[M,N] = A[M,K] B[K,N] with f32 sums.
+//
+//      k0           k0+K                 stages of shared memory, a ring
+//    A ├──────┤──────┤──────┤──...      ┌──────┬──────┬──────┬──────┐
+//    B ├──────┤──────┤──────┤──...      │ k0+3 │  k0  │ k0+1 │ k0+2 │
+//                                       └──────┴──────┴──────┴──────┘
+//                              being copied ┘      └ being multiplied
+//
+// Copies run kStages - 1 tiles ahead (cp.async), so that a tile has the time of several
+// multiplications to arrive. One barrier per tile does both: everybody's copies of this tile are
+// visible, and everybody has finished with the stage that is filled next.
+//
+// How the tile is multiplied is a policy: TensorCores (bf16, or f32 rounded to tf32) or
+// FusedMultiplyAdd (exact f32). A policy keeps the sums in registers and lays them out in shared
+// memory at the end, so that the results leave in whole rows.
+#pragma once
+#include "kernels/cuda/gemm/tile.cuh"
+
+namespace haze::kernels::gemm {
+
+/// Numbers between two rows of sums in shared memory, so that eight rows' places differ.
+constexpr int kPad = 8;
+
+/// mma.sync by warps in 2 rows: each computes MI x NI results of 16x8.
+///
+///         N ─────────────►                    one warp, MI = 2, NI = 4 (64x64 tile)
+///       ┌────────┬────────┐                     ┌──8─┬──8─┬──8─┬──8─┐
+///     M │ warp 0 │ warp 1 │ BM/2             16 │    │    │    │    │
+///     │ ├────────┼────────┤                     ├────┼────┼────┼────┤
+///     ▼ │ warp 2 │ warp 3 │                  16 │    │    │    │    │
+///       └────────┴────────┘                     └────┴────┴────┴────┘
+template <class Element, int BM, int BN, int columns_of_warps, int blocks_per_sm>
+struct TensorCores {
+  using T = Element;
+  static constexpr int kM = BM, kN = BN, kK = 64 / int(sizeof(T)), kStages = 4;
+  static constexpr int kThreads = 2 * columns_of_warps * 32, kBlocks = blocks_per_sm;
+  static constexpr int MI = BM / 2 / 16, NI = BN / columns_of_warps / 8;
+  static constexpr int kStep = 32 / int(sizeof(T));  // of k that one mma sums: two pieces
+
+  float sums[MI][NI][4];
+
+  __device__ void clear() {
+#pragma unroll
+    for (int i = 0; i < MI; ++i)
+#pragma unroll
+      for (int j = 0; j < NI; ++j)
+#pragma unroll
+        for (int e = 0; e < 4; ++e) sums[i][j][e] = 0;
+  }
+
+  __device__ static int warp_row() { return int(threadIdx.x) / 32 / columns_of_warps * (BM / 2); }
+  __device__ static int warp_column() { return int(threadIdx.x) / 32 % columns_of_warps * NI * 8; }
+
+  /// Four 8x8 (tf32: 8x4) matrices of the 16 mn by kStep k at (mn, k): (0,0) (8,0) (0,½) (8,½).
+  template <class Tile>
+  __device__ static void fragment(std::uint32_t (&r)[4], const T* tile, int mn, int k) {
+    const int lane = int(threadIdx.x) % 32;
+    constexpr int V = Tile::kPerPiece;
+    if constexpr (Tile::k_major) {
+      const int row = mn + lane % 16, piece = k / V + lane / 16;
+      ptx::ldmatrix_x4(r, tile + Tile::place(row, piece));
+    } else if constexpr (sizeof(T) == 2) {
+      const int row = k + lane / 16 * 8 + lane % 8, piece = mn / V + lane / 8 % 2;
+      ptx::ldmatrix_x4_trans(r, tile + Tile::place(row, piece));
+    } else {  // 32-bit numbers cannot be transposed on the way: one by one
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const int row = k + i / 2 * 4 + lane % 4, at = mn + i % 2 * 8 + lane / 4;
+        r[i] = __float_as_uint(tile[Tile::place(row, at / V) + at % V]);
+      }
+    }
+    if constexpr (sizeof(T) == 4) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) r[i] = ptx::to_tf32(__uint_as_float(r[i]));
+    }
+  }
+
+  template <class TileA, class TileB>
+  __device__ void multiply(const T* a, const T* b) {
+#pragma unroll
+    for (int k = 0; k < kK; k += kStep) {
+      std::uint32_t left[MI][4], right[NI / 2][4];
+#pragma unroll
+      for (int i = 0; i < MI; ++i) fragment<TileA>(left[i], a, warp_row() + i * 16, k);
+#pragma unroll
+      for (int j = 0; j < NI / 2; ++j) fragment<TileB>(right[j], b, warp_column() + j * 16, k);
+#pragma unroll
+      for (int i = 0; i < MI; ++i)
+#pragma unroll
+        for (int j = 0; j < NI; ++j) {
+          const std::uint32_t b0 = right[j / 2][j % 2], b1 = right[j / 2][2 + j % 2];
+          if constexpr (sizeof(T) == 2)
+            ptx::mma_m16n8k16_bf16(sums[i][j], left[i], b0, b1);
+          else
+            ptx::mma_m16n8k8_tf32(sums[i][j], left[i], b0, b1);
+        }
+    }
+  }
+
+  /// The sums of the block's tile, row by row, into shared memory.
+  template <class TileA, class TileB>
+  __device__ void lay_out(float* to) const {
+    const int row = warp_row() + int(threadIdx.x) % 32 / 4;
+    const int column = warp_column() + int(threadIdx.x) % 4 * 2;
+#pragma unroll
+    for (int i = 0; i < MI; ++i)
+#pragma unroll
+      for (int j = 0; j < NI; ++j)
+#pragma unroll
+        for (int half = 0; half < 2; ++half)
+          store(to + (row + i * 16 + half * 8) * (kN + kPad) + column + j * 8,
+                Vec<float, 2>{sums[i][j][2 * half], sums[i][j][2 * half + 1]});
+  }
+};
+
+/// Exact f32 in ordinary arithmetic: 64x64 by 128 threads of 8x4 sums each, in 2x2 warps of 4x8
+/// threads. Reads of 16 bytes; threads of a warp that read the same address are served together,
+/// and the places of those that differ lie in different banks. Which 8 rows (4 columns) are a
+/// thread's follows from that: neighbours in groups of 4 where the tile's rows are k, else every
+/// 4th (8th).
+struct FusedMultiplyAdd {
+  using T = float;
+  static constexpr int kM = 64, kN = 64, kK = 16, kStages = 4, kThreads = 128, kBlocks = 3;
+
+  float sums[8][4];
+
+  __device__ void clear() {
+#pragma unroll
+    for (int i = 0; i < 8; ++i)
+#pragma unroll
+      for (int j = 0; j < 4; ++j) sums[i][j] = 0;
+  }
+
+  /// The thread's i-th row or column of the warp's 32, of `threads` that share them.
+  template <bool k_major, int threads>
+  __device__ static int index(int thread, int i) {
+    return k_major ? i * threads + thread : (i / 4 * threads + thread) * 4 + i % 4;
+  }
+
+  /// 4 of k by n rows or columns.
+  template <class Tile, int n, int threads>
+  __device__ static void fragment(float (&to)[n][4], const T* tile, int warp, int thread, int k) {
+    if constexpr (Tile::k_major) {
+#pragma unroll
+      for (int i = 0; i < n; ++i) {
+        const auto v = load<4>(tile + Tile::place(warp + index<true, threads>(thread, i), k / 4));
+#pragma unroll
+        for (int e = 0; e < 4; ++e) to[i][e] = v[e];
+      }
+    } else {
+#pragma unroll
+      for (int i = 0; i < n; i += 4)
+#pragma unroll
+        for (int e = 0; e < 4; ++e) {
+          const int piece = (warp + index<false, threads>(thread, i)) / 4;
+          const auto v = load<4>(tile + Tile::place(k + e, piece));
+#pragma unroll
+          for (int j = 0; j < 4; ++j) to[i + j][e] = v[j];
+        }
+    }
+  }
+
+  struct Place {
+    int warp_row, warp_column, row, column;
+    __device__ Place()
+        : warp_row(int(threadIdx.x) / 64 * 32),
+          warp_column(int(threadIdx.x) / 32 % 2 * 32),
+          row(int(threadIdx.x) % 32 / 8),
+          column(int(threadIdx.x) % 8) {}
+  };
+
+  template <class TileA, class TileB>
+  __device__ void multiply(const T* a, const T* b) {
+    const Place at;
+#pragma unroll
+    for (int k = 0; k < kK; k += 4) {
+      float left[8][4], right[4][4];
+      fragment<TileA, 8, 4>(left, a, at.warp_row, at.row, k);
+      fragment<TileB, 4, 8>(right, b, at.warp_column, at.column, k);
+#pragma unroll
+      for (int e = 0; e < 4; ++e)
+#pragma unroll
+        for (int i = 0; i < 8; ++i)
+#pragma unroll
+          for (int j = 0; j < 4; ++j) sums[i][j] = fmaf(left[i][e], right[j][e], sums[i][j]);
+    }
+  }
+
+  template <class TileA, class TileB>
+  __device__ void lay_out(float* to) const {
+    const Place at;
+#pragma unroll
+    for (int i = 0; i < 8; ++i)
+#pragma unroll
+      for (int j = 0; j < 4; ++j)
+        to[(at.warp_row + index<TileA::k_major, 4>(at.row, i)) * (kN + kPad) + at.warp_column +
+           index<TileB::k_major, 8>(at.column, j)] = sums[i][j];
+  }
+};
+
+/// The policies in use. tf32 only where the stream asks for it (CudaStream::tf32).
+template <class T>
+using Small = std::conditional_t<sizeof(T) == 2, TensorCores<T, 64, 64, 2, 4>, FusedMultiplyAdd>;
+using SmallTf32 = TensorCores<float, 64, 64, 2, 3>;
+
+/// Where a product has so many tiles that blocks of 128x128 fill the device.
+template <class T>
+using Large = TensorCores<T, 128, 128, 4, 2>;
+constexpr int kFullDevice = 128;
+
+/// The shared memory of one block: the ring of stages, and afterwards the sums.
+template <class Math>
+constexpr std::size_t shared_bytes() {
+  constexpr std::size_t ring =
+      Math::kStages * std::size_t(Math::kM + Math::kN) * Math::kK * sizeof(typename Math::T);
+  constexpr std::size_t sums = std::size_t(Math::kM) * (Math::kN + kPad) * sizeof(float);
+  return ring > sums ? ring : sums;
+}
+
+/// The block's tile of C at (m0, n0), summed over `count` tiles of k from the `first` on, left in
+/// shared memory as f32 rows of kN + kPad. `shared` has shared_bytes<Math>().
+template <class Math, bool a_k_major, bool b_k_major, bool vector, class A, class B>
+__device__ void product(const A& a, const B& b, int m0, int n0, int first, int count,
+                        void* shared) {
+  using T = typename Math::T;
+  using TileA = Tile<T, Math::kM, Math::kK, a_k_major>;
+  using TileB = Tile<T, Math::kN, Math::kK, b_k_major>;
+  constexpr int kStages = Math::kStages, kStage = TileA::kSize + TileB::kSize;
+  T* const ring = static_cast<T*>(shared);
+  const Stager<TileA, Math::kThreads, vector, A> from_a(a, m0, int(threadIdx.x));
+  const Stager<TileB, Math::kThreads, vector, B> from_b(b, n0, int(threadIdx.x));
+  const auto fetch = [&](int i) {  // tile i, into its place in the ring; always closes a group
+    if (i < count) {
+      T* const stage = ring + i % kStages * kStage;
+      from_a.fetch(stage, (first + i) * Math::kK);
+      from_b.fetch(stage + TileA::kSize, (first + i) * Math::kK);
+    }
+    ptx::cp_async_commit();
+  };
+
+  Math math;
+  math.clear();
+#pragma unroll
+  for (int i = 0; i < kStages - 1; ++i) fetch(i);
+  for (int i = 0; i < count; ++i) {
+    ptx::cp_async_wait<kStages - 2>();  // this thread's pieces of tile i have arrived
+    __syncthreads();                    // and everybody's; and tile i - 1 has been multiplied
+    fetch(i + kStages - 1);             // in the place of tile i - 1
+    const T* const stage = ring + i % kStages * kStage;
+    math.template multiply<TileA, TileB>(stage, stage + TileA::kSize);
+  }
+  ptx::cp_async_wait<0>();  // of empty groups
+  __syncthreads();          // the ring becomes the place of the sums
+  math.template lay_out<TileA, TileB>(static_cast<float*>(shared));
+  __syncthreads();
+}
+
+/// Calls f(row, column, float (&)[8]) for every 8 results of the block's tile, whole rows by
+/// neighbouring threads.
+template <class Math, class F>
+__device__ void each_result(const void* shared, F&& f) {
+  constexpr int kPieces = Math::kN / 8;
+  for (int i = int(threadIdx.x); i < Math::kM * kPieces; i += Math::kThreads) {
+    const int row = i / kPieces, column = i % kPieces * 8;
+    const float* from = static_cast<const float*>(shared) + row * (Math::kN + kPad) + column;
+    float sums[8];
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const auto v = load<4>(from + 4 * half);
+#pragma unroll
+      for (int e = 0; e < 4; ++e) sums[4 * half + e] = v[e];
+    }
+    f(row, column, sums);
+  }
+}
+
+}  // namespace haze::kernels::gemm

@@ -1,0 +1,61 @@
+#include "kernels/cuda/runtime_api.h"
+#include "kernels/runtime/device.h"
+
+namespace haze::kernels {
+namespace {
+
+std::string version(int v) { return cat(v / 1000, '.', v % 1000 / 10); }
+
+}  // namespace
+
+CudaStream open_cuda(int index) {
+  int driver = 0, runtime = 0, devices = 0;
+  cudaDriverGetVersion(&driver);
+  cudaRuntimeGetVersion(&runtime);
+  const cudaError_t error = cudaGetDeviceCount(&devices);
+  if (error == cudaErrorInsufficientDriver && driver > 0)
+    throw DeviceError(cat("--device: cuda:", index, "; the NVIDIA driver supports CUDA ",
+                          version(driver), ", this haze needs ", version(runtime),
+                          ": update the driver, or use --device cpu"));
+  if (error != cudaSuccess || devices == 0)
+    throw DeviceError(cat("--device: cuda:", index, "; no NVIDIA GPU was found (",
+                          cudaGetErrorString(error), "); use --device cpu"));
+  if (index < 0 || index >= devices)
+    throw DeviceError(cat("--device: cuda:", index, "; this machine has ", devices,
+                          devices == 1 ? " GPU, cuda:0" : " GPUs, from cuda:0"));
+  cudaDeviceProp properties;
+  HAZE_CUDA_CHECK(cudaGetDeviceProperties(&properties, index));
+  if (properties.major < 8)
+    throw DeviceError(cat("--device: cuda:", index, "; ", properties.name,
+                          " has compute capability ", properties.major, '.', properties.minor,
+                          ", haze needs 8.0 (Ampere) or later; use --device cpu"));
+  HAZE_CUDA_CHECK(cudaSetDevice(index));
+  cudaStream_t stream;
+  HAZE_CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  return {stream};
+}
+
+CudaDeviceInfo cuda_device_info() {
+  CudaDeviceInfo info{};
+  int index = 0;
+#if defined(__CUDACC__)
+  HAZE_CUDA_CHECK(cudaGetDevice(&index));
+#else
+  info.emulated = true;
+#endif
+  cudaDeviceProp p;
+  HAZE_CUDA_CHECK(cudaGetDeviceProperties(&p, index));
+  HAZE_CUDA_CHECK(cudaMemGetInfo(&info.free_bytes, &info.memory_bytes));
+  HAZE_CUDA_CHECK(cudaDriverGetVersion(&info.driver));
+  HAZE_CUDA_CHECK(cudaRuntimeGetVersion(&info.runtime));
+  info.name = p.name;
+  info.major = p.major;
+  info.minor = p.minor;
+  info.multiprocessors = p.multiProcessorCount;
+  info.l2_bytes = std::size_t(p.l2CacheSize);
+  return info;
+}
+
+void synchronise(CudaStream stream) { HAZE_CUDA_CHECK(cudaStreamSynchronize(handle_of(stream))); }
+
+}  // namespace haze::kernels

@@ -1,0 +1,30 @@
+// device.h — finding and opening a CUDA device.
+#pragma once
+#include <cstddef>
+#include <string>
+
+#include "kernels/base/stream.h"
+
+namespace haze::kernels {
+
+struct CudaDeviceInfo {
+  std::string name;
+  int major, minor;  // compute capability
+  int multiprocessors;
+  std::size_t memory_bytes, free_bytes, l2_bytes;
+  int driver, runtime;  // 1000·major + 10·minor
+  bool emulated;        // the host SIMT emulator: right results, no speed
+};
+
+/// Makes device `index` the current one and returns a new stream on it, which lives as long as the
+/// program. Throws DeviceError when there is no such device, when it is older than sm_80, or when
+/// the driver is too old for this build.
+CudaStream open_cuda(int index);
+
+/// Of the current device.
+CudaDeviceInfo cuda_device_info();
+
+/// Waits for all work of the stream.
+void synchronise(CudaStream stream);
+
+}  // namespace haze::kernels

@@ -1,0 +1,103 @@
+// timer.cu — CUDA backend.
+#include <algorithm>
+
+#include "kernels/cuda/ptx.h"
+#include "kernels/cuda/runtime_api.h"
+#include "kernels/cuda/vec.h"
+#include "kernels/runtime/device.h"
+#include "kernels/runtime/graph.h"
+#include "kernels/runtime/memory.h"
+#include "kernels/runtime/timer.h"
+
+namespace haze::kernels {
+namespace {
+
+constexpr int kMatrixWarps = 8, kChains = 8;
+
+/// Multiplies registers by registers: no memory, eight independent chains per warp.
+__global__ void __launch_bounds__(32 * kMatrixWarps) multiply_only(int rounds, float* out) {
+  float c[kChains][4] = {};
+  const std::uint32_t a[4] = {threadIdx.x, 1, 2, 3};
+  for (int i = 0; i < rounds; ++i)
+#pragma unroll
+    for (int k = 0; k < kChains; ++k) ptx::mma_m16n8k16_bf16(c[k], a, 5u, 7u);
+  float sum = 0;
+#pragma unroll
+  for (int k = 0; k < kChains; ++k) sum += c[k][0] + c[k][1] + c[k][2] + c[k][3];
+  out[std::size_t(blockIdx.x) * blockDim.x + threadIdx.x] = sum;
+}
+
+__global__ void __launch_bounds__(256) copy_only(std::size_t vectors, const float* x, float* y) {
+  for (std::size_t i = std::size_t(blockIdx.x) * 256 + threadIdx.x; i < vectors;
+       i += std::size_t(gridDim.x) * 256)
+    store(y + i * 4, load<4>(x + i * 4));
+}
+
+double between(const CudaEvent& from, const CudaEvent& to) {
+  HAZE_CUDA_CHECK(cudaEventSynchronize(to.handle));
+  float milliseconds = 0;
+  HAZE_CUDA_CHECK(cudaEventElapsedTime(&milliseconds, from.handle, to.handle));
+  return milliseconds;
+}
+
+}  // namespace
+
+template <>
+double time_milliseconds(CudaStream stream, int times, const std::function<void()>& work) {
+  CapturedGraph graph;
+  graph.capture(stream, [&] {
+    for (int i = 0; i < times; ++i) work();
+  });
+  const CudaEvent from(true), to(true);
+  HAZE_CUDA_CHECK(cudaEventRecord(from.handle, handle_of(stream)));
+  graph.launch(stream);
+  HAZE_CUDA_CHECK(cudaEventRecord(to.handle, handle_of(stream)));
+  return between(from, to);
+}
+
+template <>
+ColdTimer<CudaStream>::ColdTimer(CudaStream stream)
+    : stream_(stream),
+      bytes_(std::max<std::size_t>(4 * cuda_device_info().l2_bytes, 1 << 16)),
+      elsewhere_(allocate(stream, bytes_)) {}
+
+template <>
+ColdTimer<CudaStream>::~ColdTimer() {
+  release(stream_, elsewhere_);
+}
+
+template <>
+double ColdTimer<CudaStream>::milliseconds(const std::function<void()>& work) {
+  const CudaEvent from(true), to(true);
+  zero(stream_, elsewhere_, bytes_);
+  HAZE_CUDA_CHECK(cudaEventRecord(from.handle, handle_of(stream_)));
+  work();
+  HAZE_CUDA_CHECK(cudaEventRecord(to.handle, handle_of(stream_)));
+  return between(from, to);
+}
+
+template <>
+Roof measure_roof(CudaStream stream) {
+  const CudaDeviceInfo device = cuda_device_info();
+  const std::size_t floats = std::size_t{device.emulated ? 1u : 256u} << 18;
+  const unsigned blocks = unsigned(device.multiprocessors) * 4;
+  const int rounds = device.emulated ? 1 : 4096;
+  auto* x = static_cast<float*>(allocate(stream, 2 * floats * sizeof(float)));
+  zero(stream, x, 2 * floats * sizeof(float));
+  Roof roof;
+  for (int i = 0; i < (device.emulated ? 1 : 6); ++i) {  // the first also warms up
+    const double copy = time_milliseconds(stream, 1, [&] {
+      HAZE_LAUNCH(copy_only, stream, blocks * 4, 256, 0, floats / 4, x, x + floats);
+    });
+    const double multiply = time_milliseconds(stream, 1, [&] {
+      HAZE_LAUNCH(multiply_only, stream, blocks, 32 * kMatrixWarps, 0, rounds, x);
+    });
+    roof.copy_bytes_per_s = std::max(roof.copy_bytes_per_s, 2e3 * double(floats) * 4 / copy);
+    const double flops = 2.0 * 16 * 8 * 16 * kChains * kMatrixWarps * blocks * rounds;
+    roof.matrix_flops = std::max(roof.matrix_flops, 1e3 * flops / multiply);
+  }
+  release(stream, x);
+  return roof;
+}
+
+}  // namespace haze::kernels
