@@ -5,7 +5,7 @@
 #include <fstream>
 #include <omp.h>
 
-#include "kernels/runtime/device.h"
+#include "engine/device.h"
 
 namespace haze::apps {
 namespace {
@@ -27,36 +27,21 @@ const char* instruction_set() {
   return "baseline instructions";
 }
 
-Stream open_cuda([[maybe_unused]] int index) {
-#if defined(HAZE_CUDA)
-  return kernels::open_cuda(index);
-#else
-  throw DeviceError(cat("--device: cuda:", index,
-                        "; this haze was built for the CPU alone; use --device cpu, or build the "
-                        "preset cuda or simt"));
-#endif
-}
-
 std::string describe_cpu() { return cat(cpu_description(), ", ", thread_count(), " threads"); }
 
-#if defined(HAZE_CUDA)
-std::string describe_cuda() {
-  const kernels::CudaDeviceInfo d = kernels::cuda_device_info();
+std::string describe_cuda(const engine::CudaDeviceInfo& d) {
   if (d.emulated) return cat(d.name, " (kernels run on the CPU: right results, no speed)");
   return cat(d.name, ", sm_", d.major, d.minor, ", ", d.multiprocessors, " multiprocessors, ",
              d.memory_bytes >> 20, " MiB of which ", d.free_bytes >> 20, " free; CUDA driver ",
              d.driver / 1000, '.', d.driver % 1000 / 10, ", run time ", d.runtime / 1000, '.',
              d.runtime % 1000 / 10);
 }
-#endif
 
 }  // namespace
 
 std::string device_description(const Stream& stream) {
-#if defined(HAZE_CUDA)
-  if (std::holds_alternative<CudaStream>(stream)) return describe_cuda();
-#endif
-  return std::holds_alternative<CpuStream>(stream) ? describe_cpu() : "unknown";
+  const auto cuda = engine::cuda_info(stream);
+  return cuda ? describe_cuda(*cuda) : describe_cpu();
 }
 
 std::string computing_on(const Stream& stream, bool fusion) {
@@ -66,16 +51,12 @@ std::string computing_on(const Stream& stream, bool fusion) {
 
 std::vector<std::string> devices() {
   std::vector<std::string> all{"cpu: " + describe_cpu()};
-#if defined(HAZE_CUDA)
   try {
-    kernels::open_cuda(0);
-    all.push_back("cuda: " + describe_cuda());
+    all.push_back(kHasCuda ? "cuda: " + device_description(engine::open_cuda(0))
+                           : "cuda: not in this build");
   } catch (const std::exception& e) {
     all.push_back(cat("cuda: ", e.what()));
   }
-#else
-  all.push_back("cuda: not in this build");
-#endif
   return all;
 }
 
@@ -93,12 +74,12 @@ Stream open_device(const CommonOptions& options) {
   if (options.threads > 0) omp_set_num_threads(options.threads);
   const std::string& device = options.device;
   if (device == "cpu") return CpuStream{};
-  if (device == "cuda") return open_cuda(0);
+  if (device == "cuda") return engine::open_cuda(0);
   if (device.starts_with("cuda:")) {
     int index = 0;
     const char *first = device.data() + 5, *last = device.data() + device.size();
     const auto [end, error] = std::from_chars(first, last, index);
-    if (error == std::errc() && end == last && first != last) return open_cuda(index);
+    if (error == std::errc() && end == last && first != last) return engine::open_cuda(index);
   }
   throw InputError(cat("--device: ", device, "; cpu, cuda or cuda:N"));
 }

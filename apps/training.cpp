@@ -11,6 +11,7 @@
 #include "apps/json_writer.h"
 #include "apps/sample_grid.h"
 #include "apps/version.h"
+#include "engine/device_tensor.h"
 #include "engine/permutation.h"
 
 namespace haze::apps {
@@ -33,23 +34,14 @@ bool finite(const model::StepResult& r) {
 /// The weights of training, put back when it dies: sampling uses the network's own buffer.
 class KeptWeights {
  public:
-  explicit KeptWeights(engine::Parameters& p) : parameters_(p), values_(p.flat_size()) {
-    copy([&](auto s, auto& weights) {
-      kernels::copy_out(s, values_.data(), weights.raw(), weights.bytes());
-    });
-  }
+  explicit KeptWeights(engine::Parameters& p)
+      : parameters_(p), values_(engine::download(p.stream(), p.weights)) {}
   ~KeptWeights() {
-    copy([&](auto s, auto& weights) {
-      kernels::copy_in(s, weights.raw(), values_.data(), weights.bytes());
-    });
+    engine::overwrite(parameters_.stream(), parameters_.weights, values_);
     parameters_.refresh_bf16();
   }
 
  private:
-  template <class F>
-  void copy(F f) {
-    std::visit([&](auto s) { f(s, parameters_.weights); }, parameters_.stream());
-  }
   engine::Parameters& parameters_;
   std::vector<float> values_;
 };

@@ -37,13 +37,11 @@ AdamStep adam_coefficients(const AdamOptions& o, std::uint32_t step) {
 Tensor gradient_norm(Context& context, const Parameters& parameters) {
   HAZE_CHECK(parameters.gradients, "the parameters are not allocated for training");
   const std::size_t n = parameters.flat_size();
-  Tensor norm{Shape{1}, DType::f32, context.arena.allocate(sizeof(float))};
-  const auto scratch = context.arena.allocate(kernels::global_norm_scratch_bytes(n));
-  std::visit(
-      [&](auto s) {
-        kernels::global_norm(s, n, parameters.gradients.f32(), scratch.get(), norm.f32());
-      },
-      context.stream);
+  Tensor norm = empty(context, {1}, DType::f32);
+  const auto sums = scratch(context, kernels::global_norm_scratch_bytes(n));
+  context.run([&](auto s) {
+    kernels::global_norm(s, n, parameters.gradients.f32(), sums.get(), norm.f32());
+  });
   return norm;
 }
 
@@ -55,16 +53,13 @@ void run_adam(Context& context, Parameters& parameters, const AdamStep& step,
              "the parameters are not allocated for training");
   parameters.finish_gradients();
   const std::size_t n = parameters.flat_size();
-  const auto scratch = context.arena.allocate(kernels::global_norm_scratch_bytes(n));
+  const auto sums = scratch(context, kernels::global_norm_scratch_bytes(n));
   const kernels::AdamBuffers buffers{
       parameters.weights.f32(), parameters.gradients.f32(),
       parameters.adam_m.f32(),  parameters.adam_v.f32(),
       parameters.ema.f32(),     static_cast<bf16*>(parameters.weights_bf16.raw())};
-  std::visit(
-      [&](auto s) {
-        kernels::adam_step(s, n, step, buffers, scratch.get(), norm.f32(), on_device);
-      },
-      context.stream);
+  context.run(
+      [&](auto s) { kernels::adam_step(s, n, step, buffers, sums.get(), norm.f32(), on_device); });
   parameters.begin_gradients();
 }
 
@@ -73,7 +68,7 @@ void run_adam(Context& context, Parameters& parameters, const AdamStep& step,
 Tensor adam_step(Context& context, Parameters& parameters, const AdamOptions& options,
                  std::uint32_t step) {
   const AdamStep coefficients = adam_coefficients(options, step);
-  const Tensor norm{Shape{1}, DType::f32, context.arena.allocate(sizeof(float))};
+  const Tensor norm = empty(context, {1}, DType::f32);
   run_adam(context, parameters, coefficients, nullptr, norm);
   return norm;
 }

@@ -2,24 +2,17 @@
 
 #include <cmath>
 
+#include "engine/device_tensor.h"
 #include "engine/random.h"
-#include "kernels/add/add.h"
-#include "kernels/runtime/memory.h"
 
 namespace haze::engine {
 namespace {
 
 constexpr std::size_t kAlign = 16;  // floats
 
-Tensor flat_buffer(Stream stream, std::size_t n, DType type) {
-  Tensor t{Shape{int(n)}, type, nullptr};
-  std::visit(
-      [&](auto s) {
-        void* p = kernels::allocate(s, t.bytes());
-        kernels::zero(s, p, t.bytes());
-        t.storage = {p, [s](void* q) { kernels::release(s, q); }};
-      },
-      stream);
+Tensor flat_buffer(const Stream& stream, std::size_t n, DType type) {
+  const Tensor t = lasting(stream, {int(n)}, type);
+  zero(stream, t);
   return t;
 }
 
@@ -64,8 +57,7 @@ void Parameters::allocate(Stream stream, std::uint64_t seed, bool training, bool
   weights = flat_buffer(stream, flat_size_, DType::f32);
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const auto values = initial_values(parameters_[i], seed, std::uint32_t(i));
-    const Tensor to = range_of(weights, {std::uint32_t(i)});
-    std::visit([&](auto s) { kernels::copy_in(s, to.raw(), values.data(), to.bytes()); }, stream);
+    overwrite(stream, range_of(weights, {std::uint32_t(i)}), values);
   }
   if (training) {
     gradients = flat_buffer(stream, flat_size_, DType::f32);
@@ -74,7 +66,7 @@ void Parameters::allocate(Stream stream, std::uint64_t seed, bool training, bool
   }
   if (with_ema) {
     ema = flat_buffer(stream, flat_size_, DType::f32);
-    std::visit([&](auto s) { kernels::copy(s, ema.raw(), weights.raw(), ema.bytes()); }, stream);
+    copy(stream, ema, weights);
   }
   if (activations == DType::bf16) weights_bf16 = flat_buffer(stream, flat_size_, DType::bf16);
   refresh_bf16();
@@ -123,25 +115,17 @@ void Parameters::begin_gradients() { written_.assign(parameters_.size(), false);
 
 void Parameters::finish_gradients() {
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    if (written_[i]) continue;
-    const Tensor t = range_of(gradients, {std::uint32_t(i)});
-    std::visit([&](auto s) { kernels::zero(s, t.raw(), t.bytes()); }, stream_);
+    if (!written_[i]) zero(stream_, range_of(gradients, {std::uint32_t(i)}));
   }
 }
 
 void Parameters::refresh_bf16() {
-  if (!weights_bf16) return;
-  std::visit(
-      [&](auto s) {
-        kernels::deliver(s, flat_size_, weights.in(),
-                         {weights_bf16.raw(), DType::bf16, kernels::Write::overwrite});
-      },
-      stream_);
+  if (weights_bf16) convert(stream_, weights_bf16, weights);
 }
 
 void Parameters::use_ema() {
   HAZE_CHECK(ema, "this run keeps no EMA");
-  std::visit([&](auto s) { kernels::copy(s, weights.raw(), ema.raw(), ema.bytes()); }, stream_);
+  copy(stream_, weights, ema);
   refresh_bf16();
 }
 

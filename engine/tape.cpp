@@ -7,38 +7,6 @@
 
 namespace haze::engine {
 
-Tensor Tape::empty(Shape shape, DType dtype) const {
-  Tensor t{shape, dtype, nullptr};
-  t.storage = context_.arena.allocate(t.bytes());
-  return t;
-}
-
-std::shared_ptr<void> Tape::scratch(std::size_t bytes) const {
-  return bytes ? context_.arena.allocate(bytes) : nullptr;
-}
-
-Tensor Tape::from_host(Shape shape, std::span<const float> values) const {
-  const Tensor t = empty(shape, DType::f32);
-  HAZE_CHECK(t.size() == values.size(), shape.str(), " holds ", t.size(), " values, got ",
-             values.size());
-  run([&](auto s) { kernels::copy_in(s, t.raw(), values.data(), values.size_bytes()); });
-  return t;
-}
-
-std::vector<float> Tape::to_host(const Tensor& t) const {
-  HAZE_CHECK(t.dtype == DType::f32 || t.dtype == DType::bf16, name_of(t.dtype),
-             " is not a real type");
-  std::vector<float> values(t.size());
-  if (t.dtype == DType::f32) {
-    run([&](auto s) { kernels::copy_out(s, values.data(), t.raw(), t.bytes()); });
-    return values;
-  }
-  std::vector<bf16> half(t.size());
-  run([&](auto s) { kernels::copy_out(s, half.data(), t.raw(), t.bytes()); });
-  std::ranges::copy(half, values.begin());
-  return values;
-}
-
 const Tape::Node& Tape::node(Var v) const {
   HAZE_CHECK(v.id < nodes_.size(), "no value ", v.id, " on a tape of ", nodes_.size());
   return nodes_[v.id];
@@ -107,7 +75,7 @@ kernels::Grad Tape::grad_of(Var v) {
   }
   if (n.grad.storage.use_count() > 1) {  // shared by accumulate(): copy before writing
     const Tensor own = empty(n.grad.shape, n.grad.dtype);
-    run([&](auto s) { kernels::copy(s, own.raw(), n.grad.raw(), own.bytes()); });
+    copy(context_, own, n.grad);
     n.grad = own;
   }
   return {n.grad.raw(), n.grad.dtype, kernels::Write::add};
@@ -142,7 +110,7 @@ void Tape::backward(Var loss, Tensor seed) {
   Node& last = before_its_rule(loss);
   if (!seed) {
     HAZE_CHECK(value(loss).size() == 1, "a loss is one number, got ", value(loss).shape.str());
-    seed = from_host(value(loss).shape, std::vector<float>{1.0f});
+    seed = upload(context_, value(loss).shape, std::vector{1.0f});
   }
   last.grad = std::move(seed);
   for (std::size_t i = std::size_t(loss.id) + 1; i-- > 0;) {

@@ -10,14 +10,13 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
-#include <span>
 #include <string_view>
 #include <vector>
 
-#include "engine/arena.h"
+#include "engine/context.h"
+#include "engine/device_tensor.h"
 #include "engine/parameters.h"
 #include "engine/tensor.h"
-#include "kernels/runtime/memory.h"
 
 namespace haze::engine {
 
@@ -25,17 +24,6 @@ namespace haze::engine {
 struct Var {
   std::uint32_t id = UINT32_MAX;
   explicit operator bool() const { return id != UINT32_MAX; }
-};
-
-/// What a run shares: where it computes, in which type, from which memory.
-struct Context {
-  explicit Context(Stream s, DType type = DType::f32) : stream(s), activations(type), arena(s) {}
-  Stream stream;
-  DType activations;
-  bool fusion = true;         // false: fused ops run their composition (--fusion off)
-  bool graphs = true;         // false: CUDA work is never captured as a graph (replay.h)
-  bool resident_data = true;  // false: a data set never lies on the device as a whole
-  Arena arena;
 };
 
 class Tape {
@@ -78,22 +66,20 @@ class Tape {
   /// Forgets the value of v. Rules that captured it keep it; value(v) is an error afterwards.
   void release(Var v);
 
-  /// Uninitialised memory from the arena.
-  Tensor empty(Shape shape, DType dtype) const;
-  /// As `empty`, in the type of the run's activations.
+  /// What ops take from the context's arena (device_tensor.h): a tensor, one in the type of the
+  /// activations, scratch.
+  Tensor empty(Shape shape, DType type) const { return engine::empty(context_, shape, type); }
   Tensor activation(Shape shape) const { return empty(shape, context_.activations); }
-  /// Raw scratch for one kernel call; null for 0 bytes.
-  std::shared_ptr<void> scratch(std::size_t bytes) const;
-  Tensor from_host(Shape shape, std::span<const float> values) const;
-  /// Values as f32, whatever the tensor's type (f32 or bf16).
-  std::vector<float> to_host(const Tensor& t) const;
+  std::shared_ptr<void> scratch(std::size_t bytes) const {
+    return engine::scratch(context_, bytes);
+  }
 
   Context& context() const { return context_; }
   bool recording() const { return recording_; }
-  /// Runs f once with the concrete stream type: the only backend switch in the engine.
+  /// Context::run.
   template <class F>
-  auto run(F f) const {
-    return std::visit(f, context_.stream);
+  auto run(F&& f) const {
+    return context_.run(std::forward<F>(f));
   }
 
  private:

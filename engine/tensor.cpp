@@ -32,4 +32,12 @@ Tensor Tensor::reshaped(Shape to) const {
   return t;
 }
 
+Tensor Tensor::part(std::size_t at, Shape of_shape, DType of_type) const {
+  Tensor t{of_shape, of_type, nullptr};
+  HAZE_CHECK(at % size_of(of_type) == 0 && at + t.bytes() <= bytes(), of_shape.str(), ' ',
+             name_of(of_type), " at byte ", at, " of ", bytes());
+  t.storage = {storage, static_cast<char*>(raw()) + at};
+  return t;
+}
+
 }  // namespace haze::engine

@@ -45,6 +45,8 @@ struct Tensor {
   kernels::ConstAct in() const { return {raw(), dtype}; }
   /// The same elements under another shape of the same size; shares storage.
   Tensor reshaped(Shape to) const;
+  /// A tensor over part of this one's memory, from byte `at` on; shares storage.
+  Tensor part(std::size_t at, Shape of_shape, DType of_type) const;
 
  private:
   template <class T>

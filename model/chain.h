@@ -4,7 +4,7 @@
 #pragma once
 #include <vector>
 
-#include "engine/diffusion_ops.h"
+#include "engine/process/process.h"
 #include "model/config.h"
 #include "model/schedule.h"
 

@@ -5,7 +5,7 @@
 #include <numbers>
 
 #include "engine/adam.h"
-#include "engine/diffusion_ops.h"
+#include "engine/device_tensor.h"
 #include "engine/permutation.h"
 
 namespace haze::model {
@@ -29,7 +29,7 @@ Tensor upload(engine::Context& context, const ClassifierConfig& c, int n,
     float* to = values.data() + std::size_t(i) * image;
     for (std::size_t k = 0; k < image; ++k) to[k] = float(from[k]) / 127.5f - 1;
   }
-  return engine::to_device(context, shape, std::span<const float>(values));
+  return engine::upload(context, shape, values);
 }
 
 std::size_t image_size(const ClassifierConfig& c) {
@@ -102,9 +102,9 @@ void train(engine::Context& context, Classifier& classifier, const LabelledImage
         return images.images.data() + rows[std::size_t(i)] * image;
       }));
       const Var logits = classifier.forward(tape, x).logits;
-      const Var mean = engine::cross_entropy(
-          tape, logits, engine::to_device(context, {batch}, std::span<const std::int32_t>(labels)));
-      loss = tape.to_host(tape.value(mean))[0];
+      const Var mean =
+          engine::cross_entropy(tape, logits, engine::upload(context, {batch}, labels));
+      loss = engine::download(context, tape.value(mean))[0];
       tape.backward(mean);
       const double left = (1 + std::cos(std::numbers::pi * step / total)) / 2;
       engine::adam_step(context, classifier.parameters(),
@@ -133,9 +133,9 @@ Judgement judge(engine::Context& context, Classifier& classifier,
     const auto out = classifier.forward(tape, tape.leaf(upload(context, c, n, [&](int i) {
       return images.data() + std::size_t(first + i) * image;
     })));
-    const auto features = tape.to_host(tape.value(out.features));
+    const auto features = engine::download(context, tape.value(out.features));
     result.features.insert(result.features.end(), features.begin(), features.end());
-    const auto logits = tape.to_host(tape.value(out.logits));
+    const auto logits = engine::download(context, tape.value(out.logits));
     for (auto row = logits.begin(); row != logits.end(); row += c.classes)
       result.labels.push_back(std::int32_t(std::max_element(row, row + c.classes) - row));
     if (progress) progress(first + n, count);

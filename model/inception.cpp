@@ -6,7 +6,7 @@
 #include <tuple>
 #include <utility>
 
-#include "engine/diffusion_ops.h"
+#include "engine/device_tensor.h"
 
 namespace haze::model {
 
@@ -301,9 +301,8 @@ std::vector<float> inception_features(engine::Context& context, Inception& netwo
     }
     {
       engine::Tape tape(context, false);
-      const Var out = network.forward(
-          tape, tape.leaf(engine::to_device(context, shape, std::span<const float>(x))));
-      const auto values = tape.to_host(tape.value(out));
+      const Var out = network.forward(tape, tape.leaf(engine::upload(context, shape, x)));
+      const auto values = engine::download(context, tape.value(out));
       features.insert(features.end(), values.begin(), values.end());
     }
     context.arena.consolidate();

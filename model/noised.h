@@ -4,7 +4,8 @@
 #include <span>
 #include <vector>
 
-#include "engine/tape.h"
+#include "engine/context.h"
+#include "engine/tensor.h"
 #include "model/schedule.h"
 
 namespace haze::model {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numbers>
 
+#include "engine/device_tensor.h"
 #include "model/eval/likelihood.h"
 #include "model/prediction.h"
 
@@ -14,8 +15,7 @@ namespace {
 
 Tensor table(engine::Context& context, const std::vector<double>& values) {
   const std::vector<float> f(values.begin(), values.end());
-  return engine::to_device(context, {int(f.size())}, std::span<const float>(f),
-                           engine::Lifetime::run);
+  return engine::upload(context, {int(f.size())}, f, engine::Lifetime::run);
 }
 
 }  // namespace
@@ -61,8 +61,8 @@ void Objective::reweight(engine::Context& context, std::span<const double> facto
     weight.push_back(float(base_weight_[t] * factors[t]));
     of_bound.push_back(float(bound_scale_ * factors[t]));
   }
-  engine::overwrite(context, weight_, std::as_bytes(std::span(weight)));
-  if (learned_) engine::overwrite(context, bound_weight_, std::as_bytes(std::span(of_bound)));
+  engine::overwrite(context, weight_, weight);
+  if (learned_) engine::overwrite(context, bound_weight_, of_bound);
 }
 
 engine::Var Objective::operator()(engine::Tape& tape, engine::Var out, const Noised& batch,

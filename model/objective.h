@@ -3,7 +3,7 @@
 #pragma once
 #include <span>
 
-#include "engine/diffusion_ops.h"
+#include "engine/process/process.h"
 #include "model/config.h"
 #include "model/schedule.h"
 

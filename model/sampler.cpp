@@ -4,12 +4,14 @@
 #include <array>
 #include <cmath>
 
+#include "engine/device_tensor.h"
+#include "engine/process/process.h"
 #include "engine/random.h"
 #include "engine/replay.h"
-#include "kernels/runtime/memory.h"
 
 namespace haze::model {
 
+using engine::Lifetime;
 using engine::Shape;
 using engine::Tensor;
 
@@ -33,7 +35,7 @@ class Batch {
         shape_({n, job.all[1], job.all[2], job.all[3]}),
         x_(engine::lasting(job.context, shape_, DType::f32)),
         t_(engine::lasting(job.context, {n}, DType::i32)),
-        values_(engine::lasting(job.context, {int(sizeof(Values))}, DType::u8)) {
+        values_(job.context) {
     const SampleOptions& o = job.options;
     const NetworkConfig& config = job.network.config();
     if (o.x_T.empty())
@@ -49,11 +51,9 @@ class Batch {
       labels_ = lasting_i32(labels);
     }
     if (!o.inpainting) return;
-    known_ = engine::to_device(job.context, {1, shape_[1], shape_[2], shape_[3]},
-                               std::span<const float>(o.inpainting->image), engine::Lifetime::run);
-    mask_ =
-        engine::to_device(job.context, {shape_[1], shape_[2]},
-                          std::span<const std::uint8_t>(o.inpainting->mask), engine::Lifetime::run);
+    known_ = engine::upload(job.context, {1, shape_[1], shape_[2], shape_[3]}, o.inpainting->image,
+                            Lifetime::run);
+    mask_ = engine::upload(job.context, {shape_[1], shape_[2]}, o.inpainting->mask, Lifetime::run);
   }
 
   void step(std::size_t k) {
@@ -61,19 +61,16 @@ class Batch {
     const std::vector<std::int32_t> times(std::size_t(shape_[0]), step.t);
     const double ab = step.alpha_bar_after;
     const Values values{step.c, {float(std::sqrt(ab)), float(std::sqrt(1 - ab))}, std::uint32_t(k)};
-    engine::overwrite(job_.context, t_, std::as_bytes(std::span(times)));
-    engine::overwrite(job_.context, values_, std::as_bytes(std::span(&values, 1)));
+    engine::overwrite(job_.context, t_, times);
+    values_.set(job_.context, values);
     const auto& z = job_.options.z;
     if (z.empty()) return replay_[step.calls].run(job_.context, [&] { advance(step.calls, {}); });
     advance(step.calls, step.c.sigma != 0 ? rows(z, k) : Tensor{});
   }
 
-  void read(const Tensor& from, float* to) const {
-    std::visit([&](auto s) { kernels::copy_out(s, to, from.raw(), from.bytes()); },
-               job_.context.stream);
-  }
-  void read_x(float* to) const { read(x_, to); }
-  void read_x0(float* to) const { read(outputs_.x0, to); }
+  std::vector<float> x() const { return engine::download(job_.context, x_); }
+  /// The prediction of x0 made in the last step.
+  std::vector<float> x0() const { return engine::download(job_.context, outputs_.x0); }
 
  private:
   struct Values {
@@ -95,7 +92,7 @@ class Batch {
   void advance(bool calls, const Tensor& given) {
     engine::Tape tape(job_.context, false);
     const Tensor in = engine::to_activations(job_.context, x_);
-    const auto* at = static_cast<const Values*>(values_.raw());
+    const Values* at = values_.on_device();
     const std::uint64_t seed = job_.options.seed;
     const engine::Noise z{given, {seed, engine::streams::kSampler, 0, &at->k}, item()};
     const engine::SamplerOutputs none;
@@ -123,27 +120,22 @@ class Batch {
   }
 
   std::uint32_t item() const { return job_.options.first_item + std::uint32_t(first_); }
-  Tensor zeros() const {
-    return engine::to_device(job_.context, shape_,
-                             std::span<const float>(std::vector<float>(shape_.size())),
-                             engine::Lifetime::run);
-  }
+  Tensor zeros() const { return engine::zeros(job_.context, shape_, DType::f32, Lifetime::run); }
   Tensor lasting_i32(const std::vector<std::int32_t>& v) const {
-    return engine::to_device(job_.context, {int(v.size())}, std::span<const std::int32_t>(v),
-                             engine::Lifetime::run);
+    return engine::upload(job_.context, {int(v.size())}, v, Lifetime::run);
   }
   /// This batch's rows of the k-th [n,H,W,C] block of given numbers.
   Tensor rows(const std::vector<float>& all, std::size_t k) const {
     const std::size_t image = shape_.size() / std::size_t(shape_[0]);
     const std::size_t row = k * std::size_t(job_.all[0]) + std::size_t(first_);
-    return engine::to_device(job_.context, shape_,
-                             std::span(all).subspan(row * image, shape_.size()));
+    return engine::upload(job_.context, shape_, std::span(all).subspan(row * image, shape_.size()));
   }
 
   const Job& job_;
   int first_;
   Shape shape_;
-  Tensor x_, t_, values_, labels_, none_, known_, mask_;
+  Tensor x_, t_, labels_, none_, known_, mask_;
+  engine::DeviceValue<Values> values_;
   engine::SamplerOutputs outputs_;
   std::array<engine::Replay, 2> replay_;  // of a way back, of a step that calls the network
 };
@@ -191,19 +183,18 @@ std::vector<float> run_chain(engine::Context& context, Network& network, const C
   const int batch = options.on_x0 ? n : options.batch;
   const int total = (n + batch - 1) / batch * int(steps);
   int done = 0;
-  std::vector<float> images(std::size_t(n) * image), x0(options.on_x0 ? images.size() : 0);
+  std::vector<float> images;
+  images.reserve(std::size_t(n) * image);
   for (int first = 0; first < n; first += batch) {
     Batch part(job, first, std::min(batch, n - first));
     for (std::size_t k = 0; k < steps; ++k) {
       part.step(k);
-      if (options.on_x0) {
-        part.read_x0(x0.data());
-        options.on_x0(int(k), int(steps), x0);
-      }
+      if (options.on_x0) options.on_x0(int(k), int(steps), part.x0());
       if (options.progress && !options.progress(++done, total))
         throw RunError(cat("sampling stopped after ", done, " of ", total, " steps"));
     }
-    part.read_x(images.data() + std::size_t(first) * image);
+    const std::vector<float> x = part.x();
+    images.insert(images.end(), x.begin(), x.end());
   }
   return images;
 }

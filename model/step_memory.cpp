@@ -1,10 +1,10 @@
 #include "model/step_memory.h"
 
 #include <algorithm>
-#include <cstddef>
 #include <cstring>
 #include <numeric>
 
+#include "engine/device.h"
 #include "model/trainer.h"
 
 namespace haze::model {
@@ -12,32 +12,9 @@ namespace haze::model {
 using engine::Shape;
 using engine::Tensor;
 
-namespace {
-
-struct Values {
-  engine::AdamStep adam;
-  std::uint32_t step;
-};
-
-template <class T>
-T* at(const Tensor& bytes, std::size_t offset) {
-  return reinterpret_cast<T*>(static_cast<char*>(bytes.raw()) + offset);
-}
-
-/// Tensor over a part of another's memory.
-Tensor part(const Tensor& t, std::size_t first_byte, Shape shape, DType type) {
-  return {shape, type, std::shared_ptr<void>(t.storage, at<char>(t, first_byte))};
-}
-/// Tensor over elements [first, first + n) of a vector.
-Tensor range(const Tensor& t, int first, int n) {
-  return part(t, std::size_t(first) * size_of(t.dtype), {n}, t.dtype);
-}
-
-}  // namespace
-
 StepMemory::StepMemory(engine::Context& context, int parts)
     : parts_(parts),
-      values_(engine::lasting(context, {int(sizeof(Values))}, DType::u8)),
+      values_(context),
       results_(engine::lasting(context, {parts + 1}, DType::f32)) {}
 
 namespace {
@@ -77,8 +54,7 @@ void StepMemory::bind(engine::Context& context, const ImageBatch& batch) {
     images_ = batch.values.empty() ? engine::resident(context, shape, batch.images)
                                    : engine::resident(context, shape, batch.values);
     if (batch.labels.empty()) return;
-    labels_ = engine::lasting(context, {shape[0]}, DType::i32);
-    engine::overwrite(context, labels_, std::as_bytes(batch.labels));
+    labels_ = engine::upload(context, {shape[0]}, batch.labels, engine::Lifetime::run);
     return;
   }
   const DType type = batch.values.empty() ? DType::u8 : DType::f32;
@@ -86,18 +62,17 @@ void StepMemory::bind(engine::Context& context, const ImageBatch& batch) {
   const std::size_t bytes =
       batch.labels.empty() ? images : labels + std::size_t(n) * size_of(DType::i32);
   batch_ = engine::lasting(context, {int(bytes)}, DType::u8);
-  images_ = part(batch_, 0, shape, type);
-  if (!batch.labels.empty()) labels_ = part(batch_, labels, {n}, DType::i32);
+  images_ = batch_.part(0, shape, type);
+  if (!batch.labels.empty()) labels_ = batch_.part(labels, {n}, DType::i32);
   prefetch_.emplace(context, bytes);
   sent_.clear();
   std::vector<std::int32_t> order(std::size_t(n), 0);
   std::iota(order.begin(), order.end(), 0);
-  engine::overwrite(context, index_, std::as_bytes(std::span(order)));
+  engine::overwrite(context, index_, order);
 }
 
 void StepMemory::fill(engine::Context& context, std::uint32_t step, const engine::AdamStep& adam) {
-  const Values values{adam, step};
-  engine::overwrite(context, values_, std::as_bytes(std::span(&values, 1)));
+  values_.set(context, {adam, step});
 }
 
 bool StepMemory::fill(engine::Context& context, std::uint32_t step, const engine::AdamStep& adam,
@@ -110,9 +85,9 @@ bool StepMemory::fill(engine::Context& context, std::uint32_t step, const engine
   if (moved) bind(context, batch);
   bound_ = stored(batch).data();
   fill(context, step, adam);
-  if (!times.empty()) engine::overwrite(context, times_, std::as_bytes(times));
+  if (!times.empty()) engine::overwrite(context, times_, times);
   if (resident_) {
-    engine::overwrite(context, index_, std::as_bytes(batch.index));
+    engine::overwrite(context, index_, batch.index);
     return moved;
   }
   if (!std::ranges::equal(sent_, batch.index)) send(batch, batch.index);
@@ -139,23 +114,19 @@ void StepMemory::send(const ImageBatch& batch, std::span<const std::int32_t> ind
   sent_.assign(index.begin(), index.end());
 }
 
-const std::uint32_t* StepMemory::step() const {
-  return at<const std::uint32_t>(values_, offsetof(Values, step));
+Tensor StepMemory::index(int first, int n) const { return engine::rows(index_, first, n); }
+Tensor StepMemory::times(int first, int n) const { return engine::rows(times_, first, n); }
+Tensor StepMemory::item_loss(int first, int n) const {
+  return item_loss_ ? engine::rows(item_loss_, first, n) : Tensor{};
 }
-const engine::AdamStep* StepMemory::adam() const {
-  return at<const engine::AdamStep>(values_, offsetof(Values, adam));
-}
-Tensor StepMemory::index(int first, int n) const { return range(index_, first, n); }
-Tensor StepMemory::times(int first, int n) const { return range(times_, first, n); }
-Tensor StepMemory::item_loss(int first, int n) const { return range(item_loss_, first, n); }
-Tensor StepMemory::loss(int part) const { return range(results_, part, 1); }
+Tensor StepMemory::loss(int part) const { return engine::rows(results_, part, 1); }
 
 std::vector<float> StepMemory::results(engine::Context& context) const {
-  return engine::Tape(context, false).to_host(results_);
+  return engine::download(context, results_);
 }
 
 std::vector<float> StepMemory::item_losses(engine::Context& context) const {
-  return engine::Tape(context, false).to_host(item_loss_);
+  return engine::download(context, item_loss_);
 }
 
 }  // namespace haze::model

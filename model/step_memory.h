@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/adam.h"
-#include "engine/diffusion_ops.h"
+#include "engine/device_tensor.h"
 #include "engine/prefetch.h"
 
 namespace haze::model {
@@ -32,8 +32,8 @@ class StepMemory {
   /// been launched, it does so while the device computes.
   void send_ahead(const ImageBatch& batch);
 
-  const std::uint32_t* step() const;
-  const engine::AdamStep* adam() const;
+  const std::uint32_t* step() const { return &values_.on_device()->step; }
+  const engine::AdamStep* adam() const { return &values_.on_device()->adam; }
   /// The images to gather from and, for rows [first, first + n) of the batch, which.
   const engine::Tensor& images() const { return images_; }
   engine::Tensor index(int first, int n) const;
@@ -54,11 +54,15 @@ class StepMemory {
   bool resident() const { return resident_; }
 
  private:
+  struct Values {
+    engine::AdamStep adam;
+    std::uint32_t step;
+  };
   void bind(engine::Context& context, const ImageBatch& batch);
   void send(const ImageBatch& batch, std::span<const std::int32_t> index);
 
   int parts_;
-  engine::Tensor values_;   // Values, as bytes
+  engine::DeviceValue<Values> values_;
   engine::Tensor results_;  // [parts + 1] f32
   engine::Tensor images_, index_, labels_, times_, item_loss_;
   const void* bound_ = nullptr;  // the data set that images_ is or is gathered from

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "engine/diffusion_ops.h"
+#include "engine/device_tensor.h"
 
 namespace haze::model {
 
@@ -12,8 +12,7 @@ Var TimeChannel::operator()(engine::Tape& tape, Var x, const engine::Tensor& t) 
   if (!table_) {
     std::vector<float> values;
     for (int step = 0; step < steps_; ++step) values.push_back(float(step) / 1000.0f);
-    table_ = engine::to_device(tape.context(), {steps_, 1}, std::span<const float>(values),
-                               engine::Lifetime::run);
+    table_ = engine::upload(tape.context(), {steps_, 1}, values, engine::Lifetime::run);
   }
   const engine::Shape& image = tape.value(x).shape;
   const Var time = engine::broadcast_pixels(tape, engine::embedding(tape, tape.leaf(table_), t),

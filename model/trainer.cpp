@@ -23,8 +23,8 @@ engine::NoiseTables noise_tables(engine::Context& context, const Schedule& sched
   }
   const Shape shape{int(signal.size())};
   using engine::Lifetime;
-  return {engine::to_device(context, shape, std::span<const float>(signal), Lifetime::run),
-          engine::to_device(context, shape, std::span<const float>(noise), Lifetime::run)};
+  return {engine::upload(context, shape, signal, Lifetime::run),
+          engine::upload(context, shape, noise, Lifetime::run)};
 }
 
 engine::TimeDraw draw_of(Timesteps timesteps) {
@@ -82,7 +82,7 @@ engine::Var Trainer::answer(engine::Tape& tape, const Noised& part, const Traini
   const auto beside = [&](engine::Tape& on, const Tensor& x0) {
     return engine::concat_channels(on, on.leaf(part.x_t), on.leaf(x0));
   };
-  Tensor x0 = engine::zeros(context_, part.x_t.shape);
+  Tensor x0 = engine::zeros(context_, part.x_t.shape, context_.activations);
   if (self_conditions) {
     engine::Tape first(context_, false);
     const engine::Var out =
@@ -206,12 +206,12 @@ Trainer::Prepare Trainer::given(const GivenBatch& batch) {
   return [this, batch, image](int first, int n) -> Noised {
     const std::size_t from = std::size_t(first) * image, count = std::size_t(n) * image;
     const Shape shape{n, batch.height, batch.width, batch.channels};
-    const Tensor x0 = engine::to_device(context_, shape, batch.x0.subspan(from, count));
-    const engine::Noise noise{engine::to_device(context_, shape, batch.noise.subspan(from, count)),
+    const Tensor x0 = engine::upload(context_, shape, batch.x0.subspan(from, count));
+    const engine::Noise noise{engine::upload(context_, shape, batch.noise.subspan(from, count)),
                               {},
                               std::uint32_t(first)};
     const Tensor t =
-        engine::to_device(context_, {n}, batch.t.subspan(std::size_t(first), std::size_t(n)));
+        engine::upload(context_, {n}, batch.t.subspan(std::size_t(first), std::size_t(n)));
     return {engine::q_sample(context_, x0, t, tables_, noise), t, noise, x0, {}};
   };
 }

@@ -5,7 +5,7 @@
 #include <optional>
 #include <span>
 
-#include "engine/diffusion_ops.h"
+#include "engine/process/process.h"
 #include "engine/replay.h"
 #include "model/importance.h"
 #include "model/network.h"

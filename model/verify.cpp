@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "engine/diffusion_ops.h"
+#include "engine/device_tensor.h"
 #include "model/sampler.h"
 #include "model/trainer.h"
 
@@ -140,10 +140,10 @@ struct Job {
     const auto t = times_of(tensor(record, "t"), 0, std::size_t(images.n), 1 << 24);
     engine::Tape tape(context, false);
     const engine::Shape shape{images.n, images.h, images.w, images.c};
-    const auto in = engine::to_activations(context, tape.from_host(shape, x));
-    const auto times = engine::to_device(context, {images.n}, std::span<const std::int32_t>(t));
+    const auto in = engine::to_activations(context, engine::upload(context, shape, x));
+    const auto times = engine::upload(context, {images.n}, t);
     const engine::Var eps = network.forward(tape, {tape.leaf(in), times, {}}, nullptr);
-    return {{"eps", as_images(images, tape.to_host(tape.value(eps)))}};
+    return {{"eps", as_images(images, engine::download(context, tape.value(eps)))}};
   }
 
   Schedule recorded_schedule() const { return in_single_precision(make_schedule(diffusion)); }

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/runtime/memory.h"
+#include "engine/device_tensor.h"
 
 namespace haze::model {
 
@@ -117,11 +117,8 @@ StateDict to_state_dict(const Parameters& parameters, const Tensor& flat, bool o
   for (std::uint32_t i = 0; i < parameters.count(); ++i) {
     const ParamId id{i};
     if (only_written && !parameters.gradient_written(id)) continue;
-    const Tensor range = parameters.range_of(flat, id);
-    std::vector<float> values(range.size());
-    std::visit([&](auto s) { kernels::copy_out(s, values.data(), range.f32(), range.bytes()); },
-               parameters.stream());
     const Parameter& p = parameters[id];
+    auto values = engine::download(parameters.stream(), parameters.range_of(flat, id));
     state[p.name] = {pytorch_shape(p), to_pytorch(p, std::move(values))};
   }
   return state;
@@ -139,9 +136,7 @@ void from_state_dict(Parameters& parameters, const Tensor& flat, const StateDict
   for (std::uint32_t i = 0; i < parameters.count(); ++i) {
     const Parameter& p = parameters[ParamId{i}];
     const std::vector<float> values = from_pytorch(p, given.at(p.name)->values);
-    const Tensor range = parameters.range_of(flat, ParamId{i});
-    std::visit([&](auto s) { kernels::copy_in(s, range.f32(), values.data(), range.bytes()); },
-               parameters.stream());
+    engine::overwrite(parameters.stream(), parameters.range_of(flat, ParamId{i}), values);
   }
   if (flat.raw() == parameters.weights.raw()) parameters.refresh_bf16();
 }

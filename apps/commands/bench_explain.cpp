@@ -8,8 +8,8 @@
 #include "apps/commands/bench.h"
 #include "apps/config/find.h"
 #include "apps/device.h"
+#include "engine/device.h"
 #include "kernels/base/explain.h"
-#include "kernels/runtime/device.h"
 
 namespace haze::apps {
 namespace {
@@ -118,12 +118,7 @@ int explain_kernel(const BenchOptions& options, const Program& program) {
         "haze-traced beside haze");
   }
   const RunConfig config = resolve(options.settings);
-#if defined(HAZE_CUDA)
-  const Stream device = kernels::open_cuda(0);
-#else
-  const Stream device = CpuStream{};
-#endif
-  engine::Context context(in_precision(device, config.precision, "train.precision"),
+  engine::Context context(in_precision(engine::open_cuda(0), config.precision, "train.precision"),
                           config.activations());
   for (const engine::KernelShape& shape : shapes)
     for (const ChosenKernel& chosen : all) {

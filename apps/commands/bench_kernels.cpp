@@ -171,9 +171,10 @@ int bench_kernels(const BenchOptions& options, Program program) {
   const Stream stream =
       in_precision(open_device(program.common), config.precision, "train.precision");
   engine::Context context(stream, config.activations());
+  const auto cuda = engine::cuda_info(stream);
   Run run{stream,
           name_of(config.precision),
-          device_description(stream).find("emulator") != std::string::npos,
+          cuda && cuda->emulated,
           engine::measure_roof(context),
           engine::cold_timer(context),
           {}};

@@ -157,12 +157,12 @@ KernelCase variational_bound(Context& context, const KernelShape& k, bool first)
   const kernels::BoundStep steps[2] = {{1, -0.1f, 1, 0, -5, -3}, {1, -0.2f, 0.5f, -4, -4, -3}};
   const std::vector<std::int32_t> times(std::size_t(k.n), first ? 0 : 1);
   const auto scratch = b.memory(kernels::item_sums_bytes(d.items()));
+  overwrite(context, table, std::as_bytes(std::span(steps)));
+  overwrite(context, t, times);
   KernelCase result;
   result.bytes = double(size) * (4 + 4.0 * size_of(out.dtype));
   std::visit(
       [&](auto s) {
-        kernels::copy_in(s, table.raw(), steps, sizeof(steps));
-        kernels::copy_in(s, t.raw(), times.data(), t.bytes());
         result.run = [=] {
           kernels::BoundInputs in;
           in.x0 = x0.f32();

@@ -1,6 +1,7 @@
 // cases_images.cpp — what normalises, activates, drops, pools, joins or enlarges images as
 // something to time: all of it bound by the bytes it moves.
 #include "engine/bench/kernel_buffers.h"
+#include "kernels/add/add.h"
 #include "kernels/concat/concat.h"
 #include "kernels/dropout/dropout.h"
 #include "kernels/group_norm/group_norm.h"

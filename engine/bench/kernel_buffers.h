@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "engine/bench/kernel_cases.h"
-#include "kernels/add/add.h"
+#include "engine/device_tensor.h"
 #include "kernels/normal_fill/normal_fill.h"
 
 namespace haze::engine {
@@ -17,20 +17,12 @@ class Buffers {
   explicit Buffers(Context& context) : context_(context) {}
 
   Tensor normals(std::size_t n, DType type) {
-    Tensor values = raw(n, DType::f32);
+    const Tensor values = raw(n, DType::f32);
     const kernels::ItemDims d{1, int(n)};
-    std::visit(
-        [&](auto s) {
-          kernels::normal_fill(s, d, {1, ++drawn_, 0}, 0, values.f32());
-        },
-        context_.stream);
+    context_.run([&](auto s) { kernels::normal_fill(s, d, {1, ++drawn_, 0}, 0, values.f32()); });
     if (type == DType::f32) return values;
     const Tensor half = raw(n, type);
-    std::visit(
-        [&](auto s) {
-          kernels::deliver(s, n, values.in(), {half.raw(), type, kernels::Write::overwrite});
-        },
-        context_.stream);
+    convert(context_, half, values);
     return half;
   }
   Tensor activations(std::size_t n) { return normals(n, context_.activations); }
@@ -38,27 +30,16 @@ class Buffers {
   Tensor indices(std::size_t n, int below) {
     std::vector<std::int32_t> values(n);
     for (std::size_t i = 0; i < n; ++i) values[i] = std::int32_t(i % std::size_t(below));
-    const Tensor t = raw(n, DType::i32);
-    std::visit([&](auto s) { kernels::copy_in(s, t.raw(), values.data(), t.bytes()); },
-               context_.stream);
-    return t;
+    return upload(context_, {int(n)}, values, Lifetime::run);
   }
   /// Zeros.
-  Tensor raw(std::size_t n, DType type) {
-    Tensor t{Shape{int(n)}, type, nullptr};
-    t.storage = memory(t.bytes());
-    return t;
-  }
+  Tensor raw(std::size_t n, DType type) { return zeros(context_, {int(n)}, type, Lifetime::run); }
   /// Zeros; null for 0 bytes.
   std::shared_ptr<void> memory(std::size_t bytes) {
+    constexpr std::size_t kRow = 256;  // more bytes than an extent can say
     if (bytes == 0) return nullptr;
-    return std::visit(
-        [&](auto s) -> std::shared_ptr<void> {
-          void* p = kernels::allocate(s, bytes);
-          kernels::zero(s, p, bytes);
-          return {p, [s](void* q) { kernels::release(s, q); }};
-        },
-        context_.stream);
+    const Shape shape{int((bytes + kRow - 1) / kRow), int(kRow)};
+    return zeros(context_, shape, DType::u8, Lifetime::run).storage;
   }
 
  private:
@@ -73,8 +54,7 @@ inline kernels::Grad overwrite(const Tensor& t) {
 /// f(the context's stream) as something to run.
 template <class F>
 std::function<void()> on(const Context& context, F f) {
-  return std::visit([&](auto s) -> std::function<void()> { return [s, f] { f(s); }; },
-                    context.stream);
+  return context.run([&](auto s) -> std::function<void()> { return [s, f] { f(s); }; });
 }
 
 template <class S>

@@ -6,7 +6,6 @@
 
 #include "engine/bench/baselines/baselines.h"
 #include "engine/bench/kernel_buffers.h"
-#include "kernels/runtime/device.h"
 #include "kernels/runtime/timer.h"
 
 namespace haze::engine {
@@ -22,9 +21,9 @@ std::vector<KernelCaseMaker> makers() {
 /// The values of `result` after `run`, which has to write them: they are zeros before.
 std::vector<float> result_of(Context& context, const std::function<void()>& run,
                              const Tensor& result) {
-  std::visit([&](auto s) { kernels::zero(s, result.raw(), result.bytes()); }, context.stream);
+  zero(context, result);
   run();
-  return Tape(context).to_host(result);
+  return download(context, result);
 }
 
 }  // namespace
@@ -72,32 +71,21 @@ std::vector<std::string> baselines() {
 }
 
 double time_milliseconds(Context& context, int times, const std::function<void()>& work) {
-  return std::visit([&](auto s) { return kernels::time_milliseconds(s, times, work); },
-                    context.stream);
+  return context.run([&](auto s) { return kernels::time_milliseconds(s, times, work); });
 }
 
 ColdTimer cold_timer(Context& context) {
-  return std::visit(
-      [](auto stream) -> ColdTimer {
-        const auto timer = std::make_shared<kernels::ColdTimer<decltype(stream)>>(stream);
-        return [timer](const std::function<void()>& work) { return timer->milliseconds(work); };
-      },
-      context.stream);
-}
-
-void synchronise([[maybe_unused]] const Context& context) {
-#if defined(HAZE_CUDA)
-  if (const auto* stream = std::get_if<CudaStream>(&context.stream)) kernels::synchronise(*stream);
-#endif
+  return context.run([](auto stream) -> ColdTimer {
+    const auto timer = std::make_shared<kernels::ColdTimer<decltype(stream)>>(stream);
+    return [timer](const std::function<void()>& work) { return timer->milliseconds(work); };
+  });
 }
 
 Roof measure_roof(Context& context) {
-  return std::visit(
-      [&](auto s) {
-        const kernels::Roof roof = kernels::measure_roof(s);
-        return Roof{roof.copy_bytes_per_s, roof.matrix_flops};
-      },
-      context.stream);
+  return context.run([&](auto s) {
+    const kernels::Roof roof = kernels::measure_roof(s);
+    return Roof{roof.copy_bytes_per_s, roof.matrix_flops};
+  });
 }
 
 }  // namespace haze::engine

@@ -4,7 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "engine/tape.h"
+#include "engine/context.h"
+#include "engine/device.h"
+#include "engine/tensor.h"
 
 namespace haze::engine {
 
@@ -52,8 +54,6 @@ double time_milliseconds(Context& context, int times, const std::function<void()
 /// something else.
 using ColdTimer = std::function<double(const std::function<void()>& work)>;
 ColdTimer cold_timer(Context& context);
-/// Waits for all work of the context's stream.
-void synchronise(const Context& context);
 struct Roof {
   double copy_bytes_per_s = 0, matrix_flops = 0;  // 0: not known
 };

@@ -11,10 +11,8 @@ Var broadcast_pixels(Tape& tape, Var v, int height, int width) {
              "v must be [N,C], got ", in.shape.str(), " for ", height, "x", width, " pixels");
   const kernels::AddChannelDims d{in.shape[0], height * width, in.shape[1]};
   const Tensor y = tape.empty({d.n, height, width, d.c}, in.dtype);
-  tape.run([&](auto s) {
-    kernels::zero(s, y.raw(), y.bytes());
-    kernels::add_channel_forward(s, d, y.in(), in.in(), y.act());
-  });
+  zero(tape.context(), y);
+  tape.run([&](auto s) { kernels::add_channel_forward(s, d, y.in(), in.in(), y.act()); });
   // Saved for backward: nothing.
   return tape.record("broadcast_pixels", y, {v}, [=](Tape& t, const Tensor& dy) {
     if (const auto dv = t.grad_of(v))

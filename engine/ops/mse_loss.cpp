@@ -1,6 +1,6 @@
 // mse_loss.cpp — tape node of the training loss.
 #include "engine/ops.h"
-#include "engine/prediction.h"
+#include "engine/process/dims.h"
 #include "kernels/mse/mse.h"
 
 namespace haze::engine {
@@ -52,8 +52,8 @@ Var mse_loss(Tape& tape, Var pred, const Target& target, float scale, const Tens
   const Tensor loss = tape.empty({1}, DType::f32);
   const Tensor dpred = tape.needs_grad(pred) ? tape.empty(p.shape, p.dtype) : Tensor{};
   const auto scratch = tape.scratch(kernels::mse_scratch_bytes(d.items()));
+  if (dpred && d.variances) zero(tape.context(), dpred);  // the variances' half
   tape.run([&](auto s) {
-    if (dpred && d.variances) kernels::zero(s, dpred.raw(), dpred.bytes());  // the variances' half
     kernels::mse(s, d, p.in(), want, scale, scratch.get(), loss.f32(),
                  dpred ? dpred.act() : kernels::Act{}, item_loss.f32());
   });

@@ -1,8 +1,8 @@
 // variational_bound.cpp — tape node of the variational bound.
 #include "kernels/variational_bound/variational_bound.h"
 
-#include "engine/diffusion_ops.h"
-#include "engine/prediction.h"
+#include "engine/ops.h"
+#include "engine/process/dims.h"
 
 namespace haze::engine {
 
@@ -37,8 +37,8 @@ Var variational_bound(Tape& tape, Var out, const BoundBatch& batch, float scale,
   const bool learns = d.variances && tape.needs_grad(out);
   const Tensor dout = learns ? tape.empty(o.shape, o.dtype) : Tensor{};
   const auto scratch = tape.scratch(kernels::item_sums_bytes(d.items()));
+  if (dout) zero(tape.context(), dout);  // the predictions' half
   tape.run([&](auto s) {
-    if (dout) kernels::zero(s, dout.raw(), dout.bytes());  // the predictions' half
     kernels::variational_bound(s, d, o.in(), in, scale, scratch.get(), loss.f32(),
                                dout ? dout.act() : kernels::Act{}, terms.f32());
   });

@@ -1,6 +1,7 @@
 // stream.h — where work runs. A backend is a specialisation of each kernel on the stream type,
 // chosen once per op by std::visit. A backend that is missing is a link error naming the function.
 #pragma once
+#include <type_traits>
 #include <variant>
 
 namespace haze {
@@ -22,6 +23,19 @@ using Stream = std::variant<CpuStream, CudaStream>;
 #else
 using Stream = std::variant<CpuStream>;
 #endif
+
+/// This build has the CUDA backend.
+inline constexpr bool kHasCuda = std::variant_size_v<Stream> > 1;
+
+/// The CUDA stream that work runs on; null on the CPU.
+inline const CudaStream* cuda_of(const Stream& stream) {
+  return std::visit(
+      [](const auto& s) -> const CudaStream* {
+        if constexpr (std::is_same_v<decltype(s), const CudaStream&>) return &s;
+        return nullptr;
+      },
+      stream);
+}
 
 /// The switch `tf32` of a CUDA stream; null on the CPU, which has no such products.
 inline bool* tf32_of(Stream& stream) {

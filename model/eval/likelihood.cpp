@@ -5,7 +5,7 @@
 #include <limits>
 #include <numbers>
 
-#include "engine/diffusion_ops.h"
+#include "engine/device_tensor.h"
 #include "engine/random.h"
 #include "model/prediction.h"
 
@@ -164,21 +164,16 @@ Bound bits_per_dim(engine::Context& context, Network& network, const DiffusionCo
       std::vector<float> out;
       {
         engine::Tape tape(context, false);
-        const engine::Tensor x = engine::to_activations(
-            context, engine::to_device(context, shape, std::span<const float>(x_t)));
+        const engine::Tensor x =
+            engine::to_activations(context, engine::upload(context, shape, x_t));
         engine::Var in = tape.leaf(x);
         if (config.self_condition)  // no earlier prediction: zeros
           in = engine::concat_channels(
-              tape, in,
-              tape.leaf(engine::to_activations(
-                  context, engine::to_device(context, shape,
-                                             std::span<const float>(std::vector<float>(all))))));
+              tape, in, tape.leaf(engine::zeros(context, shape, context.activations)));
         const std::vector<std::int32_t> times(std::size_t(count), t);
-        NetworkInput input{
-            in, engine::to_device(context, {count}, std::span<const std::int32_t>(times)), {}};
-        if (!labels.empty())
-          input.labels = engine::to_device(context, {count}, std::span<const std::int32_t>(labels));
-        out = tape.to_host(tape.value(network.forward(tape, input, nullptr)));
+        NetworkInput input{in, engine::upload(context, {count}, times), {}};
+        if (!labels.empty()) input.labels = engine::upload(context, {count}, labels);
+        out = engine::download(context, tape.value(network.forward(tape, input, nullptr)));
       }
       context.arena.consolidate();
       const std::size_t out_channels = std::size_t(config.out_channels());

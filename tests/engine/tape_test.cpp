@@ -15,15 +15,15 @@ using Numbers = std::vector<double>;
 /// the rule exists. `live` receives the arena's live bytes while the rule runs.
 Var square(Tape& tape, Var x, std::shared_ptr<int> kept = nullptr, std::size_t* live = nullptr) {
   const Tensor in = tape.value(x);
-  auto v = tape.to_host(in);
+  auto v = engine::download(tape.context(), in);
   for (float& e : v) e *= e;
-  const Tensor y = tape.from_host(in.shape, v);
+  const Tensor y = engine::upload(tape.context(), in.shape, v);
   return tape.record("square", y, {x}, [=](Tape& t, const Tensor& dy) {
     if (live) *live = t.context().arena.live_bytes();
-    auto g = t.to_host(dy);
-    const auto at = t.to_host(in);
+    auto g = engine::download(t.context(), dy);
+    const auto at = engine::download(t.context(), in);
     for (std::size_t i = 0; i < g.size(); ++i) g[i] *= 2 * at[i];
-    t.accumulate(x, t.from_host(dy.shape, g));
+    t.accumulate(x, engine::upload(t.context(), dy.shape, g));
     (void)kept;
   });
 }
@@ -180,9 +180,9 @@ TEST_F(TapeTest, HostCopiesRoundTripInBothTypes) {
     const Tensor t = test::to_tensor(tape, {2, 2}, v, type);
     test::expect_close(test::values(tape, t), v, 2 * test::rounding(type), 0, name_of(type));
   }
-  test::expect_check([&] { tape.from_host({3}, std::vector<float>{1}); },
+  test::expect_check([&] { engine::upload(tape.context(), {3}, std::vector<float>{1}); },
                      "[3] holds 3 values, got 1");
-  test::expect_check([&] { tape.to_host(test::to_tensor_i32(tape, {1})); },
+  test::expect_check([&] { engine::download(tape.context(), test::to_tensor_i32(tape, {1})); },
                      "i32 is not a real type");
 }
 

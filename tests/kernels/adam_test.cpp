@@ -16,13 +16,12 @@ using engine::Parameters;
 using engine::Tensor;
 
 std::vector<double> host(engine::Context& context, const Tensor& t) {
-  return test::values(engine::Tape(context), t);
+  const auto v = engine::download(context, t);
+  return {v.begin(), v.end()};
 }
 void set(engine::Context& context, const Tensor& t, const std::vector<double>& v) {
   ASSERT_EQ(t.size(), v.size());
-  const std::vector<float> values(v.begin(), v.end());
-  engine::Tape(context).run(
-      [&](auto s) { kernels::copy_in(s, t.raw(), values.data(), t.bytes()); });
+  engine::overwrite(context, t, std::vector<float>(v.begin(), v.end()));
 }
 
 /// Three parameters that nothing divides: padding lies between them.
@@ -186,13 +185,13 @@ TEST(Adam, CoefficientsMayLieInDeviceMemory) {
       all.push_back(tape.empty({1}, DType::f32));
       const Tensor half = tape.empty({n}, DType::bf16);
       const auto scratch = tape.scratch(kernels::global_norm_scratch_bytes(n));
-      const auto at = tape.scratch(sizeof(c));
+      engine::DeviceValue<kernels::AdamStep> at(tape.context());
+      at.set(tape.context(), c);
       const kernels::AdamBuffers b{all[0].f32(), all[1].f32(), all[2].f32(),
                                    all[3].f32(), all[4].f32(), static_cast<bf16*>(half.raw())};
       tape.run([&](auto s) {
-        kernels::copy_in(s, at.get(), &c, sizeof(c));
         kernels::adam_step(s, n, on_device ? other : c, b, scratch.get(), all[5].f32(),
-                           on_device ? static_cast<kernels::AdamStep*>(at.get()) : nullptr);
+                           on_device ? at.on_device() : nullptr);
       });
       std::vector<double> result = test::values(tape, half);
       for (const Tensor& t : all) result = test::join(result, test::values(tape, t));

@@ -2,6 +2,7 @@
 // the op's, and how far apart the two may be.
 #pragma once
 #include "kernels/attention/reference.h"
+#include "kernels/runtime/memory.h"
 #include "tests/support/tape.h"
 
 namespace haze::attention_cases {

@@ -1,6 +1,6 @@
 // blend_test.cpp — the known part of an image equals the formula in double, the unknown part keeps
 // its bits, and at the end of a chain the known part is exactly what is known.
-#include "engine/diffusion_ops.h"
+#include "engine/process/process.h"
 #include "engine/random.h"
 #include "kernels/blend/reference.h"
 #include "tests/support/normals.h"
@@ -24,7 +24,7 @@ struct Images {
   Tensor mask_on(engine::Context& context, bool per_item) const {
     const auto m = mask(per_item);
     const engine::Shape all{n, h, w}, one{h, w};
-    return engine::to_device(context, per_item ? all : one, std::span<const std::uint8_t>(m));
+    return engine::upload(context, per_item ? all : one, m);
   }
 };
 
@@ -73,7 +73,7 @@ TEST(Blend, UnknownPixelsMayHoldAnythingAndNanOfKnownOnesShows) {
     engine::Tape tape(context);
     const std::vector<std::uint8_t> mask{1, 0, 1};
     const Tensor x = test::to_tensor(tape, {1, 1, 3, 1}, {INFINITY, 4, NAN});
-    engine::blend(context, {1, 0}, x, to_device(context, {1, 3}, std::span(mask)),
+    engine::blend(context, {1, 0}, x, upload(context, {1, 3}, std::span(mask)),
                   test::to_tensor(tape, {1, 1, 3, 1}, {2, NAN, NAN}), {});
     const auto got = test::values(tape, x);
     EXPECT_EQ(got[0], 2);
@@ -95,10 +95,10 @@ TEST(Blend, CoefficientsAndStepMayLieInDeviceMemory) {
     const BlendStep step{0.6f, 0.8f};
     engine::blend(context, step, want, mask, x0, {{}, {3, 4, 5}, 20});
     const auto number = test::to_tensor_i32(tape, {5});
-    const auto c = tape.scratch(sizeof(BlendStep));
-    tape.run([&](auto s) { kernels::copy_in(s, c.get(), &step, sizeof(BlendStep)); });
+    engine::DeviceValue<BlendStep> c(context);
+    c.set(context, step);
     const RandomKey key{3, 4, 99, reinterpret_cast<const std::uint32_t*>(number.i32())};
-    engine::blend(context, static_cast<const BlendStep*>(c.get()), now, mask, x0, {{}, key, 20});
+    engine::blend(context, c.on_device(), now, mask, x0, {{}, key, 20});
     EXPECT_EQ(test::values(tape, now), test::values(tape, want));
     EXPECT_NE(test::values(tape, now), x);
   }

@@ -1,6 +1,6 @@
 // guidance_test.cpp — guidance equals the formula in double, rescaled or not, with variances or
 // not, in f32 and bf16, wherever it writes.
-#include "engine/diffusion_ops.h"
+#include "engine/process/process.h"
 #include "kernels/guidance/reference.h"
 #include "tests/support/tape.h"
 

@@ -1,6 +1,6 @@
 // labels_test.cpp — a batch's labels: gathered, dropped by the draws that the contract names, as
 // often as asked, however the batch is split.
-#include "engine/diffusion_ops.h"
+#include "engine/process/process.h"
 #include "engine/random.h"
 #include "kernels/labels/reference.h"
 #include "tests/support/tape.h"
@@ -12,7 +12,7 @@ using engine::Tensor;
 
 std::vector<std::int32_t> ints(const engine::Tape& tape, const Tensor& t) {
   std::vector<std::int32_t> v(t.size());
-  tape.run([&](auto s) { kernels::copy_out(s, v.data(), t.raw(), t.bytes()); });
+  engine::download(tape.context(), t, std::as_writable_bytes(std::span(v)));
   return v;
 }
 

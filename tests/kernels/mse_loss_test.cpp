@@ -2,7 +2,7 @@
 // drawn again, and against targets and weights that depend on the time.
 #include <omp.h>
 
-#include "engine/diffusion_ops.h"
+#include "engine/process/process.h"
 #include "engine/random.h"
 #include "kernels/mse/mse.h"
 #include "kernels/mse/reference.h"
@@ -32,9 +32,9 @@ struct Tables {
   engine::Target on(engine::Context& c, int use, const std::vector<std::int32_t>& t) const {
     engine::Target r;
     const auto table = [&](const std::vector<float>& v) {
-      return engine::to_device(c, {5}, std::span(v));
+      return engine::upload(c, {5}, std::span(v));
     };
-    if (use) r.t = engine::to_device(c, {int(t.size())}, std::span(t));
+    if (use) r.t = engine::upload(c, {int(t.size())}, std::span(t));
     if (use & noise) r.from_noise = table(from_noise);
     if (use & x0) r.from_x0 = table(from_x0);
     if (use & weights) r.weight = table(weight);
@@ -158,14 +158,14 @@ TEST(MseLoss, IsTheNoiseThatQSampleAdded) {
     engine::Context context{stream};
     engine::Tape tape(context);
     const std::vector<float> zero{0}, one{1};
-    const engine::NoiseTables tables{to_device(context, {1}, std::span(zero)),
-                                     to_device(context, {1}, std::span(one))};
+    const engine::NoiseTables tables{upload(context, {1}, std::span(zero)),
+                                     upload(context, {1}, std::span(one))};
     const std::vector<std::uint8_t> bytes(2 * 5 * 7 * 3, 100);
     const std::vector<std::int32_t> index{1, 0, 1};
     const engine::ImageNoising options{5, 6, 7, false, true};
     const auto noised =
-        engine::q_sample_images(context, to_device(context, {2, 5, 7, 3}, std::span(bytes)),
-                                to_device(context, {3}, std::span(index)), tables, options);
+        engine::q_sample_images(context, upload(context, {2, 5, 7, 3}, std::span(bytes)),
+                                upload(context, {3}, std::span(index)), tables, options);
     const auto loss =
         engine::mse_loss(tape, tape.leaf(noised.x_t), {engine::training_noise(options)});
     EXPECT_LT(test::value_of(tape, loss)[0], 1e-12);

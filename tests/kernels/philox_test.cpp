@@ -5,7 +5,7 @@
 #include <bit>
 #include <set>
 
-#include "engine/diffusion_ops.h"
+#include "engine/process/process.h"
 #include "engine/random.h"
 #include "kernels/cpu/noise_tiles.h"
 #include "tests/support/normals.h"

@@ -1,6 +1,6 @@
 // q_sample_test.cpp — the forward diffusion equals the formula in double from the same normals,
 // from values and from stored bytes, in f32 and bf16, however the batch is split.
-#include "engine/diffusion_ops.h"
+#include "engine/process/process.h"
 #include "engine/random.h"
 #include "kernels/q_sample/reference.h"
 #include "tests/support/normals.h"
@@ -25,7 +25,7 @@ struct Tables {
     }
   }
   NoiseTables on(engine::Context& c) const {
-    return {to_device(c, {kSteps}, std::span(a)), to_device(c, {kSteps}, std::span(b))};
+    return {upload(c, {kSteps}, std::span(a)), upload(c, {kSteps}, std::span(b))};
   }
   kernels::NoiseSchedule host() const { return {a.data(), b.data(), kSteps}; }
 };
@@ -76,13 +76,13 @@ engine::NoisedImages noised(engine::Context& context, const Batch& b, const Tabl
                             const ImageNoising& o, std::size_t first, std::size_t count) {
   const auto part = std::span(b.index).subspan(first, count);
   return engine::q_sample_images(context,
-                                 to_device(context, {b.images, b.h, b.w, b.c}, std::span(b.bytes)),
-                                 to_device(context, {int(count)}, part), tables.on(context), o);
+                                 upload(context, {b.images, b.h, b.w, b.c}, std::span(b.bytes)),
+                                 upload(context, {int(count)}, part), tables.on(context), o);
 }
 
 std::vector<std::int32_t> ints(const engine::Tape& tape, const Tensor& t) {
   std::vector<std::int32_t> v(t.size());
-  tape.run([&](auto s) { kernels::copy_out(s, v.data(), t.raw(), t.bytes()); });
+  engine::download(tape.context(), t, std::as_writable_bytes(std::span(v)));
   return v;
 }
 
@@ -161,7 +161,7 @@ TEST(QSampleImages, StoredNumbersAreTakenAsTheyAre) {
       ImageNoising o{77, 3, 1000, true, true};  // a scale that must not be applied
       o.wants_x0 = true;
       const auto got = engine::q_sample_images(
-          context, data, to_device(context, {9}, std::span(b.index)), tables.on(context), o);
+          context, data, upload(context, {9}, std::span(b.index)), tables.on(context), o);
       std::vector<double> x0(std::size_t(d.n) * d.elements());
       for (int n = 0; n < d.n; ++n) {
         const bool flip =
@@ -279,8 +279,8 @@ TEST(QSampleImages, TheStepMayLieInDeviceMemory) {
     const kernels::ImageDraws draws{key(engine::streams::kTimestep), key(engine::streams::kNoise),
                                     key(engine::streams::kFlip), 10, true};
     const auto on = tables.on(context);
-    const auto bytes = to_device(context, {b.images, b.h, b.w, b.c}, std::span(b.bytes));
-    const auto index = to_device(context, {9}, std::span(b.index));
+    const auto bytes = upload(context, {b.images, b.h, b.w, b.c}, std::span(b.bytes));
+    const auto index = upload(context, {9}, std::span(b.index));
     const Tensor t = tape.empty({9}, DType::i32), x_t = tape.empty(want.x_t.shape, DType::f32);
     tape.run([&](auto s) {
       kernels::q_sample_images(s, b.dims(), static_cast<const std::uint8_t*>(bytes.raw()),

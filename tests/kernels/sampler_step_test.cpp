@@ -1,7 +1,7 @@
 // sampler_step_test.cpp — one denoising step equals the formula in double from the same normals, in
 // f32 and bf16, clipped or not, with and without history and learned variances, however the batch
 // is split.
-#include "engine/diffusion_ops.h"
+#include "engine/process/process.h"
 #include "engine/random.h"
 #include "kernels/sampler_step/reference.h"
 #include "tests/support/normals.h"
@@ -179,11 +179,11 @@ TEST(SamplerStep, CoefficientsAndStepMayLieInDeviceMemory) {
       const Tensor want_next = engine::sampler_step(context, coefficients, want, e,
                                                     {{}, {3, 4, 5}, 20}, {want_history, {}});
       const auto step = test::to_tensor_i32(tape, {5});
-      const auto c = tape.scratch(sizeof(SamplerStep));
-      tape.run([&](auto s) { kernels::copy_in(s, c.get(), &coefficients, sizeof(SamplerStep)); });
+      engine::DeviceValue<SamplerStep> c(context);
+      c.set(context, coefficients);
       const RandomKey key{3, 4, 99, reinterpret_cast<const std::uint32_t*>(step.i32())};
-      const Tensor next = engine::sampler_step(context, static_cast<const SamplerStep*>(c.get()),
-                                               now, e, {{}, key, 20}, {history, {}});
+      const Tensor next =
+          engine::sampler_step(context, c.on_device(), now, e, {{}, key, 20}, {history, {}});
       EXPECT_EQ(test::values(tape, now), test::values(tape, want));
       EXPECT_EQ(test::values(tape, next), test::values(tape, want_next));
       EXPECT_EQ(test::values(tape, history), test::values(tape, want_history));

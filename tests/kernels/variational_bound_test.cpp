@@ -1,8 +1,8 @@
 // variational_bound_test.cpp — terms of the bound and their gradient: against PyTorch's float64,
 // the formulas and each other's backend, in f32 and bf16, with learned variances and with given
 // ones.
-#include "engine/diffusion_ops.h"
 #include "engine/files/safetensors.h"
+#include "engine/process/process.h"
 #include "kernels/variational_bound/reference.h"
 #include "tests/support/tape.h"
 
@@ -128,7 +128,7 @@ struct Batch {
     const std::vector<int> times(t.begin(), t.begin() + d.n);
     BoundBatch b{test::to_tensor(tape, data(), x0), test::to_tensor(tape, data(), x_t, type),
                  test::to_tensor_i32(tape, times), engine::bound_table(tape.context(), table)};
-    if (weighted) b.weight = engine::to_device(tape.context(), {4}, std::span(weight));
+    if (weighted) b.weight = engine::upload(tape.context(), {4}, std::span(weight));
     b.range = range;
     return b;
   }

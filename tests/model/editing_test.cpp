@@ -25,13 +25,13 @@ class Labelled : public Network {
  public:
   explicit Labelled(int classes) : Network(conditional(classes)) {}
   engine::Var forward(engine::Tape& tape, const NetworkInput& in, const TrainingRandom*) override {
-    std::vector<float> v = tape.to_host(tape.value(in.x));
+    std::vector<float> v = engine::download(tape.context(), tape.value(in.x));
     const std::size_t image = v.size() / std::size_t(tape.value(in.x).shape[0]);
     const auto labels =
         in.labels ? test::read<std::int32_t>(in.labels) : std::vector<std::int32_t>();
     for (std::size_t i = 0; i < v.size(); ++i)
       v[i] *= labels.empty() ? 0.1f : float(labels[i / image] + 1) / 10;
-    return tape.leaf(tape.from_host(tape.value(in.x).shape, v));
+    return tape.leaf(engine::upload(tape.context(), tape.value(in.x).shape, v));
   }
 };
 

@@ -38,7 +38,7 @@ class Formula : public Network {
     config_.image_channels = channels, config_.learned_variance = learned;
   }
   engine::Var forward(engine::Tape& tape, const NetworkInput& in, const TrainingRandom*) override {
-    const auto x = tape.to_host(tape.value(in.x));
+    const auto x = engine::download(tape.context(), tape.value(in.x));
     const auto t = test::read<std::int32_t>(in.t);
     const engine::Shape shape = tape.value(in.x).shape;
     const int c = shape[3], out = config_.out_channels();
@@ -50,7 +50,7 @@ class Formula : public Network {
       y[to] = float(0.6 * v + 0.3 * std::sin(3 * v + time));
       if (out > c) y[to + std::size_t(c)] = float(std::cos(2 * v - time));
     }
-    return tape.leaf(tape.from_host({shape[0], shape[1], shape[2], out}, y));
+    return tape.leaf(engine::upload(tape.context(), {shape[0], shape[1], shape[2], out}, y));
   }
 };
 
@@ -163,7 +163,8 @@ TEST(Likelihood, IsFiniteWhereTheNetworkIsFarOffAndRefusesWhatIsNot) {
     engine::Var forward(engine::Tape& tape, const NetworkInput& in,
                         const TrainingRandom*) override {
       const auto shape = tape.value(in.x).shape;
-      return tape.leaf(tape.from_host(shape, std::vector<float>(shape.size(), value)));
+      return tape.leaf(
+          engine::upload(tape.context(), shape, std::vector<float>(shape.size(), value)));
     }
   };
   const auto run = [&](float value, bool clip) {

@@ -56,8 +56,7 @@ class BestDenoiser : public Network {
       }
       for (std::size_t d : {0, 1}) eps[i + d] = float((x[i + d] - signal * mean[d] / sum) / noise);
     }
-    return tape.leaf(
-        engine::to_device(context_, tape.value(in.x).shape, std::span<const float>(eps)));
+    return tape.leaf(engine::upload(context_, tape.value(in.x).shape, eps));
   }
 
  private:

@@ -25,9 +25,10 @@ double loss_of(engine::Context& context, Network& network, const Given& g, Predi
     x_t.push_back(float(std::sqrt(ab) * double(g.x0[i]) + std::sqrt(1 - ab) * double(g.noise[i])));
   }
   engine::Tape tape(context, false);
-  const auto x = tape.leaf(tape.from_host({g.n, g.h, g.w, g.c}, x_t));
-  const auto t = engine::to_device(context, {g.n}, std::span<const std::int32_t>(g.t));
-  const auto out = tape.to_host(tape.value(network.forward(tape, {x, t, {}}, nullptr)));
+  const auto x = tape.leaf(engine::upload(context, {g.n, g.h, g.w, g.c}, x_t));
+  const auto t = engine::upload(context, {g.n}, g.t);
+  const auto out =
+      engine::download(context, tape.value(network.forward(tape, {x, t, {}}, nullptr)));
   double sum = 0;
   for (std::size_t i = 0; i < out.size(); ++i) {
     const double ab = s.alpha_bar_at(g.t[i / image]), snr = ab / (1 - ab);
@@ -81,9 +82,10 @@ TEST(Objective, AddsTheBoundOfALearnedVariance) {
   std::vector<float> x_t;
   for (std::size_t i = 0; i < g.x0.size(); ++i) x_t.push_back(float(noised(i)));
   engine::Tape tape(context, false);
-  const auto t = engine::to_device(context, {3}, std::span<const std::int32_t>(g.t));
-  const auto out = tape.to_host(tape.value(
-      network->forward(tape, {tape.leaf(tape.from_host({3, 4, 6, 3}, x_t)), t, {}}, nullptr)));
+  const auto t = engine::upload(context, {3}, g.t);
+  const auto out = engine::download(
+      context, tape.value(network->forward(
+                   tape, {tape.leaf(engine::upload(context, {3, 4, 6, 3}, x_t)), t, {}}, nullptr)));
   double simple = 0, bound = 0;
   for (std::size_t i = 0; i < g.x0.size(); ++i) {
     const int at = g.t[i / image];
@@ -120,13 +122,10 @@ TEST(Objective, PredictedImageIsTheOneOfTheSampler) {
     const Given g(3, 2, 2, 3, kProcess.steps, 8);
     engine::Tape tape(context, false);
     const engine::Shape shape{3, 2, 2, 3};
-    const Noised batch{tape.from_host(shape, g.x0),
-                       engine::to_device(context, {3}, std::span<const std::int32_t>(g.t)),
-                       {},
-                       {},
-                       {}};
-    const auto got =
-        tape.to_host(objective.predicted_x0(context, batch, tape.from_host(shape, g.noise)));
+    const Noised batch{
+        engine::upload(context, shape, g.x0), engine::upload(context, {3}, g.t), {}, {}, {}};
+    const auto got = engine::download(
+        context, objective.predicted_x0(context, batch, engine::upload(context, shape, g.noise)));
     std::vector<double> want;
     for (std::size_t i = 0; i < g.x0.size(); ++i) {
       const auto c = ddim_step(s, diffusion, 0, g.t[i / 12], -1, -1, 1);  // straight to the image

@@ -22,7 +22,7 @@ class Formula : public Network {
     const int t = test::read<std::int32_t>(in.t)[0], c = x.shape[3];
     const double ab = schedule_.alpha_bar_at(t), a = std::sqrt(ab), s = std::sqrt(1 - ab);
     std::vector<float> out;
-    const std::vector<float> values = tape.to_host(x);
+    const std::vector<float> values = engine::download(tape.context(), x);
     for (std::size_t i = 0; i < values.size(); ++i) {
       const double v = double(values[i]);
       const double x0 = 0.6 * std::tanh(v) + 0.2 * std::sin(2 * v + t / 200.0);
@@ -36,7 +36,7 @@ class Formula : public Network {
     }
     engine::Shape shape = x.shape;
     if (learned_) shape = {shape[0], shape[1], shape[2], 2 * c};
-    return tape.leaf(tape.from_host(shape, out));
+    return tape.leaf(engine::upload(tape.context(), shape, out));
   }
 
  private:

@@ -117,10 +117,10 @@ std::vector<float> predict(Network& network, engine::Context& context, const Net
   for (int i = 0; i < n; ++i) x.insert(x.end(), one.begin(), one.end());  // all images alike
   engine::Tape tape(context, false);
   const auto in = tape.leaf(test::to_tensor(tape, shape, x, context.activations));
-  const auto times = engine::to_device(context, {n}, std::span<const std::int32_t>(t));
+  const auto times = engine::upload(context, {n}, t);
   const auto y = network.forward(tape, {in, times, {}}, nullptr);
   EXPECT_EQ(tape.value(y).shape, shape);
-  return tape.to_host(tape.value(y));
+  return engine::download(context, tape.value(y));
 }
 
 // Each image gets its own t: equal times give equal results wherever they stand in the batch.

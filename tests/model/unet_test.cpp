@@ -2,7 +2,7 @@
 // fusion, precision, dropout and memory do what they say.
 #include "model/unet.h"
 
-#include "engine/diffusion_ops.h"
+#include "engine/process/process.h"
 #include "tests/model/networks.h"
 
 namespace haze::model {
@@ -177,7 +177,7 @@ Pass1 run(const NetworkConfig& config, DType type, bool fusion,
   const std::vector<int> times = {0, 400, 999};
   const auto t = test::to_tensor_i32(tape, {times.begin() + first, times.begin() + first + n});
   const auto eps = network->forward(tape, {x, t, {}}, random);
-  Pass1 result{tape.to_host(tape.value(eps)), {}};
+  Pass1 result{engine::download(context, tape.value(eps)), {}};
   const auto loss = engine::mse_loss(tape, eps, {{{}, {3, 4, 5}, 0}});
   tape.backward(loss);
   network->parameters().finish_gradients();

@@ -1,7 +1,6 @@
 // device.h — tensors of test::device() read and written from the host.
 #pragma once
-#include "engine/tensor.h"
-#include "kernels/runtime/memory.h"
+#include "engine/device_tensor.h"
 #include "tests/support/test.h"
 
 namespace haze::test {
@@ -11,14 +10,14 @@ template <class T = float>
 std::vector<T> read(const engine::Tensor& t) {
   EXPECT_EQ(t.dtype, dtype_of<T>);
   std::vector<T> v(t.size());
-  std::visit([&](auto s) { kernels::copy_out(s, v.data(), t.raw(), t.bytes()); }, device());
+  engine::download(device(), t, std::as_writable_bytes(std::span(v)));
   return v;
 }
 
 template <class T>
 void write(const engine::Tensor& t, const std::vector<T>& v) {
   ASSERT_EQ(t.bytes(), v.size() * sizeof(T));
-  std::visit([&](auto s) { kernels::copy_in(s, t.raw(), v.data(), t.bytes()); }, device());
+  engine::overwrite(device(), t, std::as_bytes(std::span(v)));
 }
 
 inline void fill(const engine::Tensor& t, float value) {

@@ -1,5 +1,6 @@
 // tape.h — test helpers on the tape: leaves from doubles, values and gradients back as doubles.
 #pragma once
+#include "engine/device_tensor.h"
 #include "engine/ops.h"
 #include "tests/support/test.h"
 
@@ -9,19 +10,17 @@ namespace haze::test {
 inline engine::Tensor to_tensor(const engine::Tape& tape, engine::Shape shape,
                                 const std::vector<double>& v, DType type = DType::f32) {
   const std::vector<float> values(v.begin(), v.end());
-  const engine::Tensor wide = tape.from_host(shape, values);
+  const engine::Tensor wide = engine::upload(tape.context(), shape, values);
   if (type == DType::f32) return wide;
   std::vector<bf16> half;
   for (const float f : values) half.emplace_back(f);
   const engine::Tensor t = tape.empty(shape, DType::bf16);
-  tape.run([&](auto s) { kernels::copy_in(s, t.raw(), half.data(), t.bytes()); });
+  engine::overwrite(tape.context(), t, std::as_bytes(std::span(half)));
   return t;
 }
 
 inline engine::Tensor to_tensor_i32(const engine::Tape& tape, const std::vector<int>& v) {
-  const engine::Tensor t = tape.empty({int(v.size())}, DType::i32);
-  tape.run([&](auto s) { kernels::copy_in(s, t.raw(), v.data(), t.bytes()); });
-  return t;
+  return engine::upload(tape.context(), {int(v.size())}, v);
 }
 
 inline engine::Var leaf(engine::Tape& tape, engine::Shape shape, const std::vector<double>& v,
@@ -30,7 +29,7 @@ inline engine::Var leaf(engine::Tape& tape, engine::Shape shape, const std::vect
 }
 
 inline std::vector<double> values(const engine::Tape& tape, const engine::Tensor& t) {
-  const auto f = tape.to_host(t);
+  const auto f = engine::download(tape.context(), t);
   return {f.begin(), f.end()};
 }
 inline std::vector<double> value_of(const engine::Tape& tape, engine::Var v) {

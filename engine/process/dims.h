@@ -1,4 +1,4 @@
-// prediction.h — shapes of data and of a network's output as the diffusion kernels take them.
+// dims.h — shapes of data and of a network's output as the diffusion kernels take them.
 #pragma once
 #include "engine/tensor.h"
 #include "kernels/base/prediction.h"

@@ -1,11 +1,11 @@
-// diffusion_ops.h — the arithmetic of the diffusion process around the network: noising a batch for
-// training, one step of a sampler, the noise a chain starts from. Nothing here has a gradient.
+// process.h — the arithmetic of the diffusion process around the network: noising a batch for
+// training, one step of a sampler, the noise a chain starts from. Each lives in process/<name>.cpp.
+// Nothing here has a gradient. A wrong shape or value throws CheckError with the values in the text.
 //
 // Images are [N,H,W,C] (any [N,...] will do). What is drawn is a function of a key, first_item + n
 // and the element alone, so a batch may be split in any way.
 #pragma once
 #include <cstdint>
-#include <span>
 
 #include "engine/ops.h"
 #include "kernels/blend/blend.h"
@@ -20,30 +20,6 @@ struct NoiseTables {
   Tensor sqrt_alpha_bar, sqrt_one_minus_alpha_bar;
   int steps() const { return int(sqrt_alpha_bar.size()); }
 };
-
-/// How long an uploaded tensor lives: within one step (arena memory), or across steps (memory of
-/// its own, because the arena can only be consolidated when nothing in it is live).
-enum class Lifetime : std::uint8_t { step, run };
-/// Host values as a tensor on the device.
-Tensor to_device(Context& context, Shape shape, std::span<const float> values,
-                 Lifetime lifetime = Lifetime::step);
-Tensor to_device(Context& context, Shape shape, std::span<const std::int32_t> values,
-                 Lifetime lifetime = Lifetime::step);
-Tensor to_device(Context& context, Shape shape, std::span<const std::uint8_t> values,
-                 Lifetime lifetime = Lifetime::step);
-
-/// Uninitialised memory of its own, outside the arena.
-Tensor lasting(Context& context, Shape shape, DType type);
-/// Overwrites `to` with host values, in stream order. What `values` holds may change afterwards.
-void overwrite(Context& context, const Tensor& to, std::span<const std::byte> values);
-
-/// Overwrites `to` with `from`, of equal size and type.
-void copy(Context& context, const Tensor& to, const Tensor& from);
-/// Host values as a lasting tensor: on the CPU the values themselves, which must stay.
-Tensor resident(Context& context, Shape shape, std::span<const std::uint8_t> values);
-Tensor resident(Context& context, Shape shape, std::span<const float> values);
-/// Bytes that allocations may still take; on the CPU, where nothing need be copied, all there are.
-std::size_t free_device_bytes(const Context& context);
 
 /// x_t = sqrt(alpha_bar_t)·x0 + sqrt(1 - alpha_bar_t)·eps (Ho et al. 2020, eq. 4) from x0 [N,...]
 /// f32 and t [N] i32, in the type of the activations.
@@ -90,9 +66,6 @@ struct LabelDropping {
 Tensor batch_labels(Context& context, const Tensor& all, const Tensor& index,
                     const LabelDropping& drop);
 
-/// Elements [first, first + n) of the first axis; shares storage.
-Tensor rows(const Tensor& t, int first, int n);
-
 /// Classifier-free guidance: u + weight·(c - u), rescaled to the spread of c by `rescale`.
 using kernels::Guidance;
 /// For data like x [N,...,C]: c and u are the network's outputs with and without the class,
@@ -131,11 +104,5 @@ void blend(Context& context, const BlendStep* on_device, const Tensor& x, const 
 
 /// Standard normals of (key, first_item + n), f32: x_T of sampled images with stream kPrior.
 Tensor normal_noise(Context& context, Shape shape, RandomKey key, std::uint32_t first_item);
-/// Zeros in the type of the activations.
-Tensor zeros(Context& context, Shape shape);
-/// x in the type of the activations: x itself if it has it.
-Tensor to_activations(Context& context, const Tensor& x);
-/// x as f32: x itself if it is.
-Tensor to_f32(Context& context, const Tensor& x);
 
 }  // namespace haze::engine
