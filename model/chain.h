@@ -4,9 +4,7 @@
 #pragma once
 #include <vector>
 
-#include "engine/process/process.h"
-#include "model/config.h"
-#include "model/schedule.h"
+#include "model/chain_step.h"
 
 namespace haze::model {
 
@@ -36,13 +34,6 @@ struct ChainOptions {
   int jump_repeats = 1;  // many steps go back as many, each stretch jump_repeats times in all
 };
 
-struct ChainStep {
-  int t = 0;               // of the network's call
-  bool calls = true;       // false: noise is added, back up to an earlier level
-  engine::SamplerStep c;   // from x, the network's output and history to the next x
-  double alpha_bar_after;  // the noise level that x has after the step; 1: the image
-};
-
 struct Chain {
   std::vector<ChainStep> steps;
   double alpha_bar_start;    // of the x that it starts from
@@ -64,15 +55,5 @@ Chain make_chain(const DiffusionConfig& diffusion, const ChainOptions& options);
 /// noise level) to noise: Song et al. 2020, eq. 14, each step with the network's answer at its
 /// start.
 Chain make_inversion(const DiffusionConfig& diffusion, const ChainOptions& options);
-
-/// The step from time t to `previous` (-1: to the image itself), for a DDPM chain over any subset
-/// of times: alpha_t = alpha_bar_t / alpha_bar_previous takes the place of the schedule's own. The
-/// mean is the posterior's (Ho et al. eq. 7) of the predicted x0.
-engine::SamplerStep ddpm_step(const Schedule& schedule, const DiffusionConfig& diffusion, int t,
-                              int previous, float low, float high);
-/// The same for DDIM: sigma = eta·sqrt((1 - ab_prev)/(1 - ab)·(1 - ab/ab_prev)).
-engine::SamplerStep ddim_step(const Schedule& schedule, const DiffusionConfig& diffusion,
-                              double eta, int t, int previous, float low, float high,
-                              bool rederive_eps = false);
 
 }  // namespace haze::model

@@ -4,7 +4,7 @@
 #include <numbers>
 
 #include "engine/device_tensor.h"
-#include "model/eval/likelihood.h"
+#include "model/bound_step.h"
 #include "model/prediction.h"
 
 namespace haze::model {

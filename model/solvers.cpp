@@ -1,7 +1,7 @@
 // solvers.cpp — solvers of the probability-flow ODE of higher order: DPM-Solver++(2M) and Heun.
-#include <cmath>
+#include "model/solvers.h"
 
-#include "model/chain_steps.h"
+#include <cmath>
 
 namespace haze::model {
 

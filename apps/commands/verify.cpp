@@ -1,5 +1,5 @@
 // verify.cpp — `haze verify`: a network held against numbers recorded by another framework.
-#include "model/verify.h"
+#include "model/verify/verify.h"
 
 #include <cmath>
 #include <cstdio>

@@ -7,7 +7,7 @@
 
 #include "engine/device_tensor.h"
 #include "engine/random.h"
-#include "model/prediction.h"
+#include "model/bound_step.h"
 
 namespace haze::model {
 
@@ -49,16 +49,16 @@ ItemTerm term_of(const BoundStep& s, const DiffusionConfig& diffusion, const Row
     const double x_t = double(r.x_t[n * r.size + i]);
     const int byte = r.bytes[n * r.size + i];
     const double x0 = r.low + byte * r.step;
-    double said = s.x0_xt * x_t + s.x0_out * double(out[channel]);
-    if (diffusion.clip_x0) said = std::clamp(said, r.low, high);
+    double predicted = s.x0_xt * x_t + s.x0_out * double(out[channel]);
+    if (diffusion.clip_x0) predicted = std::clamp(predicted, r.low, high);
     double log_variance = s.log_most;
     if (diffusion.variance == Variance::learned) {
       const double share = (double(out[channel + r.channels]) + 1) / 2;
       log_variance = share * s.log_most + (1 - share) * s.log_least;
     }
     // Both means have the same part of x_t (at t = 0 none: the posterior is x0 itself).
-    const double difference = s.posterior_x0 * (x0 - said);
-    sum.error += (x0 - said) * (x0 - said);
+    const double difference = s.posterior_x0 * (x0 - predicted);
+    sum.error += (x0 - predicted) * (x0 - predicted);
     if (last) {
       const double deviation = std::exp(0.5 * log_variance);
       const double below = byte == 0 ? -INFINITY : (difference - r.step / 2) / deviation;
@@ -87,24 +87,6 @@ std::vector<int> times_of(int T, int wanted) {
 
 }  // namespace
 
-BoundStep bound_step(const Schedule& schedule, const DiffusionConfig& diffusion, int t) {
-  const auto beta_tilde = [&](int at) {
-    return schedule.beta[std::size_t(at)] * (1 - schedule.alpha_bar_at(at - 1)) /
-           (1 - schedule.alpha_bar_at(at));
-  };
-  const double ab = schedule.alpha_bar_at(t), before = schedule.alpha_bar_at(t - 1);
-  const double beta = schedule.beta[std::size_t(t)];
-  const Reading reading = reading_of(diffusion.prediction, ab);
-  const double least = std::log(t > 0                  ? beta_tilde(t)
-                                : schedule.steps() > 1 ? beta_tilde(1)
-                                                       : beta);
-  double most = std::log(beta);
-  if (diffusion.variance == Variance::beta_tilde ||
-      (t == 0 && diffusion.variance == Variance::beta))
-    most = least;
-  return {reading.x0_xt, reading.x0_out, std::sqrt(before) * beta / (1 - ab), least, least, most};
-}
-
 double Bound::term_at(int t) const {
   HAZE_CHECK(t >= 1 && times.size() >= 2, "t ", t, " of ", times.size(), " times");
   const auto next = std::upper_bound(times.begin() + 1, times.end(), t);
@@ -115,11 +97,116 @@ double Bound::term_at(int t) const {
   return terms[k] + share * (terms[k + 1] - terms[k]);
 }
 
+namespace {
+
+/// A measurement: the images on the host, and which part of them goes through one network call.
+struct Measurement {
+  engine::Context& context;
+  Network& network;
+  const DiffusionConfig& diffusion;
+  const Schedule& schedule;
+  std::span<const std::uint8_t> images;  // [n,H,W,C]
+  engine::Shape shape;
+  const BoundOptions& options;
+
+  std::size_t size() const { return images.size() / std::size_t(shape[0]); }
+  double low() const { return options.zero_to_one ? 0 : -1; }            // value of byte 0
+  double step() const { return (options.zero_to_one ? 1 : 2) / 255.0; }  // of one byte more
+};
+struct Part {
+  int first, count;
+};
+
+/// x_t of a part, [count,H,W,C], in f32 from doubles.
+std::vector<float> noised_part(const Measurement& m, Part part, int t) {
+  const double a = std::sqrt(m.schedule.alpha_bar_at(t));
+  const double s = std::sqrt(1 - m.schedule.alpha_bar_at(t));
+  const RandomKey key{m.options.seed, engine::streams::kBound, std::uint32_t(t)};
+  const std::size_t size = m.size(), from = std::size_t(part.first) * size;
+  const float* given = m.options.noise.empty()
+                           ? nullptr
+                           : m.options.noise.data() + std::size_t(t) * m.images.size() + from;
+  std::vector<float> x_t(std::size_t(part.count) * size);
+#pragma omp parallel for schedule(static)
+  for (int i = 0; i < part.count; ++i)
+    for (std::size_t e = 0; e < size; e += 4) {
+      float z[4];
+      normal4(key, std::uint32_t(part.first + i), std::uint32_t(e / 4), z);
+      for (std::size_t j = e; j < std::min(e + 4, size); ++j) {
+        const std::size_t at = std::size_t(i) * size + j;
+        const double eps = double(given ? given[at] : z[j - e]);
+        x_t[at] = float(a * (m.low() + m.images[from + at] * m.step()) + s * eps);
+      }
+    }
+  return x_t;
+}
+
+/// The labels of a part; empty for an unconditional network.
+std::vector<std::int32_t> labels_of(const Measurement& m, Part part) {
+  const NetworkConfig& config = m.network.config();
+  if (config.num_classes == 0) return {};
+  const auto& given = m.options.labels;
+  if (given.empty()) return std::vector<std::int32_t>(std::size_t(part.count), config.no_class());
+  return {given.begin() + part.first, given.begin() + part.first + part.count};
+}
+
+/// The network's output for x_t, [count,H,W,out_channels].
+std::vector<float> output_of(const Measurement& m, Part part, const std::vector<float>& x_t,
+                             int t) {
+  const engine::Shape shape{part.count, m.shape[1], m.shape[2], m.shape[3]};
+  engine::Context& context = m.context;
+  engine::Tape tape(context, false);
+  engine::Var in =
+      tape.leaf(engine::to_activations(context, engine::upload(context, shape, x_t)));
+  if (m.network.config().self_condition)  // no earlier prediction: zeros
+    in = engine::concat_channels(tape, in,
+                                 tape.leaf(engine::zeros(context, shape, context.activations)));
+  const std::vector<std::int32_t> times(std::size_t(part.count), t), labels = labels_of(m, part);
+  NetworkInput input{in, engine::upload(context, {part.count}, times), {}};
+  if (!labels.empty()) input.labels = engine::upload(context, {part.count}, labels);
+  return engine::download(context, tape.value(m.network.forward(tape, input, nullptr)));
+}
+
+/// L_t of each image of a part, in nats, and its error of x0. RunError for one that is not finite.
+std::vector<ItemTerm> terms_of(const Measurement& m, Part part, int t) {
+  const std::vector<float> x_t = noised_part(m, part, t), out = output_of(m, part, x_t, t);
+  m.context.arena.consolidate();
+  const auto channels = std::size_t(m.shape[3]);
+  const auto out_channels = std::size_t(m.network.config().out_channels());
+  HAZE_CHECK(out.size() == x_t.size() / channels * out_channels, out.size(), " outputs");
+  const std::uint8_t* bytes = m.images.data() + std::size_t(part.first) * m.size();
+  const Rows rows{m.size(), channels, out_channels, m.low(),
+                  m.step(), bytes,    x_t.data(),   out.data()};
+  const BoundStep step = bound_step(m.schedule, m.diffusion, t);
+  std::vector<ItemTerm> items(std::size_t(part.count));
+#pragma omp parallel for schedule(static)
+  for (std::size_t i = 0; i < items.size(); ++i)
+    items[i] = term_of(step, m.diffusion, rows, t == 0, i);
+  for (std::size_t i = 0; i < items.size(); ++i)
+    if (!std::isfinite(items[i].nats))
+      throw RunError(cat("the bound's term of t = ", t, " is not finite for image ",
+                         std::size_t(part.first) + i,
+                         "; nor is, then, what the network says of it"));
+  return items;
+}
+
+/// KL(q(x_T|x0) || N(0,1)) in bits per dimension, the mean over all values.
+double prior_of(const Measurement& m) {
+  const double ab = m.schedule.alpha_bar_at(m.schedule.steps() - 1);
+  double prior = 0;
+  for (const std::uint8_t byte : m.images) {
+    const double x0 = m.low() + byte * m.step();
+    prior += 0.5 * (ab * x0 * x0 - ab - std::log1p(-ab)) / double(m.images.size());
+  }
+  return prior / std::numbers::ln2;
+}
+
+}  // namespace
+
 Bound bits_per_dim(engine::Context& context, Network& network, const DiffusionConfig& diffusion,
                    std::span<const std::uint8_t> images, int n, int height, int width, int channels,
                    const BoundOptions& o) {
   const Schedule schedule = make_schedule(diffusion);
-  const NetworkConfig& config = network.config();
   const int T = schedule.steps();
   const std::size_t size = std::size_t(height) * std::size_t(width) * std::size_t(channels);
   HAZE_CHECK(n >= 1 && o.batch >= 1 && images.size() == std::size_t(n) * size &&
@@ -127,81 +214,24 @@ Bound bits_per_dim(engine::Context& context, Network& network, const DiffusionCo
                  (o.labels.empty() || o.labels.size() == std::size_t(n)),
              n, " images of ", size, ": ", images.size(), " bytes, ", o.noise.size(), " normals, ",
              o.labels.size(), " labels");
+  const Measurement m{context, network, diffusion, schedule, images, {n, height, width, channels},
+                      o};
   Bound bound;
   bound.times = times_of(T, o.times);
   bound.terms.assign(bound.times.size(), 0);
   bound.errors.assign(bound.times.size(), 0);
-  const double low = o.zero_to_one ? 0 : -1, step = (o.zero_to_one ? 1 : 2) / 255.0;
-  const int total = (n + o.batch - 1) / o.batch * int(bound.times.size());
+  const int calls = (n + o.batch - 1) / o.batch * int(bound.times.size());
   int done = 0;
-  std::vector<float> x_t;
-  for (int first = 0; first < n; first += o.batch) {
-    const int count = std::min(o.batch, n - first);
-    const std::size_t from = std::size_t(first) * size, all = std::size_t(count) * size;
-    const engine::Shape shape{count, height, width, channels};
-    std::vector<std::int32_t> labels(std::size_t(config.num_classes > 0 ? count : 0),
-                                     config.no_class());
-    if (config.num_classes > 0 && !o.labels.empty())
-      std::copy_n(o.labels.begin() + first, count, labels.begin());
+  for (int first = 0; first < n; first += o.batch)
     for (std::size_t k = 0; k < bound.times.size(); ++k) {
-      const int t = bound.times[k];
-      const double a = std::sqrt(schedule.alpha_bar_at(t)),
-                   s = std::sqrt(1 - schedule.alpha_bar_at(t));
-      const RandomKey key{o.seed, engine::streams::kBound, std::uint32_t(t)};
-      x_t.resize(all);
-#pragma omp parallel for schedule(static)
-      for (int i = 0; i < count; ++i)
-        for (std::size_t e = 0; e < size; e += 4) {
-          float z[4];
-          normal4(key, std::uint32_t(first + i), std::uint32_t(e / 4), z);
-          for (std::size_t j = e; j < std::min(e + 4, size); ++j) {
-            const std::size_t at = std::size_t(i) * size + j;
-            const float eps =
-                o.noise.empty() ? z[j - e] : o.noise[std::size_t(t) * images.size() + from + at];
-            x_t[at] = float(a * (low + images[from + at] * step) + s * double(eps));
-          }
-        }
-      std::vector<float> out;
-      {
-        engine::Tape tape(context, false);
-        const engine::Tensor x =
-            engine::to_activations(context, engine::upload(context, shape, x_t));
-        engine::Var in = tape.leaf(x);
-        if (config.self_condition)  // no earlier prediction: zeros
-          in = engine::concat_channels(
-              tape, in, tape.leaf(engine::zeros(context, shape, context.activations)));
-        const std::vector<std::int32_t> times(std::size_t(count), t);
-        NetworkInput input{in, engine::upload(context, {count}, times), {}};
-        if (!labels.empty()) input.labels = engine::upload(context, {count}, labels);
-        out = engine::download(context, tape.value(network.forward(tape, input, nullptr)));
+      for (const ItemTerm& item :
+           terms_of(m, {first, std::min(o.batch, n - first)}, bound.times[k])) {
+        bound.terms[k] += item.nats / (n * std::numbers::ln2);
+        bound.errors[k] += item.error / n;
       }
-      context.arena.consolidate();
-      const std::size_t out_channels = std::size_t(config.out_channels());
-      HAZE_CHECK(out.size() == all / std::size_t(channels) * out_channels, out.size(), " outputs");
-      const Rows rows{size, std::size_t(channels), out_channels, low,
-                      step, images.data() + from,  x_t.data(),   out.data()};
-      const BoundStep bound_of_t = bound_step(schedule, diffusion, t);
-      std::vector<ItemTerm> items(all / size);
-#pragma omp parallel for schedule(static)
-      for (std::size_t i = 0; i < items.size(); ++i)
-        items[i] = term_of(bound_of_t, diffusion, rows, t == 0, i);
-      for (std::size_t i = 0; i < items.size(); ++i) {
-        if (!std::isfinite(items[i].nats))
-          throw RunError(cat("the bound's term of t = ", t, " is not finite for image ",
-                             std::size_t(first) + i,
-                             "; nor is, then, what the network says of it"));
-        bound.terms[k] += items[i].nats / (n * std::numbers::ln2);
-        bound.errors[k] += items[i].error / n;
-      }
-      if (o.progress) o.progress(++done, total);
+      if (o.progress) o.progress(++done, calls);
     }
-  }
-  const double ab = schedule.alpha_bar_at(T - 1);
-  for (const std::uint8_t byte : images) {
-    const double x0 = low + byte * step;
-    bound.prior += 0.5 * (ab * x0 * x0 - ab - std::log1p(-ab)) / double(images.size());
-  }
-  bound.prior /= std::numbers::ln2;
+  bound.prior = prior_of(m);
   bound.total = bound.prior + bound.terms[0];
   for (int t = 1; t < T; ++t) bound.total += bound.term_at(t);
   return bound;

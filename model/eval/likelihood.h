@@ -10,18 +10,6 @@
 
 namespace haze::model {
 
-/// What one step of the chain is as distributions, for the bound (Ho et al. 2020, eq. 5 to 7).
-/// Everything in double; t = 0 .. T-1.
-struct BoundStep {
-  double x0_xt, x0_out;        // x0 as the network says = x0_xt·x_t + x0_out·out
-  double posterior_x0;         // the posterior's mean depends on x0 by this factor, on x_t alike
-  double posterior_log;        // ln of the posterior's variance; at t = 0 that of t = 1
-  double log_least, log_most;  // ln of the model's variance: between these by v, or both the same
-};
-/// The model's variance at t = 0, where beta-tilde is 0, is beta-tilde of t = 1 unless it is
-/// learned, as in the code of Ho et al. and of Nichol & Dhariwal.
-BoundStep bound_step(const Schedule& schedule, const DiffusionConfig& diffusion, int t);
-
 struct BoundOptions {
   bool zero_to_one = false;  // the network saw bytes as [0,1] instead of [-1,1]
   int times = 0;             // evaluate so many of 1 .. T-1, evenly spread, and t = 0; 0: all
@@ -37,10 +25,10 @@ struct Bound {
   double total = 0;        // prior + all T terms; with BoundOptions::times an estimate
   double prior = 0;        // KL(q(x_T|x0) || N(0,1)), what the chain's start costs
   std::vector<int> times;  // at which t the network was asked, ascending, 0 first
-  std::vector<double>
-      terms;  // L_t there: KL(q(x_{t-1}|x_t,x0) || p(x_{t-1}|x_t)); L_0 = -log p(x0|x1)
-  std::vector<double>
-      errors;  // mean squared error of the prediction of x0 there, in the data's scale
+  /// L_t there: KL(q(x_{t-1}|x_t,x0) || p(x_{t-1}|x_t)); L_0 = -log p(x0|x1).
+  std::vector<double> terms;
+  /// Mean squared error of the prediction of x0 there, in the data's scale.
+  std::vector<double> errors;
   /// L_t of any t in 1 .. T-1: on the straight line between its evaluated neighbours, level beyond
   /// the ends.
   double term_at(int t) const;

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/files/safetensors.h"
-#include "model/verify.h"
+#include "model/verify/verify.h"
 
 namespace haze::test {
 

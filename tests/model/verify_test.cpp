@@ -1,6 +1,6 @@
 // verify_test.cpp — every recorded case under tests/fixtures, and the original's own records where
 // they lie beside the checkout; and that verify() can say no.
-#include "model/verify.h"
+#include "model/verify/verify.h"
 
 #include <cstdlib>
 #include <filesystem>

@@ -7,7 +7,7 @@
                                          of well-known networks, as counts and a hash
 
 Needs torch, diffusers and safetensors; building and testing haze needs none of them. The records are
-those of the table in model/verify.h. Weights are rounded to float16 before anything is computed, so
+those of the table in model/verify/verify.h. Weights are rounded to float16 before anything is computed, so
 that they can be stored in half the space; biases and affine parameters are perturbed, so that a
 mix-up shows. Everything is computed in float32 on the CPU from fixed seeds.
 
