@@ -13,7 +13,7 @@ BoundStep bound_step(const Schedule& schedule, const DiffusionConfig& diffusion,
   };
   const double ab = schedule.alpha_bar_at(t), before = schedule.alpha_bar_at(t - 1);
   const double beta = schedule.beta[std::size_t(t)];
-  const Reading reading = reading_of(diffusion.prediction, ab);
+  const Parameterization p = parameterization_of(diffusion.prediction, ab);
   const double least = std::log(t > 0                  ? beta_tilde(t)
                                 : schedule.steps() > 1 ? beta_tilde(1)
                                                        : beta);
@@ -21,7 +21,7 @@ BoundStep bound_step(const Schedule& schedule, const DiffusionConfig& diffusion,
   if (diffusion.variance == Variance::beta_tilde ||
       (t == 0 && diffusion.variance == Variance::beta))
     most = least;
-  return {reading.x0_xt, reading.x0_out, std::sqrt(before) * beta / (1 - ab), least, least, most};
+  return {p.x0_xt, p.x0_out, std::sqrt(before) * beta / (1 - ab), least, least, most};
 }
 
 }  // namespace haze::model

@@ -41,7 +41,7 @@ void check(const ChainOptions& o) {
                          " times; at least 0 steps, at least once"));
   if (solver && o.jump_length > 0 && o.jump_repeats > 1)
     throw InputError(
-        cat("jump: ", o.jump_length, "; a way back needs a sampler without memory, ddpm or ddim"));
+        cat("jump: ", o.jump_length, "; a jump back needs a sampler without memory, ddpm or ddim"));
 }
 
 /// The times that are visited, the last ones only if the start is an image.
@@ -49,15 +49,15 @@ std::vector<int> times_of(const Schedule& schedule, const ChainOptions& o) {
   const int T = schedule.steps();
   auto times = sampling_times(T, o.steps == 0 ? T : o.steps, o.spacing, o.kind);
   if (o.strength < 1) {
-    const double kept = std::floor(o.strength * double(times.size()) + 1e-9);
-    const auto n = std::ptrdiff_t(std::max(1.0, kept));
+    const double remaining = std::floor(o.strength * double(times.size()) + 1e-9);
+    const auto n = std::ptrdiff_t(std::max(1.0, remaining));
     times.erase(times.begin(), times.end() - n);
   }
   return times;
 }
 
 /// The noise that leads from level ab_from back to the noisier ab_to.
-void add_way_back(std::vector<ChainStep>& steps, double ab_from, double ab_to, int t) {
+void add_jump_back(std::vector<ChainStep>& steps, double ab_from, double ab_to, int t) {
   const double keep = ab_to / ab_from;
   ChainStep back{.t = t, .calls = false, .c = {}, .alpha_bar_after = ab_to};
   back.c.xt = float(std::sqrt(keep));
@@ -97,7 +97,7 @@ Chain make_chain(const DiffusionConfig& diffusion, const ChainOptions& o) {
   for (std::size_t first = 0; first < n; first += jump) {
     const std::size_t last = std::min(first + jump, n);
     for (int round = 0; round < o.jump_repeats; ++round) {
-      if (round > 0) add_way_back(chain.steps, levels[last], levels[first], times[first]);
+      if (round > 0) add_jump_back(chain.steps, levels[last], levels[first], times[first]);
       for (std::size_t k = first; k < last; ++k) add(k);
     }
   }
@@ -115,8 +115,8 @@ Chain make_inversion(const DiffusionConfig& diffusion, const ChainOptions& o) {
     const double here = schedule.alpha_bar_at(times[k]), next = schedule.alpha_bar_at(times[k - 1]);
     ChainStep step{
         .t = times[k], .c = predict_x0(unclipped, here, o.low, o.high), .alpha_bar_after = next};
-    set_mean(step.c, reading_of(diffusion.prediction, here), std::sqrt(next), std::sqrt(1 - next),
-             0);
+    set_mean(step.c, parameterization_of(diffusion.prediction, here), std::sqrt(next),
+             std::sqrt(1 - next), 0);
     chain.steps.push_back(step);
   }
   return chain;

@@ -1,5 +1,5 @@
 // chain.h — a sampler as data: the steps from noise to image, each with the time at which the
-// network is called and the coefficients of what is done with its answer. Every method is a way of
+// network is called and the coefficients of what is done with its output. Every method is a way of
 // filling this list; sampler.h runs it without knowing which method made it.
 #pragma once
 #include <vector>
@@ -47,12 +47,12 @@ std::vector<int> sampling_times(int T, int steps, Spacing spacing = Spacing::lin
                                 SamplerKind kind = SamplerKind::ddim);
 
 /// Throws InputError for steps outside [1, T], eta outside [0, 1] or given to another sampler than
-/// ddim, strength outside (0, 1], or a way back that is negative or not of ddpm or ddim.
+/// ddim, strength outside (0, 1], a negative jump, or jumps of another sampler than ddpm and ddim.
 /// noise_at_t0 is ddpm's alone.
 Chain make_chain(const DiffusionConfig& diffusion, const ChainOptions& options);
 
 /// The deterministic DDIM chain run backwards, from an image (taken to be at the chain's least
-/// noise level) to noise: Song et al. 2020, eq. 14, each step with the network's answer at its
+/// noise level) to noise: Song et al. 2020, eq. 14, each step with the network's output at its
 /// start.
 Chain make_inversion(const DiffusionConfig& diffusion, const ChainOptions& options);
 

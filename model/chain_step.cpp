@@ -8,7 +8,7 @@ namespace haze::model {
 using engine::SamplerStep;
 
 SamplerStep predict_x0(const DiffusionConfig& diffusion, double ab, float low, float high) {
-  const Reading r = reading_of(diffusion.prediction, ab);
+  const Parameterization r = parameterization_of(diffusion.prediction, ab);
   SamplerStep c;
   c.x0_from_xt = float(r.x0_xt);
   c.x0_from_out = float(r.x0_out);
@@ -17,7 +17,8 @@ SamplerStep predict_x0(const DiffusionConfig& diffusion, double ab, float low, f
   return c;
 }
 
-void set_mean(SamplerStep& c, const Reading& r, double of_x0, double of_eps, double of_xt) {
+void set_mean(SamplerStep& c, const Parameterization& r, double of_x0, double of_eps,
+              double of_xt) {
   double xt = of_xt + of_eps * r.eps_xt, out = of_eps * r.eps_out;
   if (c.clip)
     c.x0 = float(of_x0);
@@ -31,8 +32,8 @@ SamplerStep ddpm_step(const Schedule& schedule, const DiffusionConfig& diffusion
   const double ab = schedule.alpha_bar_at(t), ab_prev = schedule.alpha_bar_at(previous);
   const double alpha = ab / ab_prev, beta = 1 - alpha;
   SamplerStep c = predict_x0(diffusion, ab, low, high);
-  set_mean(c, reading_of(diffusion.prediction, ab), std::sqrt(ab_prev) * beta / (1 - ab), 0,
-           std::sqrt(alpha) * (1 - ab_prev) / (1 - ab));
+  set_mean(c, parameterization_of(diffusion.prediction, ab), std::sqrt(ab_prev) * beta / (1 - ab),
+           0, std::sqrt(alpha) * (1 - ab_prev) / (1 - ab));
   if (previous < 0 && !diffusion.noise_at_t0) return c;
   const double tilde = beta * (1 - ab_prev) / (1 - ab);
   if (diffusion.variance == Variance::learned) {
@@ -56,7 +57,7 @@ SamplerStep ddim_step(const Schedule& schedule, const DiffusionConfig& diffusion
     set_mean(c, {}, std::sqrt(ab_prev) - of_eps * std::sqrt(ab / (1 - ab)), 0,
              of_eps / std::sqrt(1 - ab));
   else
-    set_mean(c, reading_of(diffusion.prediction, ab), std::sqrt(ab_prev), of_eps, 0);
+    set_mean(c, parameterization_of(diffusion.prediction, ab), std::sqrt(ab_prev), of_eps, 0);
   c.sigma = float(sigma);
   return c;
 }

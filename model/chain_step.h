@@ -20,7 +20,8 @@ engine::SamplerStep predict_x0(const DiffusionConfig& diffusion, double ab, floa
 
 /// x' = of_x0·x0 + of_eps·eps + of_xt·x_t. Unclipped, x0 is never formed: near t = T it is a small
 /// difference of large numbers.
-void set_mean(engine::SamplerStep& c, const Reading& r, double of_x0, double of_eps, double of_xt);
+void set_mean(engine::SamplerStep& c, const Parameterization& r, double of_x0, double of_eps,
+              double of_xt);
 
 /// The step from time t to `previous` (-1: to the image itself), for a DDPM chain over any subset
 /// of times: alpha_t = alpha_bar_t / alpha_bar_previous takes the place of the schedule's own. The

@@ -29,7 +29,7 @@ Objective::Objective(engine::Context& context, const DiffusionConfig& diffusion,
     const TrainingTarget target = target_of(diffusion.prediction, ab);
     from_noise.push_back(target.from_noise);
     from_x0.push_back(target.from_x0);
-    const Reading r = reading_of(diffusion.prediction, ab);
+    const Parameterization r = parameterization_of(diffusion.prediction, ab);
     a.push_back(r.x0_xt);
     b.push_back(r.x0_out);
     base_weight_.push_back(train.loss_weight == LossWeight::min_snr
@@ -65,7 +65,7 @@ void Objective::reweight(engine::Context& context, std::span<const double> facto
   if (learned_) engine::overwrite(context, bound_weight_, of_bound);
 }
 
-engine::Var Objective::operator()(engine::Tape& tape, engine::Var out, const Noised& batch,
+engine::Var Objective::operator()(engine::Tape& tape, engine::Var out, const NoisedBatch& batch,
                                   float share, const Tensor& item_loss) const {
   const engine::Target target{.noise = batch.noise,
                               .x0 = from_x0_ ? batch.x0 : Tensor{},
@@ -85,7 +85,7 @@ engine::Var Objective::operator()(engine::Tape& tape, engine::Var out, const Noi
   return engine::add(tape, simple, engine::variational_bound(tape, out, bound, share));
 }
 
-Tensor Objective::predicted_x0(engine::Context& context, const Noised& batch,
+Tensor Objective::predicted_x0(engine::Context& context, const NoisedBatch& batch,
                                const Tensor& out) const {
   // a[t]·x_t + b[t]·out has the form of the forward process, with out in the place of the noise.
   return engine::q_sample(context, engine::to_f32(context, batch.x_t), batch.t, x0_tables_,

@@ -1,4 +1,4 @@
-// prediction.h — what a network's output says: the image and the noise as linear functions of x_t
+// prediction.h — what a network's output means: the image and the noise as linear functions of x_t
 // and the output, for each of the three things that networks are trained to predict.
 #pragma once
 #include <cmath>
@@ -8,13 +8,13 @@
 namespace haze::model {
 
 /// x0 = x0_xt·x_t + x0_out·out and eps = eps_xt·x_t + eps_out·out.
-struct Reading {
+struct Parameterization {
   double x0_xt, x0_out, eps_xt, eps_out;
 };
 
 /// At noise level alpha_bar, with x_t = a·x0 + s·eps, a = sqrt(alpha_bar), s = sqrt(1 - alpha_bar).
 /// v = a·eps - s·x0 (Salimans & Ho 2022, arXiv:2202.00512), so x0 = a·x_t - s·v, eps = s·x_t + a·v.
-inline Reading reading_of(Prediction prediction, double alpha_bar) {
+inline Parameterization parameterization_of(Prediction prediction, double alpha_bar) {
   const double a = std::sqrt(alpha_bar), s = std::sqrt(1 - alpha_bar);
   switch (prediction) {
     case Prediction::x0:

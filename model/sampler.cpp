@@ -96,15 +96,15 @@ class Batch {
     const std::uint64_t seed = job_.options.seed;
     const engine::Noise z{given, {seed, engine::streams::kSampler, 0, &at->k}, item()};
     const engine::SamplerOutputs none;
-    engine::sampler_step(job_.context, &at->c, x_, calls ? answer(tape, in) : in, z,
+    engine::sampler_step(job_.context, &at->c, x_, calls ? predict(tape, in) : in, z,
                          calls ? outputs_ : none);
     if (known_)
       engine::blend(job_.context, &at->known, x_, mask_, known_,
                     {{}, {seed, engine::streams::kKnown, 0, &at->k}, item()});
   }
 
-  /// What the network says of x, guided where asked for.
-  Tensor answer(engine::Tape& tape, const Tensor& in) const {
+  /// The network's output for x, guided where asked for.
+  Tensor predict(engine::Tape& tape, const Tensor& in) const {
     const Guidance& g = job_.options.guidance;
     const auto call = [&](const Tensor& labels) {
       engine::Var x = tape.leaf(in);
@@ -137,7 +137,7 @@ class Batch {
   Tensor x_, t_, labels_, none_, known_, mask_;
   engine::DeviceValue<Values> values_;
   engine::SamplerOutputs outputs_;
-  std::array<engine::Replay, 2> replay_;  // of a way back, of a step that calls the network
+  std::array<engine::Replay, 2> replay_;  // of a jump back, of a step that calls the network
 };
 
 void check_sizes(const Job& job) {

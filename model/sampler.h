@@ -11,7 +11,7 @@
 namespace haze::model {
 
 /// Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598): the network is called with the
-/// label and without, and its answer is without + weight·(with - without): 1 is plain conditioning.
+/// label and without, and the prediction is without + weight·(with - without): 1 is plain conditioning.
 struct Guidance {
   double weight = 1;
   double rescale = 0;  // phi of Lin et al. 2023, arXiv:2305.08891, eq. 16; in [0, 1]

@@ -24,7 +24,7 @@ std::vector<ChainStep> dpmpp_steps(const DiffusionConfig& diffusion, const std::
     const double of_d = std::sqrt(next) * (1 - of_x * std::sqrt(ab / next));
     double more = 0;
     if (k > 0 && !last) more = (lambda(k + 1) - lambda(k)) / (lambda(k) - lambda(k - 1)) / 2;
-    set_mean(c, reading_of(diffusion.prediction, ab), of_d * (1 + more), 0, of_x);
+    set_mean(c, parameterization_of(diffusion.prediction, ab), of_d * (1 + more), 0, of_x);
     c.history = float(-of_d * more);
     c.keep_x0 = 1;
     steps.push_back({times[k], true, c, next});
@@ -52,7 +52,7 @@ std::vector<ChainStep> heun_steps(const DiffusionConfig& diffusion, const std::v
       if (c.clip)
         set_mean(c, {}, -of_eps * a / s, 0, of_xt + of_eps / s);
       else
-        set_mean(c, reading_of(diffusion.prediction, level), 0, of_eps, of_xt);
+        set_mean(c, parameterization_of(diffusion.prediction, level), 0, of_eps, of_xt);
     };
     SamplerStep kept = predict_x0(diffusion, ab, low, high), c = kept;
     mean(ab, scale * 2 * half, grow, c);

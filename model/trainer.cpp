@@ -73,10 +73,10 @@ bool Trainer::self_conditions(std::uint32_t step) const {
   return random4({seed_, engine::streams::kSelfCondition, step}, 0, 0).v[0] >> 31;
 }
 
-/// The network's answer. A self-conditioned network sees beside x_t zeros or, if this step
+/// The network's output. A self-conditioned network sees beside x_t zeros or, if this step
 /// self-conditions, its own prediction of x0 made without a gradient.
-engine::Var Trainer::answer(engine::Tape& tape, const Noised& part, const TrainingRandom& random,
-                            bool self_conditions) {
+engine::Var Trainer::predict(engine::Tape& tape, const NoisedBatch& part,
+                             const TrainingRandom& random, bool self_conditions) {
   if (!network_.config().self_condition)
     return network_.forward(tape, {tape.leaf(part.x_t), part.t, part.labels}, &random);
   const auto beside = [&](engine::Tape& on, const Tensor& x0) {
@@ -103,10 +103,10 @@ void Trainer::gradients(int batch, const TrainingRandom& random, const Prepare& 
   for (int k = 0, first = 0; k < parts; ++k) {
     const int n = batch / parts + (k < batch % parts);
     engine::Tape tape(context_);
-    const Noised part = prepare(first, n);
+    const NoisedBatch part = prepare(first, n);
     TrainingRandom of_part = random;
     of_part.first_item = std::uint32_t(first);
-    const engine::Var out = answer(tape, part, of_part, self_conditions);
+    const engine::Var out = predict(tape, part, of_part, self_conditions);
     const float share = float(n) / float(batch);
     const Tensor items = importance_ ? memory_.item_loss(first, n) : Tensor{};
     const engine::Var loss = objective_(tape, out, part, share, items);
@@ -137,7 +137,7 @@ engine::AdamStep Trainer::adam(std::uint32_t step, int batch) const {
 }
 
 Trainer::Prepare Trainer::images(const ImageBatch& batch) {
-  return [this, zero_to_one = batch.zero_to_one](int first, int n) -> Noised {
+  return [this, zero_to_one = batch.zero_to_one](int first, int n) -> NoisedBatch {
     engine::ImageNoising options{.seed = seed_,
                                  .first_item = std::uint32_t(first),
                                  .zero_to_one = zero_to_one,
@@ -149,12 +149,12 @@ Trainer::Prepare Trainer::images(const ImageBatch& batch) {
     const Tensor index = memory_.index(first, n);
     engine::NoisedImages noised =
         engine::q_sample_images(context_, memory_.images(), index, tables_, options);
-    Noised part{std::move(noised.x_t),
-                std::move(noised.t),
-                engine::training_noise(options),
-                std::move(noised.x0),
-                {},
-                zero_to_one};
+    NoisedBatch part{std::move(noised.x_t),
+                     std::move(noised.t),
+                     engine::training_noise(options),
+                     std::move(noised.x0),
+                     {},
+                     zero_to_one};
     if (const int classes = network_.config().num_classes)
       part.labels = engine::batch_labels(context_, memory_.labels(), index,
                                          {.probability = float(train_.label_dropout),
@@ -203,7 +203,7 @@ Trainer::Prepare Trainer::given(const GivenBatch& batch) {
                  batch.noise.size() == batch.x0.size() && batch.t.size() == std::size_t(batch.n),
              batch.n, " images of ", image, " values: x0 ", batch.x0.size(), ", noise ",
              batch.noise.size(), ", t ", batch.t.size());
-  return [this, batch, image](int first, int n) -> Noised {
+  return [this, batch, image](int first, int n) -> NoisedBatch {
     const std::size_t from = std::size_t(first) * image, count = std::size_t(n) * image;
     const Shape shape{n, batch.height, batch.width, batch.channels};
     const Tensor x0 = engine::upload(context_, shape, batch.x0.subspan(from, count));

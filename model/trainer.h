@@ -73,11 +73,11 @@ class Trainer {
 
  private:
   /// Makes images [first, first + n) of the batch ready for the network.
-  using Prepare = std::function<Noised(int first, int n)>;
+  using Prepare = std::function<NoisedBatch(int first, int n)>;
   void gradients(int batch, const TrainingRandom& random, const Prepare& prepare,
                  bool self_conditions);
-  engine::Var answer(engine::Tape& tape, const Noised& part, const TrainingRandom& random,
-                     bool self_conditions);
+  engine::Var predict(engine::Tape& tape, const NoisedBatch& part, const TrainingRandom& random,
+                      bool self_conditions);
   bool self_conditions(std::uint32_t step) const;
   float mean_loss(const std::vector<float>& results, int batch) const;
   engine::AdamStep adam(std::uint32_t step, int batch) const;

@@ -14,7 +14,7 @@ using test::Given, test::ready, test::tiny;
 
 const DiffusionConfig kProcess{.steps = 20, .beta_end = 0.3};
 
-/// The loss of a batch by the formulas, in double, from the network's answer.
+/// The loss of a batch by the formulas, in double, from the network's output.
 double loss_of(engine::Context& context, Network& network, const Given& g, Prediction prediction,
                double gamma) {
   const Schedule s = make_schedule(kProcess);
@@ -57,7 +57,7 @@ TEST(Objective, IsTheFormulaOfEachPrediction) {
       if (gamma > 0) train.loss_weight = LossWeight::min_snr, train.min_snr_gamma = gamma;
       Trainer trainer(context, *network, diffusion, train, 1);
       const double want = loss_of(context, *network, g, prediction, gamma);
-      // Both see the same answer up to the rounding of x_t, 2^-24 of it, through a network of gain
+      // Both see the same output up to the rounding of x_t, 2^-24 of it, through a network of gain
       // about one.
       EXPECT_NEAR(double(trainer.loss_and_gradients(g.batch())), want, 1e-5 * want)
           << int(prediction) << ' ' << gamma;
@@ -122,7 +122,7 @@ TEST(Objective, PredictedImageIsTheOneOfTheSampler) {
     const Given g(3, 2, 2, 3, kProcess.steps, 8);
     engine::Tape tape(context, false);
     const engine::Shape shape{3, 2, 2, 3};
-    const Noised batch{
+    const NoisedBatch batch{
         engine::upload(context, shape, g.x0), engine::upload(context, {3}, g.t), {}, {}, {}};
     const auto got = engine::download(
         context, objective.predicted_x0(context, batch, engine::upload(context, shape, g.noise)));
