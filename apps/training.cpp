@@ -64,7 +64,15 @@ Training::Training(const RunConfig& config, const Dataset& dataset, engine::Cont
       console_(console),
       trainer_(context, network, config.diffusion, config.train, config.seed),
       writer_(engine::disk(), folder.path(), {.keep = config.train.keep_checkpoints}),
-      index_(std::size_t(config.train.batch_size)) {}
+      index_(std::size_t(config.train.batch_size)) {
+  trainer_.use({.height = dataset.height,
+                .width = dataset.width,
+                .channels = dataset.channels,
+                .images = dataset.images,
+                .values = dataset.values,
+                .labels = dataset.labels,
+                .zero_to_one = config.data.range == DataRange::zero_one});
+}
 
 void Training::mark_saved(std::uint64_t step) {
   saved_ = step;
@@ -93,10 +101,7 @@ model::StepResult Training::train_step() {
   index_ = next_.empty() ? batch_of(done_) : std::move(next_);
   next_ = batch_of(done_ + 1);
   const model::StepResult result =
-      trainer_.step(std::uint32_t(done_),
-                    model::ImageBatch{dataset_.images, index_, dataset_.height, dataset_.width,
-                                      dataset_.channels, config_.data.range == DataRange::zero_one,
-                                      dataset_.labels, dataset_.values, next_});
+      trainer_.step(std::uint32_t(done_), index_, next_);
   if (done_ == first_ && !trainer_.data_is_resident())
     console_.info("the data set is too large for the device: each step's images are sent ahead");
   ++done_;

@@ -92,29 +92,27 @@ engine::Var Trainer::predict(engine::Tape& tape, const NoisedBatch& part,
   return network_.forward(tape, {beside(tape, x0), part.t, part.labels}, &random);
 }
 
-/// The parts' losses in memory_ and, in the parameters, the gradient of the whole batch. Every draw
-/// is a function of the image's index in the whole batch, so the parts change rounding only.
-void Trainer::gradients(int batch, const TrainingRandom& random, const Prepare& prepare,
-                        bool self_conditions) {
+/// Ho et al. 2020, algorithm 1, on the device: noise, predict, take the gradient, update. The batch
+/// is computed in train.accumulate parts, whose gradients add up to that of the whole; every draw is
+/// a function of the image's index in the batch, so the parts change rounding only.
+void Trainer::one_step(int batch, const Noising& noised, bool self_conditions, Update update) {
   const int parts = train_.accumulate;
-  if (batch < parts)
-    throw InputError(cat("train.accumulate: ", parts, "; at most the batch size, ", batch));
-  network_.parameters().begin_gradients();
-  for (int k = 0, first = 0; k < parts; ++k) {
-    const int n = batch / parts + (k < batch % parts);
+  engine::Parameters& parameters = network_.parameters();
+  parameters.begin_gradients();
+  for (int k = 0, first = 0, n = 0; k < parts; ++k, first += n) {
+    n = batch / parts + (k < batch % parts);
     engine::Tape tape(context_);
-    const NoisedBatch part = prepare(first, n);
-    TrainingRandom of_part = random;
-    of_part.first_item = std::uint32_t(first);
-    const engine::Var out = predict(tape, part, of_part, self_conditions);
-    const float share = float(n) / float(batch);
+    const NoisedBatch part = noised(first, n);
+    const TrainingRandom dropout{seed_, 0, std::uint32_t(first), memory_.step()};
+    const engine::Var out = predict(tape, part, dropout, self_conditions);
     const Tensor items = importance_ ? memory_.item_loss(first, n) : Tensor{};
-    const engine::Var loss = objective_(tape, out, part, share, items);
+    const engine::Var loss = objective_(tape, out, part, float(n) / float(batch), items);
     tape.release(out);
     engine::copy(context_, memory_.loss(k), tape.value(loss));
     tape.backward(loss);
-    first += n;
   }
+  if (update == Update::no) return parameters.finish_gradients();
+  engine::adam_step(context_, parameters, memory_.adam(), memory_.grad_norm());
 }
 
 float Trainer::mean_loss(const std::vector<float>& results, int batch) const {
@@ -136,99 +134,107 @@ engine::AdamStep Trainer::adam(std::uint32_t step, int batch) const {
                                    step);
 }
 
-Trainer::Prepare Trainer::images(const ImageBatch& batch) {
-  return [this, zero_to_one = batch.zero_to_one](int first, int n) -> NoisedBatch {
-    engine::ImageNoising options{.seed = seed_,
-                                 .first_item = std::uint32_t(first),
-                                 .zero_to_one = zero_to_one,
-                                 .flip = train_.flip,
-                                 .step_at = memory_.step(),
-                                 .times = draw_of(train_.timesteps),
-                                 .wants_x0 = objective_.wants_x0()};
-    if (importance_) options.t = memory_.times(first, n);
-    const Tensor index = memory_.index(first, n);
-    engine::NoisedImages noised =
-        engine::q_sample_images(context_, memory_.images(), index, tables_, options);
-    NoisedBatch part{std::move(noised.x_t),
-                     std::move(noised.t),
-                     engine::training_noise(options),
-                     std::move(noised.x0),
-                     {},
-                     zero_to_one};
-    if (const int classes = network_.config().num_classes)
-      part.labels = engine::batch_labels(context_, memory_.labels(), index,
-                                         {.probability = float(train_.label_dropout),
-                                          .none = classes,
-                                          .seed = seed_,
-                                          .first_item = std::uint32_t(first),
-                                          .step_at = memory_.step()});
-    return part;
-  };
+/// From the data set: gathered, flipped, scaled and noised in one pass.
+NoisedBatch Trainer::noised_images(int first, int n) {
+  engine::ImageNoising options{.seed = seed_,
+                               .first_item = std::uint32_t(first),
+                               .zero_to_one = data_->zero_to_one(),
+                               .flip = train_.flip,
+                               .step_at = memory_.step(),
+                               .times = draw_of(train_.timesteps),
+                               .wants_x0 = objective_.wants_x0()};
+  if (importance_) options.t = memory_.times(first, n);
+  const Tensor index = data_->index(first, n);
+  engine::NoisedImages noised =
+      engine::q_sample_images(context_, data_->images(), index, tables_, options);
+  NoisedBatch part{std::move(noised.x_t),
+                   std::move(noised.t),
+                   engine::training_noise(options),
+                   std::move(noised.x0),
+                   {},
+                   data_->zero_to_one()};
+  if (const int classes = network_.config().num_classes)
+    part.labels = engine::batch_labels(context_, data_->labels(), index,
+                                       {.probability = float(train_.label_dropout),
+                                        .none = classes,
+                                        .seed = seed_,
+                                        .first_item = std::uint32_t(first),
+                                        .step_at = memory_.step()});
+  return part;
 }
 
-StepResult Trainer::step(std::uint32_t step, const ImageBatch& batch) {
-  const int n = int(batch.index.size());
-  if (network_.config().num_classes > 0 && batch.labels.empty())
+void Trainer::use(const ImageSet& set) {
+  if (network_.config().num_classes > 0 && set.labels.empty())
     throw InputError(
         cat("model.num_classes: ", network_.config().num_classes, "; the data set has no classes"));
+  set_ = set;
+  data_.reset();
+}
+
+/// The data set for batches of this size: at new addresses, which voids what was captured.
+void Trainer::bind(int batch) {
+  data_.reset();  // first given back
+  data_.emplace(context_, set_, batch);
+  memory_.resize(context_, batch);
+  for (engine::Replay& replay : replay_) replay.reset();
+}
+
+StepResult Trainer::step(std::uint32_t step, std::span<const std::int32_t> index,
+                         std::span<const std::int32_t> next) {
+  const int n = int(index.size());
+  check_batch(n);
+  HAZE_CHECK(set_.image_size() > 0, "no data set; Trainer::use comes first");
+  if (!data_ || data_->batch() != n) bind(n);
+  data_->check(index);
+  data_->check(next);
   std::vector<std::int32_t> times;
   if (importance_) {
     times = importance_->draw(seed_, step, n);
     objective_.reweight(context_, importance_->weights());
   }
-  if (memory_.fill(context_, step, adam(step, n), batch, times) || n != replayed_batch_)
-    for (engine::Replay& replay : replay_) replay.reset();
-  replayed_batch_ = n;
+  memory_.set(context_, step, adam(step, n), times);
+  data_->select(context_, index);
   const bool twice = self_conditions(step);
   replay_[twice].run(context_, [&] {
-    gradients(n, {seed_, 0, 0, memory_.step()}, images(batch), twice);
-    engine::adam_step(context_, network_.parameters(), memory_.adam(), memory_.grad_norm());
+    one_step(
+        n, [this](int first, int count) { return noised_images(first, count); }, twice,
+        Update::yes);
   });
-  memory_.send_ahead(batch);
-  const std::vector<float> results = memory_.results(context_);
+  data_->send_ahead(next);
+  const StepResult done = result(step, n);
   if (importance_) importance_->record(times, memory_.item_losses(context_));
+  return done;
+}
+
+StepResult Trainer::step(std::uint32_t step, int n, const Noising& noised) {
+  check_batch(n);
+  memory_.set(context_, step, adam(step, n));
+  one_step(n, noised, self_conditions(step), Update::yes);
+  return result(step, n);
+}
+
+float Trainer::loss_and_gradients(int n, const Noising& noised) {
+  check_batch(n);
+  memory_.set(context_, 0, adam(0, n));
+  one_step(n, noised, self_conditions(0), Update::no);
+  return mean_loss(memory_.results(context_), n);
+}
+
+void Trainer::check_batch(int n) const {
+  if (n < train_.accumulate)
+    throw InputError(cat("train.accumulate: ", train_.accumulate, "; at most the batch size, ", n));
+}
+
+StepResult Trainer::result(std::uint32_t step, int batch) {
+  const std::vector<float> results = memory_.results(context_);
   context_.arena.consolidate();
-  return {mean_loss(results, n), results.back(), learning_rate(step)};
+  return {mean_loss(results, batch), results.back(), learning_rate(step)};
 }
 
 StateDict Trainer::state() const { return importance_ ? importance_->state() : StateDict{}; }
 
 void Trainer::restore(const StateDict& state) {
   if (importance_) importance_->restore(state);
-}
-
-Trainer::Prepare Trainer::given(const GivenBatch& batch) {
-  const std::size_t image = Shape({batch.height, batch.width, batch.channels}).size();
-  HAZE_CHECK(batch.n >= 1 && batch.x0.size() == std::size_t(batch.n) * image &&
-                 batch.noise.size() == batch.x0.size() && batch.t.size() == std::size_t(batch.n),
-             batch.n, " images of ", image, " values: x0 ", batch.x0.size(), ", noise ",
-             batch.noise.size(), ", t ", batch.t.size());
-  return [this, batch, image](int first, int n) -> NoisedBatch {
-    const std::size_t from = std::size_t(first) * image, count = std::size_t(n) * image;
-    const Shape shape{n, batch.height, batch.width, batch.channels};
-    const Tensor x0 = engine::upload(context_, shape, batch.x0.subspan(from, count));
-    const engine::Noise noise{engine::upload(context_, shape, batch.noise.subspan(from, count)),
-                              {},
-                              std::uint32_t(first)};
-    const Tensor t =
-        engine::upload(context_, {n}, batch.t.subspan(std::size_t(first), std::size_t(n)));
-    return {engine::q_sample(context_, x0, t, tables_, noise), t, noise, x0, {}};
-  };
-}
-
-StepResult Trainer::step(std::uint32_t step, const GivenBatch& batch) {
-  gradients(batch.n, {seed_, step, 0}, given(batch), self_conditions(step));
-  memory_.fill(context_, step, adam(step, batch.n));
-  engine::adam_step(context_, network_.parameters(), memory_.adam(), memory_.grad_norm());
-  const std::vector<float> results = memory_.results(context_);
-  context_.arena.consolidate();
-  return {mean_loss(results, batch.n), results.back(), learning_rate(step)};
-}
-
-float Trainer::loss_and_gradients(const GivenBatch& batch) {
-  gradients(batch.n, {seed_, 0, 0}, given(batch), self_conditions(0));
-  network_.parameters().finish_gradients();
-  return mean_loss(memory_.results(context_), batch.n);
 }
 
 }  // namespace haze::model

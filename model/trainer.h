@@ -5,8 +5,8 @@
 #include <optional>
 #include <span>
 
-#include "engine/process/process.h"
 #include "engine/replay.h"
+#include "model/device_dataset.h"
 #include "model/importance.h"
 #include "model/network.h"
 #include "model/objective.h"
@@ -15,23 +15,8 @@
 
 namespace haze::model {
 
-/// A batch as the data set holds it. Row n of the batch is image index[n].
-struct ImageBatch {
-  std::span<const std::uint8_t> images;  // all images of the set, [M,H,W,C]
-  std::span<const std::int32_t> index;   // [N]
-  int height, width, channels;
-  bool zero_to_one = false;                   // scale to [0,1] (labml) instead of [-1,1]
-  std::span<const std::int32_t> labels = {};  // [M]; for conditional networks
-  std::span<const float> values = {};         // in place of images: numbers, taken as they are
-  std::span<const std::int32_t> next = {};    // [N], if known: index of the step after this one
-};
-
-/// A batch with everything given, as recorded by another framework. Haze's layout.
-struct GivenBatch {
-  std::span<const float> x0, noise;  // [N,H,W,C]
-  std::span<const std::int32_t> t;   // [N]
-  int n, height, width, channels;
-};
+/// Makes images [first, first + n) of a batch ready for the network.
+using Noising = std::function<NoisedBatch(int first, int n)>;
 
 struct StepResult {
   float loss;       // before the update; mean over the batch
@@ -48,17 +33,26 @@ class Trainer {
   Trainer(engine::Context& context, Network& network, const DiffusionConfig& diffusion,
           const Schedule& schedule, const TrainConfig& train, std::uint64_t seed);
 
-  /// Throws InputError for a batch that is smaller than train.accumulate.
-  /// Does training step number `step` (0-based; what is drawn is a function of seed and step).
-  /// Loss and norm are f32 reads of the device: the only synchronisation. Images are batches of one
-  /// shape, and the data set behind them stays where it is: on CUDA the step is replayed. Where the
-  /// data set is too large for the device, the images of batch.next travel during this step.
-  StepResult step(std::uint32_t step, const ImageBatch& batch);
-  StepResult step(std::uint32_t step, const GivenBatch& batch);
+  /// The data set that steps take their images from, until the next call. Its memory stays where it
+  /// is. Throws InputError for one without labels if the network is conditional.
+  void use(const ImageSet& set);
+  /// Training step number `step`, from 0, on images `index` of the data set: what is drawn is a
+  /// function of seed and step. `next`, where it is known, are the images of the step after this
+  /// one: of a data set that is too large for the device they travel while this step computes. On
+  /// CUDA the step is captured and replayed as long as batches are of one size. Throws InputError
+  /// for a batch smaller than train.accumulate, CheckError for an image that the set has not.
+  /// Reading loss and norm is the only synchronisation.
+  StepResult step(std::uint32_t step, std::span<const std::int32_t> index,
+                  std::span<const std::int32_t> next = {});
+  /// The same on a batch of n images that `noised` makes.
+  StepResult step(std::uint32_t step, int n, const Noising& noised);
+  /// Its loss and gradients, without an update (parameters().gradients holds them).
+  float loss_and_gradients(int n, const Noising& noised);
+
   /// The data set lies on the device as a whole; after the first step.
-  bool data_is_resident() const { return memory_.resident(); }
-  /// Loss and gradients of a given batch, without an update (parameters().gradients holds them).
-  float loss_and_gradients(const GivenBatch& batch);
+  bool data_is_resident() const { return data_ && data_->resident(); }
+  /// sqrt(alpha_bar) and sqrt(1 - alpha_bar) of the schedule.
+  const engine::NoiseTables& tables() const { return tables_; }
 
   /// Learning rate of a step: linear warm-up over warmup_steps, then constant or half a cosine
   /// that reaches 0 at train.steps (Loshchilov and Hutter 2017, arXiv:1608.03983, one period).
@@ -72,17 +66,18 @@ class Trainer {
   void restore(const StateDict& state);
 
  private:
-  /// Makes images [first, first + n) of the batch ready for the network.
-  using Prepare = std::function<NoisedBatch(int first, int n)>;
-  void gradients(int batch, const TrainingRandom& random, const Prepare& prepare,
-                 bool self_conditions);
+  enum class Update : bool { no, yes };
+  void one_step(int batch, const Noising& noised, bool self_conditions, Update update);
   engine::Var predict(engine::Tape& tape, const NoisedBatch& part, const TrainingRandom& random,
                       bool self_conditions);
+  NoisedBatch noised_images(int first, int n);
+  void bind(int batch);
   bool self_conditions(std::uint32_t step) const;
+  void check_batch(int n) const;
+  StepResult result(std::uint32_t step, int batch);
   float mean_loss(const std::vector<float>& results, int batch) const;
   engine::AdamStep adam(std::uint32_t step, int batch) const;
-  Prepare given(const GivenBatch& batch);
-  Prepare images(const ImageBatch& batch);
+
   engine::Context& context_;
   Network& network_;
   TrainConfig train_;
@@ -91,8 +86,9 @@ class Trainer {
   Objective objective_;
   std::optional<ImportanceTimes> importance_;
   StepMemory memory_;
+  ImageSet set_;
+  std::optional<DeviceDataset> data_;     // for batches of one size
   std::array<engine::Replay, 2> replay_;  // without and with self-conditioning
-  int replayed_batch_ = 0;
 };
 
 }  // namespace haze::model

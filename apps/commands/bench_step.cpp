@@ -37,13 +37,17 @@ Measured measure(const BenchOptions& options, const RunConfig& config, Stream st
   model::Trainer trainer(context, *network, config.diffusion, config.train, config.seed);
   std::vector<std::int32_t> index(std::size_t(config.train.batch_size));
   std::vector<std::int32_t> labels(config.model.num_classes > 0 ? kImages : 0);
+  trainer.use({.height = height,
+               .width = width,
+               .channels = channels,
+               .images = images,
+               .labels = labels});
   Measured m;
   for (int step = 0; step < options.warmup + options.steps; ++step) {
     for (std::size_t b = 0; b < index.size(); ++b)
       index[b] = std::int32_t((std::size_t(step) * index.size() + b) % kImages);
     const auto start = std::chrono::steady_clock::now();
-    trainer.step(std::uint32_t(step),
-                 model::ImageBatch{images, index, height, width, channels, false, labels});
+    trainer.step(std::uint32_t(step), index);
     const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
     if (step >= options.warmup) m.milliseconds.push_back(took.count());
   }

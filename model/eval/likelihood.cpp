@@ -156,8 +156,7 @@ std::vector<float> output_of(const Measurement& m, Part part, const std::vector<
   const engine::Shape shape{part.count, m.shape[1], m.shape[2], m.shape[3]};
   engine::Context& context = m.context;
   engine::Tape tape(context, false);
-  engine::Var in =
-      tape.leaf(engine::to_activations(context, engine::upload(context, shape, x_t)));
+  engine::Var in = tape.leaf(engine::to_activations(context, engine::upload(context, shape, x_t)));
   if (m.network.config().self_condition)  // no earlier prediction: zeros
     in = engine::concat_channels(tape, in,
                                  tape.leaf(engine::zeros(context, shape, context.activations)));

@@ -2,8 +2,8 @@
 
 #include "engine/device_tensor.h"
 #include "model/sampler.h"
-#include "model/trainer.h"
 #include "model/verify/record.h"
+#include "model/verify/recorded_batch.h"
 
 namespace haze::model {
 namespace {
@@ -12,15 +12,16 @@ Schedule recorded_schedule(const DiffusionConfig& diffusion) {
   return in_single_precision(make_schedule(diffusion));
 }
 
-/// Calls f(batch) for block k of a grad or train record, with `scale` times its x0.
+/// Calls f(noising) for block k of a grad or train record, with `scale` times its x0.
 template <class F>
-auto with_batch(const DiffusionConfig& diffusion, const StateDict& record, const Images& images,
-                int k, float scale, F f) {
+auto with_batch(const Subject& s, const Trainer& trainer, const StateDict& record,
+                const Images& images, int k, float scale, F f) {
   const auto x0 = images.block(recorded(record, "x0"), k, scale);
   const auto noise = images.block(recorded(record, "noise"), k);
   const auto n = std::size_t(images.n);
-  const auto t = recorded_times(recorded(record, "t"), std::size_t(k) * n, n, diffusion.steps);
-  return f(GivenBatch{x0, noise, t, images.n, images.h, images.w, images.c});
+  const auto t = recorded_times(recorded(record, "t"), std::size_t(k) * n, n, s.diffusion.steps);
+  const RecordedBatch batch{x0, noise, t, images.n, images.h, images.w, images.c};
+  return f(recorded_noising(s.context, trainer.tables(), batch));
 }
 
 }  // namespace
@@ -43,8 +44,9 @@ StateDict gradients(const Subject& s, const StateDict& record, float scale) {
   require_shape(record, "noise", recorded(record, "x0").shape);
   require_shape(record, "t", {images.n});
   Trainer trainer(s.context, s.network, s.diffusion, recorded_schedule(s.diffusion), {}, 0);
-  const float loss = with_batch(s.diffusion, record, images, 0, scale,
-                                [&](const GivenBatch& b) { return trainer.loss_and_gradients(b); });
+  const float loss = with_batch(s, trainer, record, images, 0, scale, [&](const Noising& noised) {
+    return trainer.loss_and_gradients(images.n, noised);
+  });
   StateDict found{{"loss", {{1}, {loss}}}};
   auto& parameters = s.network.parameters();
   for (auto& [name, g] : to_state_dict(parameters, parameters.gradients, true))
@@ -95,8 +97,8 @@ StateDict losses(const Subject& s, const StateDict& record) {
   Trainer trainer(s.context, s.network, s.diffusion, recorded_schedule(s.diffusion), options, 0);
   HostTensor loss{{images.leading}, {}};
   for (int k = 0; k < images.leading; ++k)
-    loss.values.push_back(with_batch(s.diffusion, record, images, k, 1, [&](const GivenBatch& b) {
-      return trainer.step(std::uint32_t(k), b).loss;
+    loss.values.push_back(with_batch(s, trainer, record, images, k, 1, [&](const Noising& noised) {
+      return trainer.step(std::uint32_t(k), images.n, noised).loss;
     }));
   return {{"loss", std::move(loss)}};
 }

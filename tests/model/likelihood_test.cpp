@@ -204,8 +204,8 @@ TEST(Likelihood, FallsDuringTraining) {
         .total;
   };
   const double before = measure();
-  for (std::uint32_t step = 0; step < 150; ++step)
-    trainer.step(step, ImageBatch{images, index, 8, 8, 3});
+  trainer.use({.height = 8, .width = 8, .channels = 3, .images = images});
+  for (std::uint32_t step = 0; step < 150; ++step) trainer.step(step, index);
   EXPECT_LT(measure(), 0.9 * before);
   omp_set_num_threads(threads);
 }

@@ -1,6 +1,9 @@
 // networks.h — small networks and data for the model tests.
 #pragma once
+#include <numeric>
+
 #include "model/trainer.h"
+#include "model/verify/recorded_batch.h"
 #include "model/weights.h"
 #include "tests/support/device.h"
 #include "tests/support/tape.h"
@@ -44,6 +47,18 @@ inline std::vector<std::uint8_t> rectangles(int n, int h, int w, int c) {
   return images;
 }
 
+/// A set of n images, and a batch of all of them in order.
+struct Images {
+  std::vector<std::uint8_t> bytes;
+  std::vector<std::int32_t> index;
+  int h, w, c;
+  Images(int n, int h_, int w_, int c_)
+      : bytes(rectangles(n, h_, w_, c_)), index(std::size_t(n)), h(h_), w(w_), c(c_) {
+    std::iota(index.begin(), index.end(), 0);
+  }
+  model::ImageSet set() const { return {.height = h, .width = w, .channels = c, .images = bytes}; }
+};
+
 /// A batch of given numbers in haze's layout, from a seed.
 struct Given {
   std::vector<float> x0, noise;
@@ -55,7 +70,12 @@ struct Given {
     for (const double v : normal(size, seed + 1)) noise.push_back(float(v));
     for (int i = 0; i < n; ++i) t.push_back((7 * i + int(seed)) % T);
   }
-  model::GivenBatch batch() const { return {x0, noise, t, n, h, w, c}; }
+  model::Noising noising(engine::Context& context, const model::Trainer& trainer) const {
+    return model::recorded_noising(context, trainer.tables(), {x0, noise, t, n, h, w, c});
+  }
+  float loss_and_gradients(engine::Context& context, model::Trainer& trainer) const {
+    return trainer.loss_and_gradients(n, noising(context, trainer));
+  }
 };
 
 inline std::vector<float> gradients_of(const model::Network& network) {

@@ -59,7 +59,7 @@ TEST(Objective, IsTheFormulaOfEachPrediction) {
       const double want = loss_of(context, *network, g, prediction, gamma);
       // Both see the same output up to the rounding of x_t, 2^-24 of it, through a network of gain
       // about one.
-      EXPECT_NEAR(double(trainer.loss_and_gradients(g.batch())), want, 1e-5 * want)
+      EXPECT_NEAR(double(g.loss_and_gradients(context, trainer)), want, 1e-5 * want)
           << int(prediction) << ' ' << gamma;
     }
 }
@@ -108,7 +108,7 @@ TEST(Objective, AddsTheBoundOfALearnedVariance) {
     Trainer trainer(context, *network, diffusion, train, 1);
     const double want = simple / size + weight * kProcess.steps * bound / std::log(2.0) / size;
     // As above; the bound's prediction of x0 adds some 2^-22 of 1/sqrt(alpha_bar).
-    EXPECT_NEAR(double(trainer.loss_and_gradients(g.batch())), want, 3e-5 * want) << weight;
+    EXPECT_NEAR(double(g.loss_and_gradients(context, trainer)), want, 3e-5 * want) << weight;
   }
 }
 
@@ -218,9 +218,10 @@ Record run(const TrainConfig& train, bool self_condition, int steps,
   const auto images = test::rectangles(6, 4, 4, 3);
   const std::vector<std::int32_t> index = {0, 1, 2, 3, 4, 5};
   Trainer trainer(context, network, diffusion, train, 9);
+  trainer.use({.height = 4, .width = 4, .channels = 3, .images = images});
   Record result;
   for (int k = 0; k < steps; ++k)
-    result.losses.push_back(trainer.step(std::uint32_t(k), {images, index, 4, 4, 3}).loss);
+    result.losses.push_back(trainer.step(std::uint32_t(k), index).loss);
   result.times = network.times;
   return result;
 }

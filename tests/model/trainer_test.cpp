@@ -14,20 +14,9 @@
 namespace haze::model {
 namespace {
 
-using test::expect_close, test::Given, test::kFamilies, test::ready, test::tiny;
+using test::expect_close, test::Given, test::Images, test::kFamilies, test::ready, test::tiny;
 
 const DiffusionConfig kDiffusion{.steps = 100};
-
-struct Images {
-  std::vector<std::uint8_t> bytes;
-  std::vector<std::int32_t> index;
-  int h, w, c;
-  Images(int n, int h_, int w_, int c_)
-      : bytes(test::rectangles(n, h_, w_, c_)), index(std::size_t(n)), h(h_), w(w_), c(c_) {
-    std::iota(index.begin(), index.end(), 0);
-  }
-  ImageBatch batch() const { return {bytes, index, h, w, c}; }
-};
 
 TEST(Trainer, LearningRateWarmsUp) {
   engine::Context context{test::device()};
@@ -61,7 +50,7 @@ TEST(Trainer, GradientOfAGivenBatchIsTheDerivativeOfItsLoss) {
     auto& p = network->parameters();
     Trainer trainer(context, *network, kDiffusion, {}, 1);
     const Given given(2, 4, 6, 3, 100, 3);
-    trainer.loss_and_gradients(given.batch());
+    given.loss_and_gradients(context, trainer);
     const auto g = test::gradients_of(*network);
     // Along the gradient itself, central differences: the loss is a float near 1, so it is known to
     // 2^-23 or so; a step that changes it by 2·1e-2 leaves 1e-5, and curvature adds h²-terms.
@@ -73,7 +62,7 @@ TEST(Trainer, GradientOfAGivenBatchIsTheDerivativeOfItsLoss) {
       auto moved = keep;
       for (std::size_t i = 0; i < g.size(); ++i) moved[i] += float(step * double(g[i]));
       test::write(p.weights, moved);
-      const double loss = trainer.loss_and_gradients(given.batch());
+      const double loss = given.loss_and_gradients(context, trainer);
       test::write(p.weights, keep);
       return loss;
     };
@@ -91,8 +80,9 @@ TEST(Trainer, AccumulatedPartsEqualTheWholeBatch) {
       config.dropout = 0.2f;
       const auto network = ready(config, context);
       Trainer trainer(context, *network, kDiffusion, {.accumulate = accumulate, .flip = true}, 1);
-      const StepResult r =
-          from_images ? trainer.step(3, images.batch()) : trainer.step(3, given.batch());
+      trainer.use(images.set());
+      const StepResult r = from_images ? trainer.step(3, images.index)
+                                       : trainer.step(3, given.n, given.noising(context, trainer));
       return std::pair(r, test::gradients_of(*network));
     };
     for (const bool from_images : {false, true}) {
@@ -112,7 +102,8 @@ TEST(Trainer, RefusesMorePartsThanImages) {
   const auto network = ready(tiny(Family::labml), context);
   Trainer trainer(context, *network, kDiffusion, {.accumulate = 3}, 1);
   const Images images(2, 4, 4, 3);
-  test::expect_input_error([&] { trainer.step(0, images.batch()); },
+  trainer.use(images.set());
+  test::expect_input_error([&] { trainer.step(0, images.index); },
                            "train.accumulate: 3; at most the batch size, 2");
 }
 
@@ -125,7 +116,8 @@ std::vector<float> weights_after(DType type, std::uint64_t seed, int steps, int 
   Network& network = go_on ? *go_on : *own;
   Trainer trainer(context, network, kDiffusion, {.learning_rate = 1e-3, .flip = true}, seed);
   const Images images(4, 8, 8, 3);
-  for (int k = from; k < steps; ++k) trainer.step(std::uint32_t(k), images.batch());
+  trainer.use(images.set());
+  for (int k = from; k < steps; ++k) trainer.step(std::uint32_t(k), images.index);
   const auto& p = network.parameters();
   return test::read(p.weights);
 }
@@ -157,76 +149,13 @@ TEST(Trainer, ReplayedStepsEqualStepsThatWereCalled) {
       Trainer trainer(context, *network, kDiffusion,
                       {.learning_rate = 1e-3, .warmup_steps = 3, .accumulate = 2, .flip = true}, 7);
       const Images images(4, 8, 8, 3);
+      trainer.use(images.set());
       // On CUDA the first steps are called, the later ones replayed, with another rate each.
-      for (std::uint32_t k = 0; k < 7; ++k) trainer.step(k, images.batch());
+      for (std::uint32_t k = 0; k < 7; ++k) trainer.step(k, images.index);
       weights[graphs] = test::read(network->parameters().weights);
     }
     EXPECT_EQ(weights[0], weights[1]) << name_of(type);
   }
-}
-
-enum class Ahead { unknown, right, wrong };
-
-/// Weights after seven steps on images that lie on the device or are sent, with what is said about
-/// the step after; a new trainer takes over at `resumed_at`.
-std::vector<float> weights_of_run(bool resident, Ahead ahead, std::uint32_t resumed_at) {
-  constexpr int kImages = 11;
-  engine::Context context{test::device()};
-  context.resident_data = resident;
-  NetworkConfig config = tiny(Family::ddpm);
-  config.num_classes = 3;
-  const auto network = ready(config, context, 1);
-  const Images images(kImages, 4, 4, 3);  // 144 bytes a batch: labels do not lie right behind them
-  const std::vector<std::int32_t> labels{0, 1, 2, 2, 1, 0, 0, 2, 1, 0, 1};
-  const auto of_step = [](std::uint32_t k) {  // the last batch is a smaller one
-    std::vector<std::int32_t> index;
-    for (std::uint64_t b = 0; b < (k == 6 ? 2 : 3); ++b)
-      index.push_back(std::int32_t(engine::data_index(kImages, 4, 3 * k + b)));
-    return index;
-  };
-  std::optional<Trainer> trainer;
-  for (std::uint32_t k = 0; k < 7; ++k) {
-    if (k == 0 || k == resumed_at)
-      trainer.emplace(context, *network, kDiffusion,
-                      TrainConfig{.learning_rate = 1e-2, .label_dropout = 0.2, .flip = true}, 7);
-    const auto index = of_step(k), next = of_step(k + (ahead == Ahead::wrong ? 3 : 1));
-    ImageBatch batch = images.batch();
-    batch.index = index;
-    batch.labels = labels;
-    if (ahead != Ahead::unknown) batch.next = next;
-    trainer->step(k, batch);
-    EXPECT_EQ(trainer->data_is_resident(), resident);
-  }
-  return test::read(network->parameters().weights);
-}
-
-TEST(Trainer, ImagesThatAreSentEqualThoseThatLieOnTheDevice) {
-  const auto want = weights_of_run(true, Ahead::unknown, 0);
-  EXPECT_EQ(weights_of_run(false, Ahead::unknown, 0), want);
-  EXPECT_EQ(weights_of_run(false, Ahead::right, 0), want);
-  EXPECT_EQ(weights_of_run(false, Ahead::right, 4), want) << "resumed";
-  EXPECT_EQ(weights_of_run(false, Ahead::wrong, 0), want);
-}
-
-TEST(Trainer, AnImageThatIsNotThereIsRefusedBeforeTheStep) {
-  engine::Context context{test::device()};
-  context.resident_data = false;
-  const auto network = ready(tiny(Family::labml), context);
-  Trainer trainer(context, *network, kDiffusion, {}, 1);
-  const Images images(3, 4, 4, 3);
-  const auto before = test::read(network->parameters().weights);
-  for (const std::vector<std::int32_t>& bad : {std::vector{0, 1, 3}, {0, -1, 1}})
-    for (const bool ahead : {false, true}) {
-      ImageBatch batch = images.batch();
-      (ahead ? batch.next : batch.index) = bad;
-      try {
-        trainer.step(0, batch);
-        ADD_FAILURE() << "of three images";
-      } catch (const CheckError& e) {
-        EXPECT_THAT(e.what(), testing::HasSubstr(" of 3"));
-      }
-    }
-  EXPECT_EQ(test::read(network->parameters().weights), before);
 }
 
 #if defined(HAZE_CUDA)
@@ -236,8 +165,9 @@ std::vector<double> losses_on(Stream stream, DType type) {
   network->parameters().allocate(stream, 3, true, false, type);
   Trainer trainer(context, *network, kDiffusion, {.learning_rate = 1e-3}, 5);
   const Images images(4, 8, 8, 3);
+  trainer.use(images.set());
   std::vector<double> losses;
-  for (std::uint32_t k = 0; k < 10; ++k) losses.push_back(trainer.step(k, images.batch()).loss);
+  for (std::uint32_t k = 0; k < 10; ++k) losses.push_back(trainer.step(k, images.index).loss);
   return losses;
 }
 
@@ -262,13 +192,15 @@ TEST(Trainer, ClipsDecaysAndAverages) {
   Trainer trainer(context, *network, kDiffusion,
                   {.learning_rate = 1e-3, .grad_clip = 1e-9, .ema_decay = 0.75, .adam_eps = 1}, 1);
   const Images images(2, 4, 4, 3);
-  const StepResult r = trainer.step(0, images.batch());
+  trainer.use(images.set());
+  const StepResult r = trainer.step(0, images.index);
   EXPECT_GT(r.grad_norm, 1e-3) << "the norm before clipping";
   // Clipped to norm 1e-9 and divided by eps = 1: the weights stay, up to 1e-12.
   EXPECT_LT(test::largest(std::vector<double>{double(test::at(p.weights, 0)) - double(before[0])}),
             1e-9);
   Trainer moving(context, *network, kDiffusion, {.learning_rate = 1e-2, .ema_decay = 0.75}, 1);
-  moving.step(0, images.batch());
+  moving.use(images.set());
+  moving.step(0, images.index);
   std::vector<double> want;
   const std::vector<float> after = test::read(p.weights);
   for (std::size_t i = 0; i < before.size(); ++i)
@@ -290,9 +222,10 @@ TEST(Trainer, OverfitsAFewImages) {
     const auto network = ready(config, context);
     Trainer trainer(context, *network, kDiffusion, {.learning_rate = 3e-3}, 1);
     const Images images(cpu ? 8 : 3, 8, 8, 3);
+    trainer.use(images.set());
     double first = 0, last = 0;
     for (std::uint32_t k = 0; k < 80; ++k) {
-      const double loss = trainer.step(k, images.batch()).loss;
+      const double loss = trainer.step(k, images.index).loss;
       if (k < 5) first += loss / 5;
       if (k >= 70) last += loss / 10;
     }
@@ -327,11 +260,12 @@ TEST(Trainer, MemoryRepeatsAndIsBounded) {
     network.parameters().allocate(context.stream, 1, true, false, DType::f32);
     Trainer trainer(context, network, kDiffusion, {.accumulate = 2}, 1);
     const Images images(8, size, size, 3);
-    trainer.step(0, images.batch());
-    trainer.step(1, images.batch());
+    trainer.use(images.set());
+    trainer.step(0, images.index);
+    trainer.step(1, images.index);
     const std::size_t asked = context.arena.system_allocations(), heap = test::large_allocations();
     network.seen.clear();
-    for (std::uint32_t k = 2; k < 5; ++k) trainer.step(k, images.batch());
+    for (std::uint32_t k = 2; k < 5; ++k) trainer.step(k, images.index);
     EXPECT_EQ(context.arena.system_allocations(), asked);
     EXPECT_EQ(context.arena.live_bytes(), 0u);
     EXPECT_EQ(test::large_allocations(), heap) << "memory of activations' size came from the heap";

@@ -173,10 +173,13 @@ TEST(TutorialNetworks, TrainTheSameCalledAndReplayed) {
       const auto network = ready(c, context);
       Trainer trainer(context, *network, {.steps = 100}, {.learning_rate = 1e-3, .accumulate = 2},
                       7);
+      trainer.use({.height = c.image_height,
+                   .width = c.image_width,
+                   .channels = c.image_channels,
+                   .images = images});
       float first = 0, last = 0;
       for (std::uint32_t k = 0; k < 7; ++k) {
-        last =
-            trainer.step(k, {images, index, c.image_height, c.image_width, c.image_channels}).loss;
+        last = trainer.step(k, index).loss;
         if (k == 0) first = last;
       }
       EXPECT_NE(first, last);
@@ -205,10 +208,13 @@ TEST(TutorialNetworks, LearnAFewImages) {
     const auto network = ready(c, context);
     Trainer trainer(context, *network, {.steps = 50, .beta_end = 0.2},
                     {.batch_size = int(batch), .learning_rate = emulated ? 1e-2 : 5e-3}, 7);
+    trainer.use({.height = c.image_height,
+                 .width = c.image_width,
+                 .channels = c.image_channels,
+                 .images = images});
     double mean = 0;
     for (std::uint32_t k = 0; k < steps; ++k) {
-      const float loss =
-          trainer.step(k, {images, index, c.image_height, c.image_width, c.image_channels}).loss;
+      const float loss = trainer.step(k, index).loss;
       if (k >= steps * 5 / 6) mean += loss / float(steps - steps * 5 / 6);
     }
     // 64 hidden numbers cannot hold the noise of 90 values. What the emulator's short run leaves is
