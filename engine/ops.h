@@ -1,9 +1,10 @@
 // ops.h — every differentiable operation, one declaration and one doc line each.
 //
 // An op checks, allocates, runs its kernel and records its gradient rule; each lives in
-// ops/<name>.cpp. Images are NHWC: [N,H,W,C]. Token sequences are [N,T,C]. Weights are f32 or, in a
-// bf16 run, bf16; biases and norm parameters are always f32. An empty Var means "none" where
-// stated. A wrong shape or value throws CheckError with the values in the text.
+// ops/<name>.cpp, the element-wise functions in ops/pointwise.cpp. Images are NHWC: [N,H,W,C]. Token
+// sequences are [N,T,C]. Weights are f32 or, in a bf16 run, bf16; biases and norm parameters are
+// always f32. An empty Var means "none" where stated. A wrong shape or value throws CheckError with
+// the values in the text.
 #pragma once
 #include <optional>
 
@@ -55,7 +56,10 @@ Var group_norm(Tape& tape, Joined x, Var gamma, Var beta, int groups, float eps)
 Var group_norm_swish(Tape& tape, Joined x, Var gamma, Var beta, int groups, float eps);
 /// x * sigmoid(x), also called SiLU.
 Var swish(Tape& tape, Var x);
+/// max(x, 0).
 Var relu(Tape& tape, Var x);
+/// a · b, equal shapes.
+Var multiply(Tape& tape, Var a, Var b);
 /// Zeroes each element with probability p and scales the rest by 1/(1-p). The mask is a function of
 /// key, the image's index first_item + n and the element: recomputed in backward, never stored.
 /// With p = 0 returns x itself.

@@ -6,9 +6,8 @@
 #include "kernels/dropout/dropout.h"
 #include "kernels/group_norm/group_norm.h"
 #include "kernels/group_norm/versions.h"
+#include "kernels/pointwise/pointwise.h"
 #include "kernels/pool/pool.h"
-#include "kernels/relu/relu.h"
-#include "kernels/swish/swish.h"
 #include "kernels/upsample/upsample.h"
 
 namespace haze::engine {
@@ -74,25 +73,30 @@ KernelCase element_wise(Context& context, const KernelShape& k, int tensors_move
   return result;
 }
 
-KernelCase swish(Context& c, const KernelShape& k, bool backward) {
+template <class F>
+KernelCase function_of_one(Context& c, const KernelShape& k, bool backward) {
   return element_wise(
       c, k, backward ? 3 : 2,
       [=](auto s, std::size_t n, const Tensor& x, const Tensor& dy, const Tensor& y) {
         if (backward)
-          kernels::swish_backward(s, n, dy.in(), x.in(), overwrite(y));
+          kernels::pointwise_backward<F>(s, n, dy.in(), x.in(), overwrite(y));
         else
-          kernels::swish_forward(s, n, x.in(), y.act());
+          kernels::pointwise_forward<F>(s, n, x.in(), y.act());
       });
 }
 
-KernelCase relu(Context& c, const KernelShape& k, bool backward) {
+template <class F>
+KernelCase function_of_two(Context& c, const KernelShape& k, bool backward) {
+  Buffers more(c);
+  const Tensor dy = more.activations(values(k)), db = more.activations(values(k));
   return element_wise(
-      c, k, backward ? 3 : 2,
-      [=](auto s, std::size_t n, const Tensor& x, const Tensor& dy, const Tensor& y) {
+      c, k, backward ? 5 : 3,
+      [=](auto s, std::size_t n, const Tensor& a, const Tensor& b, const Tensor& y) {
         if (backward)
-          kernels::relu_backward(s, n, dy.in(), x.in(), overwrite(y));
+          kernels::pointwise_backward<F>(s, n, dy.in(), a.in(), b.in(), overwrite(y),
+                                         overwrite(db));
         else
-          kernels::relu_forward(s, n, x.in(), y.act());
+          kernels::pointwise_forward<F>(s, n, a.in(), b.in(), y.act());
       });
 }
 
@@ -202,8 +206,10 @@ std::vector<KernelCaseMaker> image_kernel_cases() {
       all.push_back({cat(name, backward ? ".backward" : ".forward"),
                      [=](Context& c, const KernelShape& k) { return f(c, k, backward); }});
   };
-  both("swish", swish);
-  both("relu", relu);
+#define HAZE_ROWS_OF_ONE(F) both(kernels::F::kName, function_of_one<kernels::F>);
+  HAZE_FUNCTIONS_OF_ONE(HAZE_ROWS_OF_ONE)
+#define HAZE_ROWS_OF_TWO(F) both(kernels::F::kName, function_of_two<kernels::F>);
+  HAZE_FUNCTIONS_OF_TWO(HAZE_ROWS_OF_TWO)
   both("dropout", dropout);
   both("concat", concat);
   both("upsample", upsample);

@@ -4,10 +4,10 @@
 #include "kernels/add/add.h"
 #include "kernels/cross_entropy/cross_entropy.h"
 #include "kernels/mse/mse.h"
+#include "kernels/pointwise/pointwise.h"
 #include "kernels/pool/pool.h"
 #include "kernels/q_sample/q_sample.h"
 #include "kernels/sampler_step/sampler_step.h"
-#include "kernels/swish/swish.h"
 #include "tests/support/trace.h"
 
 namespace haze {
@@ -22,16 +22,16 @@ using test::numbers;
 
 const CudaStream kStream{};
 
-template <class T>
-void swish_moves_each_array_once(std::size_t n) {
+template <class F, class T>
+void function_of_one_moves_each_array_once(std::size_t n) {
   for (const simt::Schedule& s : simt::schedules(1)) {
     const void *x, *y, *dx;
     const auto trace = test::traced(
         [&] {
           const DeviceBuffer<T> in(numbers<T>(n)), out(n), gradient(n);
           x = in.p, y = out.p, dx = gradient.p;
-          kernels::swish_forward(kStream, n, in.act(), out.act());
-          kernels::swish_backward(kStream, n, out.act(), in.act(), gradient.grad());
+          kernels::pointwise_forward<F>(kStream, n, in.act(), out.act());
+          kernels::pointwise_backward<F>(kStream, n, out.act(), in.act(), gradient.grad());
         },
         s);
     test::expect_clean(*trace);
@@ -41,9 +41,43 @@ void swish_moves_each_array_once(std::size_t n) {
     EXPECT_EQ(trace->excess_sectors(), 0u) << trace->text();
   }
 }
-TEST(ElementwiseTraces, SwishMovesEachArrayOnce) {
-  swish_moves_each_array_once<float>(5000);
-  swish_moves_each_array_once<bf16>(5003);
+
+template <class F, class T>
+void function_of_two_moves_each_array_once(std::size_t n) {
+  for (const simt::Schedule& s : simt::schedules(1)) {
+    const void *a, *b, *y, *da, *db;
+    const auto trace = test::traced(
+        [&] {
+          const DeviceBuffer<T> first(numbers<T>(n)), second(numbers<T>(n)), out(n), to_a(n),
+              to_b(n);
+          a = first.p, b = second.p, y = out.p, da = to_a.p, db = to_b.p;
+          const auto backward = [&](Grad into_a, Grad into_b) {
+            kernels::pointwise_backward<F>(kStream, n, out.act(), first.act(), second.act(), into_a,
+                                           into_b);
+          };
+          kernels::pointwise_forward<F>(kStream, n, first.act(), second.act(), out.act());
+          backward(to_a.grad(), to_b.grad());
+          backward({}, to_b.grad(Write::add));
+        },
+        s);
+    test::expect_clean(*trace);
+    for (const void* p : {a, b}) test::expect_traffic(*trace, p, {.read = 3});
+    test::expect_traffic(*trace, y, {.read = 2, .written = 1});
+    test::expect_traffic(*trace, da, {.written = 1});
+    test::expect_traffic(*trace, db, {.read = 1, .written = 2});
+    EXPECT_EQ(trace->excess_sectors(), 0u) << trace->text();
+  }
+}
+
+TEST(ElementwiseTraces, FunctionsMoveEachArrayOnce) {
+#define HAZE_TRACE_ONE(F)                                         \
+  function_of_one_moves_each_array_once<kernels::F, float>(5000); \
+  function_of_one_moves_each_array_once<kernels::F, bf16>(5003);
+  HAZE_FUNCTIONS_OF_ONE(HAZE_TRACE_ONE)
+#define HAZE_TRACE_TWO(F)                                         \
+  function_of_two_moves_each_array_once<kernels::F, float>(5000); \
+  function_of_two_moves_each_array_once<kernels::F, bf16>(5003);
+  HAZE_FUNCTIONS_OF_TWO(HAZE_TRACE_TWO)
 }
 
 TEST(ElementwiseTraces, AddMovesEachArrayOnce) {

@@ -37,7 +37,7 @@ const char* name_of(Mistake mistake);
 struct Finding {
   Mistake mistake;
   std::string kernel;
-  std::string where;    // "swish.cu:14"
+  std::string where;    // "pointwise.cu:18"
   std::string earlier;  // of a race: the line of the access it races with
   std::string text;     // the first time it happened, in words
   std::uint64_t count = 0;
