@@ -17,11 +17,14 @@
 #include "kernels/pointwise/swish.h"
 
 /// Each gets its loops on both backends, its rows in the bench and its traced traffic.
+// clang-format off
 #define HAZE_FUNCTIONS_OF_ONE(X) \
-  X(Swish)                       \
+  X(Swish) \
   X(Relu)
 
-#define HAZE_FUNCTIONS_OF_TWO(X) X(Multiply)
+#define HAZE_FUNCTIONS_OF_TWO(X) \
+  X(Multiply)
+// clang-format on
 
 namespace haze::kernels {
 
