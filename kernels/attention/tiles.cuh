@@ -102,18 +102,18 @@ struct TensorCores {
   using Scores = MmaTiles<kM, kCols / 8>;
   using Sums = MmaTiles<kM, kD / 8>;
 
-  HAZE_DEVICE int warp_row() { return warp_id() * 16 * kM; }  // the warp's first
+  HAZE_DEVICE static int warp_row() { return warp_id() * 16 * kM; }  // the warp's first
   /// Where a lane's score (r, c) is in the block's tile; likewise its sum.
-  HAZE_DEVICE int row(int r) { return warp_row() + lane_id() / 4 + 8 * r; }
-  HAZE_DEVICE int col(int c) { return c / 2 * 8 + 2 * (lane_id() % 4) + c % 2; }
-  HAZE_DEVICE int sum_col(int c) { return col(c); }
+  HAZE_DEVICE static int row(int r) { return warp_row() + lane_id() / 4 + 8 * r; }
+  HAZE_DEVICE static int col(int c) { return c / 2 * 8 + 2 * (lane_id() % 4) + c % 2; }
+  HAZE_DEVICE static int sum_col(int c) { return col(c); }
 
   /// Over the lanes that share a row.
-  HAZE_DEVICE float row_sum(float x) {
+  HAZE_DEVICE static float row_sum(float x) {
     x += __shfl_xor_sync(0xffffffffu, x, 1);
     return x + __shfl_xor_sync(0xffffffffu, x, 2);
   }
-  HAZE_DEVICE float row_max(float x) {
+  HAZE_DEVICE static float row_max(float x) {
     for (int lanes = 1; lanes < 4; lanes *= 2) {
       const float y = __shfl_xor_sync(0xffffffffu, x, lanes);
       x = y > x ? y : x;
@@ -123,12 +123,12 @@ struct TensorCores {
   /// e^(score·scale - shift) as 2^(score·factor - offset), in two instructions, with factor and
   /// offset the others times kUnit. Errs by 2 ulp and offset's rounding: nothing beside bf16's.
   static constexpr float kUnit = 1.44269504f;  // log2 e
-  HAZE_DEVICE float weight(float score, float factor, float offset) {
+  HAZE_DEVICE static float weight(float score, float factor, float offset) {
     return ptx::exp2_approx(std::fma(score, factor, -offset));
   }
 
   /// s += A Bᵀ over `width` columns of the warp's rows of `a` and of the first `cols` rows of `b`.
-  HAZE_DEVICE void multiply(Scores& s, const bf16* a, const bf16* b, int width, int cols) {
+  HAZE_DEVICE static void multiply(Scores& s, const bf16* a, const bf16* b, int width, int cols) {
     const int i = lane_id() % 8, m = lane_id() / 8;
     for (int k = 0; k < width; k += 16) {
       std::uint32_t fa[kM][4];
@@ -149,8 +149,8 @@ struct TensorCores {
     }
   }
   /// sums += W B over the first `cols` rows of b, for its first `width` columns. W is rounded.
-  HAZE_DEVICE void accumulate(Sums& sums, const Scores& w, const bf16* b, int width, int cols,
-                              float*) {
+  HAZE_DEVICE static void accumulate(Sums& sums, const Scores& w, const bf16* b, int width,
+                                     int cols, float*) {
     const int i = lane_id() % 8, m = lane_id() / 8;
 #pragma unroll
     for (int k = 0; k < kCols; k += 16) {
@@ -190,16 +190,16 @@ struct Ffma {
   using Scores = PerRow<kR, kC>;
   using Sums = PerRow<kR, kSums>;
 
-  HAZE_DEVICE int warp_row() { return warp_id() * 16; }
-  HAZE_DEVICE int row(int r) { return warp_row() + lane_id() / 8 + 4 * r; }
-  HAZE_DEVICE int col(int c) { return lane_id() % 8 + 8 * c; }
-  HAZE_DEVICE int sum_col(int c) { return 4 * (lane_id() % 8 + 8 * (c / 4)) + c % 4; }
+  HAZE_DEVICE static int warp_row() { return warp_id() * 16; }
+  HAZE_DEVICE static int row(int r) { return warp_row() + lane_id() / 8 + 4 * r; }
+  HAZE_DEVICE static int col(int c) { return lane_id() % 8 + 8 * c; }
+  HAZE_DEVICE static int sum_col(int c) { return 4 * (lane_id() % 8 + 8 * (c / 4)) + c % 4; }
 
-  HAZE_DEVICE float row_sum(float x) {
+  HAZE_DEVICE static float row_sum(float x) {
     for (int lanes = 1; lanes < 8; lanes *= 2) x += __shfl_xor_sync(0xffffffffu, x, lanes);
     return x;
   }
-  HAZE_DEVICE float row_max(float x) {
+  HAZE_DEVICE static float row_max(float x) {
     for (int lanes = 1; lanes < 8; lanes *= 2) {
       const float y = __shfl_xor_sync(0xffffffffu, x, lanes);
       x = y > x ? y : x;
@@ -207,11 +207,11 @@ struct Ffma {
     return x;
   }
   static constexpr float kUnit = 1;
-  HAZE_DEVICE float weight(float score, float factor, float offset) {
+  HAZE_DEVICE static float weight(float score, float factor, float offset) {
     return exp_f32(std::fma(score, factor, -offset));
   }
 
-  HAZE_DEVICE void multiply(Scores& s, const float* a, const float* b, int width, int cols) {
+  HAZE_DEVICE static void multiply(Scores& s, const float* a, const float* b, int width, int cols) {
     for (int p = 0; p < (width + 3) / 4; ++p) {
       Vec<float, 4> fa[kR];
 #pragma unroll
@@ -227,8 +227,8 @@ struct Ffma {
       }
     }
   }
-  HAZE_DEVICE void accumulate(Sums& sums, const Scores& w, const float* b, int width, int cols,
-                              float* scratch) {
+  HAZE_DEVICE static void accumulate(Sums& sums, const Scores& w, const float* b, int width,
+                                     int cols, float* scratch) {
     __syncwarp();  // the warp has read its rows' weights of the last call
 #pragma unroll
     for (int r = 0; r < kR; ++r)

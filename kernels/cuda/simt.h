@@ -6,7 +6,8 @@
 //   - a kernel is launched with HAZE_LAUNCH, never <<<>>>
 //   - shared memory is declared with HAZE_SHARED and HAZE_DYNAMIC_SHARED, never __shared__
 //   - inline PTX lives in ptx.h, and each wrapper there has a host twin of the same meaning
-//   - helpers are HAZE_DEVICE functions; floats that travel in vectors use vec.h
+//   - what kernels call is HAZE_DEVICE: inlined, and the same word for a function of a namespace, a
+//     member and a static member; floats that travel in vectors use vec.h
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -18,7 +19,7 @@
 
 #include <cuda_runtime.h>
 
-#define HAZE_DEVICE static __device__ __forceinline__
+#define HAZE_DEVICE __device__ __forceinline__
 
 namespace haze::simt {
 

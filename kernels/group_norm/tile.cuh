@@ -34,12 +34,6 @@ struct Moments {
 };
 using Pair = Vec<float, 2>;
 
-#if defined(__CUDACC__)  // HAZE_DEVICE is static, which in a class has another meaning
-#define HAZE_METHOD __device__ __forceinline__
-#else
-#define HAZE_METHOD inline __attribute__((always_inline))
-#endif
-
 struct Plan {
   int hw, c, groups, per_group;
   int c1;             // channels of x's first tensor; c if there is no second
@@ -131,11 +125,11 @@ struct Place {
 
   /// Its first channel in a table of coefficients. Threads that hold nothing read the first's:
   /// beyond the channels of a narrow last slab there are none.
-  HAZE_METHOD int in_table() const { return held > 0 ? channel : 0; }
+  HAZE_DEVICE int in_table() const { return held > 0 ? channel : 0; }
 
   /// Its place in the image from the block, so that no register has to hold it between the loads
   /// and the stores.
-  __device__ Place again() const {
+  HAZE_DEVICE Place again() const {
     return {block, channel, row, held, block.first_channel + channel, block.first_pixel + row};
   }
 };
@@ -206,14 +200,14 @@ struct Tile {
   static constexpr int words = int(sizeof(T)) * N / int(sizeof(Word));
   Vec<Word, words> v[vectors];
 
-  HAZE_METHOD void load_from(const Place& b, const Vectors<const T>& x) {
+  HAZE_DEVICE void load_from(const Place& b, const Vectors<const T>& x) {
     const Word* from = reinterpret_cast<const Word*>(x.first);
     const int step = x.step / (N / words);
 #pragma unroll
     for (int k = 0; k < vectors; ++k)
       v[k] = k < b.held ? load<words>(from + k * step) : Vec<Word, words>{};
   }
-  HAZE_METHOD void store_to(const Place& b, const Vectors<T>& y) const {
+  HAZE_DEVICE void store_to(const Place& b, const Vectors<T>& y) const {
     Word* to = reinterpret_cast<Word*>(y.first);
     const int step = y.step / (N / words);
 #pragma unroll
@@ -221,14 +215,14 @@ struct Tile {
       if (k < b.held) store(to + k * step, v[k]);
   }
   /// Value i of vector k.
-  HAZE_METHOD float get(int k, int i) const {
+  HAZE_DEVICE float get(int k, int i) const {
     if constexpr (paired)
       return __uint_as_float(i % 2 ? v[k][i / 2] & 0xffff0000u : v[k][i / 2] << 16);
     else
       return float(v[k][i]);
   }
   /// Values i and, for vectors, i + 1.
-  HAZE_METHOD void set(int k, int i, float a, float b) {
+  HAZE_DEVICE void set(int k, int i, float a, float b) {
     if constexpr (paired) {
       v[k][i / 2] = bf16(a).bits | std::uint32_t(bf16(b).bits) << 16;
     } else {

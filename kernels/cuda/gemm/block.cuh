@@ -40,7 +40,7 @@ struct TensorCores {
 
   float sums[MI][NI][4];
 
-  __device__ void clear() {
+  HAZE_DEVICE void clear() {
 #pragma unroll
     for (int i = 0; i < MI; ++i)
 #pragma unroll
@@ -49,12 +49,12 @@ struct TensorCores {
         for (int e = 0; e < 4; ++e) sums[i][j][e] = 0;
   }
 
-  __device__ static int warp_row() { return int(threadIdx.x) / 32 / columns_of_warps * (BM / 2); }
-  __device__ static int warp_column() { return int(threadIdx.x) / 32 % columns_of_warps * NI * 8; }
+  HAZE_DEVICE static int warp_row() { return int(threadIdx.x) / 32 / columns_of_warps * (BM / 2); }
+  HAZE_DEVICE static int warp_column() { return int(threadIdx.x) / 32 % columns_of_warps * NI * 8; }
 
   /// Four 8x8 (tf32: 8x4) matrices of the 16 mn by kStep k at (mn, k): (0,0) (8,0) (0,½) (8,½).
   template <class Tile>
-  __device__ static void fragment(std::uint32_t (&r)[4], const T* tile, int mn, int k) {
+  HAZE_DEVICE static void fragment(std::uint32_t (&r)[4], const T* tile, int mn, int k) {
     const int lane = int(threadIdx.x) % 32;
     constexpr int V = Tile::kPerPiece;
     if constexpr (Tile::k_major) {
@@ -77,7 +77,7 @@ struct TensorCores {
   }
 
   template <class TileA, class TileB>
-  __device__ void multiply(const T* a, const T* b) {
+  HAZE_DEVICE void multiply(const T* a, const T* b) {
 #pragma unroll
     for (int k = 0; k < kK; k += kStep) {
       std::uint32_t left[MI][4], right[NI / 2][4];
@@ -100,7 +100,7 @@ struct TensorCores {
 
   /// The sums of the block's tile, row by row, into shared memory.
   template <class TileA, class TileB>
-  __device__ void lay_out(float* to) const {
+  HAZE_DEVICE void lay_out(float* to) const {
     const int row = warp_row() + int(threadIdx.x) % 32 / 4;
     const int column = warp_column() + int(threadIdx.x) % 4 * 2;
 #pragma unroll
@@ -125,7 +125,7 @@ struct FusedMultiplyAdd {
 
   float sums[8][4];
 
-  __device__ void clear() {
+  HAZE_DEVICE void clear() {
 #pragma unroll
     for (int i = 0; i < 8; ++i)
 #pragma unroll
@@ -134,13 +134,13 @@ struct FusedMultiplyAdd {
 
   /// The thread's i-th row or column of the warp's 32, of `threads` that share them.
   template <bool k_major, int threads>
-  __device__ static int index(int thread, int i) {
+  HAZE_DEVICE static int index(int thread, int i) {
     return k_major ? i * threads + thread : (i / 4 * threads + thread) * 4 + i % 4;
   }
 
   /// 4 of k by n rows or columns.
   template <class Tile, int n, int threads>
-  __device__ static void fragment(float (&to)[n][4], const T* tile, int warp, int thread, int k) {
+  HAZE_DEVICE static void fragment(float (&to)[n][4], const T* tile, int warp, int thread, int k) {
     if constexpr (Tile::k_major) {
 #pragma unroll
       for (int i = 0; i < n; ++i) {
@@ -163,7 +163,7 @@ struct FusedMultiplyAdd {
 
   struct Place {
     int warp_row, warp_column, row, column;
-    __device__ Place()
+    HAZE_DEVICE Place()
         : warp_row(int(threadIdx.x) / 64 * 32),
           warp_column(int(threadIdx.x) / 32 % 2 * 32),
           row(int(threadIdx.x) % 32 / 8),
@@ -171,7 +171,7 @@ struct FusedMultiplyAdd {
   };
 
   template <class TileA, class TileB>
-  __device__ void multiply(const T* a, const T* b) {
+  HAZE_DEVICE void multiply(const T* a, const T* b) {
     const Place at;
 #pragma unroll
     for (int k = 0; k < kK; k += 4) {
@@ -188,7 +188,7 @@ struct FusedMultiplyAdd {
   }
 
   template <class TileA, class TileB>
-  __device__ void lay_out(float* to) const {
+  HAZE_DEVICE void lay_out(float* to) const {
     const Place at;
 #pragma unroll
     for (int i = 0; i < 8; ++i)
@@ -221,8 +221,8 @@ constexpr std::size_t shared_bytes() {
 /// The block's tile of C at (m0, n0), summed over `count` tiles of k from the `first` on, left in
 /// shared memory as f32 rows of kN + kPad. `shared` has shared_bytes<Math>().
 template <class Math, bool a_k_major, bool b_k_major, bool vector, class A, class B>
-__device__ void product(const A& a, const B& b, int m0, int n0, int first, int count,
-                        void* shared) {
+HAZE_DEVICE void product(const A& a, const B& b, int m0, int n0, int first, int count,
+                         void* shared) {
   using T = typename Math::T;
   using TileA = Tile<T, Math::kM, Math::kK, a_k_major>;
   using TileB = Tile<T, Math::kN, Math::kK, b_k_major>;
@@ -259,7 +259,7 @@ __device__ void product(const A& a, const B& b, int m0, int n0, int first, int c
 /// Calls f(row, column, float (&)[8]) for every 8 results of the block's tile, whole rows by
 /// neighbouring threads.
 template <class Math, class F>
-__device__ void each_result(const void* shared, F&& f) {
+HAZE_DEVICE void each_result(const void* shared, F&& f) {
   constexpr int kPieces = Math::kN / 8;
   for (int i = int(threadIdx.x); i < Math::kM * kPieces; i += Math::kThreads) {
     const int row = i / kPieces, column = i % kPieces * 8;

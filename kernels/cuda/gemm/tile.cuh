@@ -31,7 +31,7 @@ struct Tile {
   static_assert(kPieces == 4 || kPieces % 8 == 0);
 
   /// Where piece p of a row starts, in elements.
-  __device__ static int place(int row, int p) {
+  HAZE_DEVICE static int place(int row, int p) {
     // Without ldmatrix (f32, k in rows) a warp reads two neighbouring pieces of four rows.
     const int order = kPieces == 4                 ? row >> 1 & 3
                       : sizeof(T) == 4 && !k_major ? (row & 3) << 1
@@ -61,7 +61,7 @@ struct Stager {
   const int mn0, row, piece;
   typename Source::Fixed fixed[Tile::k_major ? kCount : 1];
 
-  __device__ Stager(const Source& from, int first_mn, int thread)
+  HAZE_DEVICE Stager(const Source& from, int first_mn, int thread)
       : source(from), mn0(first_mn), row(thread / Tile::kPieces), piece(thread % Tile::kPieces) {
     if constexpr (Tile::k_major) {
 #pragma unroll
@@ -72,7 +72,7 @@ struct Stager {
   }
 
   /// Starts the copy of columns [k0, k0 + K) of the summed index.
-  __device__ void fetch(T* tile, int k0) const {
+  HAZE_DEVICE void fetch(T* tile, int k0) const {
     if constexpr (vector && Tile::k_major) {
       const auto moving = source.moving(k0 + piece * V);
 #pragma unroll
@@ -98,7 +98,7 @@ struct Stager {
   }
 
  private:
-  __device__ void copy(T* tile, int j, const T* from) const {
+  HAZE_DEVICE void copy(T* tile, int j, const T* from) const {
     ptx::cp_async16(tile + Tile::place(row + j * kStep, piece), from ? from : source.any(),
                     from ? 16 : 0);
   }

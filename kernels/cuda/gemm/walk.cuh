@@ -106,10 +106,10 @@ struct PixelsByTaps {
   using Fixed = Pixel;
   const Walk& walk;
   const T *x, *x2;
-  __device__ Pixel fixed(int m) const { return pixel_of(walk, m); }
-  __device__ Tap moving(int k) const { return tap_of(walk, k); }
-  __device__ const T* at(const Pixel& p, const Tap& t) const { return meet(walk, x, x2, p, t); }
-  __device__ const T* any() const { return x; }
+  HAZE_DEVICE Pixel fixed(int m) const { return pixel_of(walk, m); }
+  HAZE_DEVICE Tap moving(int k) const { return tap_of(walk, k); }
+  HAZE_DEVICE const T* at(const Pixel& p, const Tap& t) const { return meet(walk, x, x2, p, t); }
+  HAZE_DEVICE const T* any() const { return x; }
 };
 
 /// The same, transposed: summed over pixels, for the gradient of the weights.
@@ -118,10 +118,10 @@ struct TapsByPixels {
   using Fixed = Tap;
   const Walk& walk;
   const T *x, *x2;
-  __device__ Tap fixed(int n) const { return tap_of(walk, n); }
-  __device__ Pixel moving(int k) const { return pixel_of(walk, k); }
-  __device__ const T* at(const Tap& t, const Pixel& p) const { return meet(walk, x, x2, p, t); }
-  __device__ const T* any() const { return x; }
+  HAZE_DEVICE Tap fixed(int n) const { return tap_of(walk, n); }
+  HAZE_DEVICE Pixel moving(int k) const { return pixel_of(walk, k); }
+  HAZE_DEVICE const T* at(const Tap& t, const Pixel& p) const { return meet(walk, x, x2, p, t); }
+  HAZE_DEVICE const T* any() const { return x; }
 };
 
 /// [outputs, taps] of weights: the summed channels contiguous, w [outputs, kernel, channels], or
@@ -132,14 +132,14 @@ struct Weights {
   const Walk& walk;
   const T* w;
   int outputs, kernel;  // kernel: its taps, rows times columns
-  __device__ int fixed(int n) const { return n < outputs ? n : -1; }
-  __device__ Tap moving(int k) const { return tap_of(walk, k); }
-  __device__ const T* at(int n, const Tap& t) const {
+  HAZE_DEVICE int fixed(int n) const { return n < outputs ? n : -1; }
+  HAZE_DEVICE Tap moving(int k) const { return tap_of(walk, k); }
+  HAZE_DEVICE const T* at(int n, const Tap& t) const {
     if (n < 0 || t.in_kernel < 0) return nullptr;
     return k_major ? w + (std::size_t(n) * kernel + t.in_kernel) * walk.channels + t.channel
                    : w + (std::size_t(t.channel) * kernel + t.in_kernel) * outputs + n;
   }
-  __device__ const T* any() const { return w; }
+  HAZE_DEVICE const T* any() const { return w; }
 };
 
 /// [columns, rows] of a matrix stored as [rows, columns]: summed over its rows.
@@ -148,12 +148,12 @@ struct Columns {
   using Fixed = int;
   const T* x;
   int rows, columns;
-  __device__ int fixed(int m) const { return m < columns ? m : -1; }
-  __device__ int moving(int k) const { return k < rows ? k : -1; }
-  __device__ const T* at(int m, int k) const {
+  HAZE_DEVICE int fixed(int m) const { return m < columns ? m : -1; }
+  HAZE_DEVICE int moving(int k) const { return k < rows ? k : -1; }
+  HAZE_DEVICE const T* at(int m, int k) const {
     return m < 0 || k < 0 ? nullptr : x + std::size_t(k) * columns + m;
   }
-  __device__ const T* any() const { return x; }
+  HAZE_DEVICE const T* any() const { return x; }
 };
 
 }  // namespace haze::kernels::gemm

@@ -18,7 +18,7 @@
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
 #define __grid_constant__
-#define HAZE_DEVICE static inline __attribute__((always_inline))
+#define HAZE_DEVICE inline __attribute__((always_inline))
 
 #define HAZE_SHARED(T, name)                                                     \
   static char haze_key_of_##name;                                                \
