@@ -9,30 +9,27 @@
 // Both have the same members, so each kernel is written once. 32 rows per warp use each fragment of
 // the right operand twice, and halve what the block reads from L2 and from shared memory.
 //
-// A tile [rows, kD] lies in shared memory as pieces of 16 bytes; piece p of row r is at place
-// p ^ (r & 7) of its row. Eight neighbouring rows of one piece, and eight neighbouring pieces of
-// one row, are then in different banks: no product and no copy has a bank conflict.
+// A tile [rows, kD] lies in shared memory as swizzled vectors of 16 bytes (mma.cuh): no product and
+// no copy has a bank conflict.
 #pragma once
 #include "kernels/attention/attention.h"
 #include "kernels/base/math.h"
-#include "kernels/cuda/ptx.h"
-#include "kernels/cuda/vec.h"
+#include "kernels/cuda/mma.cuh"
 
 namespace haze::kernels::attention {
 
 constexpr int kThreads = 128;
 
-HAZE_DEVICE int lane_id() { return int(threadIdx.x) % 32; }
-HAZE_DEVICE int warp_id() { return int(threadIdx.x) / 32; }
+using mma::lane_id, mma::warp_id;
 
-/// The 16 bytes of row r that begin with column p·(16 / sizeof(T)).
+/// The 16 bytes of row r that begin with column v·(16 / sizeof(T)).
 template <int kD, class T>
-HAZE_DEVICE T* piece(T* tile, int r, int p) {
-  return tile + r * kD + (p ^ (r & 7)) * int(16 / sizeof(T));
+HAZE_DEVICE T* vec16(T* tile, int r, int v) {
+  return tile + mma::swizzle<T, kD / mma::kVec16<T>>(r, v);
 }
 
 /// [rows, d] of one image and head in global memory. `vectors`: rows start at 16-byte boundaries
-/// and d is a whole number of pieces.
+/// and d is a whole number of vectors.
 template <class T>
 struct Matrix {
   const T* data;
@@ -45,23 +42,23 @@ struct Matrix {
 /// becomes zero, up to whole 16 columns (f32: 32), which is what the products read.
 template <int kTileRows, int kD, class T>
 HAZE_DEVICE void load_tile(T* tile, const Matrix<T>& m, int row, int col) {
-  constexpr int kPiece = int(16 / sizeof(T)), kPieces = kD / kPiece;
-  constexpr int kWhole = kPiece == 8 ? 2 : 8;  // pieces
-  const int pieces = (m.d - col + kWhole * kPiece - 1) / (kWhole * kPiece) * kWhole;
+  constexpr int kVec = mma::kVec16<T>, kVecs = kD / kVec;
+  constexpr int kWhole = kVec == 8 ? 2 : 8;  // vectors
+  const int vecs = (m.d - col + kWhole * kVec - 1) / (kWhole * kVec) * kWhole;
 #pragma unroll 4
-  for (int i = int(threadIdx.x); i < kTileRows * kPieces; i += kThreads) {
-    const int r = i / kPieces, p = i % kPieces, c = col + p * kPiece;
-    if (p >= pieces) continue;
-    T* const to = piece<kD>(tile, r, p);
+  for (int i = int(threadIdx.x); i < kTileRows * kVecs; i += kThreads) {
+    const int r = i / kVecs, v = i % kVecs, c = col + v * kVec;
+    if (v >= vecs) continue;
+    T* const to = vec16<kD>(tile, r, v);
     const T* const from = m.data + std::ptrdiff_t(row + r) * m.stride + c;
     if (m.vectors) {
       const bool inside = row + r < m.rows && c < m.d;
       ptx::cp_async16(to, inside ? from : m.data, inside ? 16 : 0);
     } else {
-      Vec<T, kPiece> v;
-      for (int e = 0; e < kPiece; ++e)
-        v[e] = row + r < m.rows && c + e < m.d ? float(from[e]) : 0.0f;
-      store(to, v);
+      Vec<T, kVec> values;
+      for (int e = 0; e < kVec; ++e)
+        values[e] = row + r < m.rows && c + e < m.d ? float(from[e]) : 0.0f;
+      store(to, values);
     }
   }
 }
@@ -83,12 +80,10 @@ HAZE_DEVICE std::uint32_t pack(float low, float high) {
 #endif
 }
 
-/// Accumulators of mma: 16 rows m and 8 columns n at v[m][n], rows g and g + 8, columns t and t
-/// + 1.
-template <int kM, int kTiles>
-struct MmaTiles {
-  float v[kM][kTiles][4];
-  HAZE_HD float& operator()(int r, int c) { return v[r / 2][c / 2][2 * (r % 2) + c % 2]; }
+/// The accumulators of mma.sync by the lane's own rows and columns.
+template <int kM, int kN>
+struct MmaScores : mma::Accumulators<kM, kN> {
+  HAZE_HD float& operator()(int r, int c) { return this->v[r / 2][c / 2][2 * (r % 2) + c % 2]; }
 };
 
 /// kM times 16 rows per warp.
@@ -99,13 +94,13 @@ struct TensorCores {
   static constexpr int kR = 2 * kM, kC = kCols / 4, kSums = kD / 4;  // per lane
   static constexpr int kGroup = 2;    // neighbouring columns among the sums
   static constexpr int kScratch = 0;  // bytes of shared memory
-  using Scores = MmaTiles<kM, kCols / 8>;
-  using Sums = MmaTiles<kM, kD / 8>;
+  using Scores = MmaScores<kM, kCols / 8>;
+  using Sums = MmaScores<kM, kD / 8>;
 
   HAZE_DEVICE static int warp_row() { return warp_id() * 16 * kM; }  // the warp's first
   /// Where a lane's score (r, c) is in the block's tile; likewise its sum.
-  HAZE_DEVICE static int row(int r) { return warp_row() + lane_id() / 4 + 8 * r; }
-  HAZE_DEVICE static int col(int c) { return c / 2 * 8 + 2 * (lane_id() % 4) + c % 2; }
+  HAZE_DEVICE static int row(int r) { return warp_row() + Scores::row_in(r); }
+  HAZE_DEVICE static int col(int c) { return c / 2 * 8 + Scores::column_in() + c % 2; }
   HAZE_DEVICE static int sum_col(int c) { return col(c); }
 
   /// Over the lanes that share a row.
@@ -129,29 +124,28 @@ struct TensorCores {
 
   /// s += A Bᵀ over `width` columns of the warp's rows of `a` and of the first `cols` rows of `b`.
   HAZE_DEVICE static void multiply(Scores& s, const bf16* a, const bf16* b, int width, int cols) {
-    const int i = lane_id() % 8, m = lane_id() / 8;
+    using Rows = mma::OperandTile<bf16, kRows, kD, true>;
+    using Columns = mma::OperandTile<bf16, kCols, kD, true>;
     for (int k = 0; k < width; k += 16) {
       std::uint32_t fa[kM][4];
 #pragma unroll
       for (int t = 0; t < kM; ++t)
-        ptx::ldmatrix_x4(fa[t], piece<kD>(a, warp_row() + 16 * t + (m & 1) * 8 + i, k / 8 + m / 2));
+        mma::load_fragment<mma::Side::left, Rows>(fa[t], a, warp_row() + 16 * t, k);
 #pragma unroll
       for (int n = 0; n < kCols; n += 16) {
         if (n >= cols) continue;
         std::uint32_t fb[4];
-        ptx::ldmatrix_x4(fb, piece<kD>(b, n + m / 2 * 8 + i, k / 8 + (m & 1)));
+        mma::load_fragment<mma::Side::right, Columns>(fb, b, n, k);
 #pragma unroll
-        for (int t = 0; t < kM; ++t) {
-          ptx::mma_m16n8k16_bf16(s.v[t][n / 8], fa[t], fb[0], fb[1]);
-          ptx::mma_m16n8k16_bf16(s.v[t][n / 8 + 1], fa[t], fb[2], fb[3]);
-        }
+        for (int t = 0; t < kM; ++t)
+          mma::multiply<bf16>(s.v[t][n / 8], s.v[t][n / 8 + 1], fa[t], fb);
       }
     }
   }
   /// sums += W B over the first `cols` rows of b, for its first `width` columns. W is rounded.
   HAZE_DEVICE static void accumulate(Sums& sums, const Scores& w, const bf16* b, int width,
                                      int cols, float*) {
-    const int i = lane_id() % 8, m = lane_id() / 8;
+    using Values = mma::OperandTile<bf16, kD, kCols, false>;  // rows are summed
 #pragma unroll
     for (int k = 0; k < kCols; k += 16) {
       if (k >= cols) continue;
@@ -167,19 +161,17 @@ struct TensorCores {
       for (int n = 0; n < kD; n += 16) {
         if (n >= width) continue;
         std::uint32_t fb[4];
-        ptx::ldmatrix_x4_trans(fb, piece<kD>(b, k + (m & 1) * 8 + i, n / 8 + m / 2));
+        mma::load_fragment<mma::Side::right, Values>(fb, b, n, k);
 #pragma unroll
-        for (int t = 0; t < kM; ++t) {
-          ptx::mma_m16n8k16_bf16(sums.v[t][n / 8], fa[t], fb[0], fb[1]);
-          ptx::mma_m16n8k16_bf16(sums.v[t][n / 8 + 1], fa[t], fb[2], fb[3]);
-        }
+        for (int t = 0; t < kM; ++t)
+          mma::multiply<bf16>(sums.v[t][n / 8], sums.v[t][n / 8 + 1], fa[t], fb);
       }
     }
   }
 };
 
 /// Of a warp's rows lane l has l/8 + 4r; of the scores' columns l%8 + 8c; of the sums' columns the
-/// pieces l%8 + 8m.
+/// vectors l%8 + 8m.
 template <int kD_, int kCols_>
 struct Ffma {
   using Element = float;
@@ -215,11 +207,11 @@ struct Ffma {
     for (int p = 0; p < (width + 3) / 4; ++p) {
       Vec<float, 4> fa[kR];
 #pragma unroll
-      for (int r = 0; r < kR; ++r) fa[r] = load<4>(piece<kD>(a, row(r), p));
+      for (int r = 0; r < kR; ++r) fa[r] = load<4>(vec16<kD>(a, row(r), p));
 #pragma unroll
       for (int c = 0; c < kC; ++c) {
         if (8 * c >= cols) continue;
-        const Vec<float, 4> fb = load<4>(piece<kD>(b, col(c), p));
+        const Vec<float, 4> fb = load<4>(vec16<kD>(b, col(c), p));
 #pragma unroll
         for (int r = 0; r < kR; ++r)
 #pragma unroll
@@ -244,7 +236,7 @@ struct Ffma {
 #pragma unroll
         for (int m = 0; m < kSums / 4; ++m) {
           if (32 * m >= width) continue;
-          const Vec<float, 4> fb = load<4>(piece<kD>(b, j + e, lane_id() % 8 + 8 * m));
+          const Vec<float, 4> fb = load<4>(vec16<kD>(b, j + e, lane_id() % 8 + 8 * m));
 #pragma unroll
           for (int r = 0; r < kR; ++r)
 #pragma unroll

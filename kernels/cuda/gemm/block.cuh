@@ -36,81 +36,44 @@ struct TensorCores {
   static constexpr int kM = BM, kN = BN, kK = 64 / int(sizeof(T)), kStages = 4;
   static constexpr int kThreads = 2 * columns_of_warps * 32, kBlocks = blocks_per_sm;
   static constexpr int MI = BM / 2 / 16, NI = BN / columns_of_warps / 8;
-  static constexpr int kStep = 32 / int(sizeof(T));  // of k that one mma sums: two pieces
 
-  float sums[MI][NI][4];
+  mma::Accumulators<MI, NI> sums;
 
-  HAZE_DEVICE void clear() {
-#pragma unroll
-    for (int i = 0; i < MI; ++i)
-#pragma unroll
-      for (int j = 0; j < NI; ++j)
-#pragma unroll
-        for (int e = 0; e < 4; ++e) sums[i][j][e] = 0;
-  }
-
-  HAZE_DEVICE static int warp_row() { return int(threadIdx.x) / 32 / columns_of_warps * (BM / 2); }
-  HAZE_DEVICE static int warp_column() { return int(threadIdx.x) / 32 % columns_of_warps * NI * 8; }
-
-  /// Four 8x8 (tf32: 8x4) matrices of the 16 mn by kStep k at (mn, k): (0,0) (8,0) (0,½) (8,½).
-  template <class Tile>
-  HAZE_DEVICE static void fragment(std::uint32_t (&r)[4], const T* tile, int mn, int k) {
-    const int lane = int(threadIdx.x) % 32;
-    constexpr int V = Tile::kPerPiece;
-    if constexpr (Tile::k_major) {
-      const int row = mn + lane % 16, piece = k / V + lane / 16;
-      ptx::ldmatrix_x4(r, tile + Tile::place(row, piece));
-    } else if constexpr (sizeof(T) == 2) {
-      const int row = k + lane / 16 * 8 + lane % 8, piece = mn / V + lane / 8 % 2;
-      ptx::ldmatrix_x4_trans(r, tile + Tile::place(row, piece));
-    } else {  // 32-bit numbers cannot be transposed on the way: one by one
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int row = k + i / 2 * 4 + lane % 4, at = mn + i % 2 * 8 + lane / 4;
-        r[i] = __float_as_uint(tile[Tile::place(row, at / V) + at % V]);
-      }
-    }
-    if constexpr (sizeof(T) == 4) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) r[i] = ptx::to_tf32(__uint_as_float(r[i]));
-    }
-  }
+  HAZE_DEVICE void clear() { sums = {}; }
+  HAZE_DEVICE static int warp_row() { return mma::warp_id() / columns_of_warps * (BM / 2); }
+  HAZE_DEVICE static int warp_column() { return mma::warp_id() % columns_of_warps * NI * 8; }
 
   template <class TileA, class TileB>
   HAZE_DEVICE void multiply(const T* a, const T* b) {
 #pragma unroll
-    for (int k = 0; k < kK; k += kStep) {
+    for (int k = 0; k < kK; k += mma::kDepth<T>) {
       std::uint32_t left[MI][4], right[NI / 2][4];
 #pragma unroll
-      for (int i = 0; i < MI; ++i) fragment<TileA>(left[i], a, warp_row() + i * 16, k);
+      for (int i = 0; i < MI; ++i)
+        mma::load_fragment<mma::Side::left, TileA>(left[i], a, warp_row() + i * 16, k);
 #pragma unroll
-      for (int j = 0; j < NI / 2; ++j) fragment<TileB>(right[j], b, warp_column() + j * 16, k);
+      for (int j = 0; j < NI / 2; ++j)
+        mma::load_fragment<mma::Side::right, TileB>(right[j], b, warp_column() + j * 16, k);
 #pragma unroll
       for (int i = 0; i < MI; ++i)
 #pragma unroll
-        for (int j = 0; j < NI; ++j) {
-          const std::uint32_t b0 = right[j / 2][j % 2], b1 = right[j / 2][2 + j % 2];
-          if constexpr (sizeof(T) == 2)
-            ptx::mma_m16n8k16_bf16(sums[i][j], left[i], b0, b1);
-          else
-            ptx::mma_m16n8k8_tf32(sums[i][j], left[i], b0, b1);
-        }
+        for (int j = 0; j < NI; j += 2)
+          mma::multiply<T>(sums.v[i][j], sums.v[i][j + 1], left[i], right[j / 2]);
     }
   }
 
   /// The sums of the block's tile, row by row, into shared memory.
   template <class TileA, class TileB>
   HAZE_DEVICE void lay_out(float* to) const {
-    const int row = warp_row() + int(threadIdx.x) % 32 / 4;
-    const int column = warp_column() + int(threadIdx.x) % 4 * 2;
+    const int row = warp_row(), column = warp_column() + sums.column_in();
 #pragma unroll
     for (int i = 0; i < MI; ++i)
 #pragma unroll
       for (int j = 0; j < NI; ++j)
 #pragma unroll
         for (int half = 0; half < 2; ++half)
-          store(to + (row + i * 16 + half * 8) * (kN + kPad) + column + j * 8,
-                Vec<float, 2>{sums[i][j][2 * half], sums[i][j][2 * half + 1]});
+          store(to + (row + i * 16 + sums.row_in(half)) * (kN + kPad) + column + j * 8,
+                Vec<float, 2>{sums.v[i][j][2 * half], sums.v[i][j][2 * half + 1]});
   }
 };
 
@@ -144,7 +107,7 @@ struct FusedMultiplyAdd {
     if constexpr (Tile::k_major) {
 #pragma unroll
       for (int i = 0; i < n; ++i) {
-        const auto v = load<4>(tile + Tile::place(warp + index<true, threads>(thread, i), k / 4));
+        const auto v = load<4>(tile + Tile::at(warp + index<true, threads>(thread, i), k / 4));
 #pragma unroll
         for (int e = 0; e < 4; ++e) to[i][e] = v[e];
       }
@@ -154,7 +117,7 @@ struct FusedMultiplyAdd {
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
           const int piece = (warp + index<false, threads>(thread, i)) / 4;
-          const auto v = load<4>(tile + Tile::place(k + e, piece));
+          const auto v = load<4>(tile + Tile::at(k + e, piece));
 #pragma unroll
           for (int j = 0; j < 4; ++j) to[i + j][e] = v[j];
         }
@@ -224,8 +187,8 @@ template <class Math, bool a_k_major, bool b_k_major, bool vector, class A, clas
 HAZE_DEVICE void product(const A& a, const B& b, int m0, int n0, int first, int count,
                          void* shared) {
   using T = typename Math::T;
-  using TileA = Tile<T, Math::kM, Math::kK, a_k_major>;
-  using TileB = Tile<T, Math::kN, Math::kK, b_k_major>;
+  using TileA = OperandTile<T, Math::kM, Math::kK, a_k_major>;
+  using TileB = OperandTile<T, Math::kN, Math::kK, b_k_major>;
   constexpr int kStages = Math::kStages, kStage = TileA::kSize + TileB::kSize;
   T* const ring = static_cast<T*>(shared);
   const Stager<TileA, Math::kThreads, vector, A> from_a(a, m0, int(threadIdx.x));
