@@ -20,7 +20,7 @@ constexpr unsigned kMostBlocks = 132 * 8;
 
 __global__ void __launch_bounds__(kChunkThreads)
     sum_chunks(std::size_t n, const float* g, bool vectors, double* partial) {
-  HAZE_SHARED(double[32], room);
+  HAZE_SHARED(double[32], smem);
   const std::size_t first = std::size_t(blockIdx.x) * kNormChunk;
   const int count = int(n - first < kNormChunk ? n - first : kNormChunk);
   const int in_vectors = vectors ? count / 4 : 0;
@@ -33,21 +33,21 @@ __global__ void __launch_bounds__(kChunkThreads)
   }
   for (int i = in_vectors * 4 + int(threadIdx.x); i < count; i += kChunkThreads)
     sum += double(g[first + i]) * double(g[first + i]);
-  sum = block_sum(sum, room);
+  sum = block_sum(sum, smem);
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
 /// The norm, in every thread. The block has kThreads threads.
-HAZE_DEVICE float norm_of_chunks(unsigned chunks, const double* partial, double (&room)[32]) {
+HAZE_DEVICE float norm_of_chunks(unsigned chunks, const double* partial, double (&smem)[32]) {
   double sum = 0;
   for (unsigned i = threadIdx.x; i < chunks; i += kThreads) sum += partial[i];
-  return float(std::sqrt(block_sum(sum, room)));
+  return float(std::sqrt(block_sum(sum, smem)));
 }
 
 __global__ void __launch_bounds__(kThreads)
     root_of_chunks(unsigned chunks, const double* partial, float* norm) {
-  HAZE_SHARED(double[32], room);
-  const float value = norm_of_chunks(chunks, partial, room);
+  HAZE_SHARED(double[32], smem);
+  const float value = norm_of_chunks(chunks, partial, smem);
   if (threadIdx.x == 0) *norm = value;
 }
 
@@ -78,9 +78,9 @@ HAZE_DEVICE void update_vector(const AdamStep& c, const AdamBuffers& b, float fa
 __global__ void __launch_bounds__(kThreads)
     update(std::size_t n, AdamStep by_value, const AdamStep* c_at, AdamBuffers b, bool vectors,
            unsigned chunks, const double* partial, float* norm) {
-  HAZE_SHARED(double[32], room);
+  HAZE_SHARED(double[32], smem);
   const AdamStep c = c_at ? *c_at : by_value;
-  const float length = norm_of_chunks(chunks, partial, room);
+  const float length = norm_of_chunks(chunks, partial, smem);
   if (thread_of_grid() == 0) *norm = length;
   float factor = 1;
   if (c.clip > 0) {

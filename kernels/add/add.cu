@@ -7,8 +7,7 @@
 //             32 down: neighbouring pixels, then 32 further   pixel 1  | v0 v1 .. v7 |
 //                                                               ..      sums in registers
 //
-// then adds the 32 rows of partial sums in order, through shared memory. The order depends on hw
-// alone.
+// then adds the 32 rows of partial sums in shared memory, in an order that hw alone fixes.
 #include "kernels/add/add.h"
 #include "kernels/cuda/rows.h"
 
@@ -42,10 +41,10 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kPieceThreads)
+__global__ void __launch_bounds__(kVecThreads)
     add_channel(AddChannelDims d, const T* x, const T* v, T* y) {
   const unsigned wide = unsigned(d.c / N), image = unsigned(d.hw) * wide;
-  for_each_piece(std::size_t(d.n), image, [&](std::size_t n, unsigned i) {
+  for_each_vec(std::size_t(d.n), image, [&](std::size_t n, unsigned i) {
     const std::size_t at = (n * image + i) * N;
     const Vec<T, N> u = load<N>(x + at), add = load<N>(v + (n * wide + i % wide) * N);
     Vec<T, N> sum;
@@ -118,8 +117,8 @@ template <>
 void add_channel_forward(CudaStream s, const AddChannelDims& d, ConstAct x, ConstAct v, Act y) {
   dispatch(y.dtype, [&]<class T>(T) {
     channel_vectors<T>(d.c, {x.data, v.data, y.data}, [&]<int N>() {
-      const unsigned blocks = piece_blocks(std::size_t(d.n), std::size_t(d.hw) * (d.c / N));
-      HAZE_LAUNCH((add_channel<T, N>), s, blocks, kPieceThreads, 0, d, x.as<T>(), v.as<T>(),
+      const unsigned blocks = vec_blocks(std::size_t(d.n), std::size_t(d.hw) * (d.c / N));
+      HAZE_LAUNCH((add_channel<T, N>), s, blocks, kVecThreads, 0, d, x.as<T>(), v.as<T>(),
                   y.as<T>());
     });
   });

@@ -95,7 +95,7 @@ void score_gradients(int keys, float scale, const float* p, const float* mean, f
 }
 
 /// What one task computes: dq of a range of queries, dk and dv of a range of keys, or both of all.
-struct Part {
+struct TaskRange {
   int key, keys, query, queries;
   bool dkv, dq;
 };
@@ -105,19 +105,20 @@ struct Head {
   Heads<const T> in;
   const T* dout;
   const float* lse;
-  float* means;  // [tokens]: written with dq for the parts that see some keys only; else null
+  float* means;  // [tokens]: written with dq for the ranges that see some keys only; else null
   Heads<T> grad;
 };
 
 template <class T, bool kAdd>
-void run_part(const AttentionDims& d, const Head<T>& head, const Part& part, const Scratch& own) {
-  const int dim = d.head_dim, padded = own.padded, keys = part.keys;
+void run_range(const AttentionDims& d, const Head<T>& head, const TaskRange& range,
+               const Scratch& own) {
+  const int dim = d.head_dim, padded = own.padded, keys = range.keys;
   const std::ptrdiff_t c = d.channels(), stride = head.in.stride;
   const float scale = 1.0f / std::sqrt(float(dim));
-  const Broadcast k = as_f32(head.in.k + part.key * stride, stride, keys, dim, own.k);
-  const Broadcast v = as_f32(head.in.v + part.key * stride, stride, keys, dim, own.v);
-  for (int done = 0; done < part.queries; done += kBlock) {
-    const int first = part.query + done, rows = std::min(kBlock, part.queries - done);
+  const Broadcast k = as_f32(head.in.k + range.key * stride, stride, keys, dim, own.k);
+  const Broadcast v = as_f32(head.in.v + range.key * stride, stride, keys, dim, own.v);
+  for (int done = 0; done < range.queries; done += kBlock) {
+    const int first = range.query + done, rows = std::min(kBlock, range.queries - done);
     const T *q = head.in.q + first * stride, *dy = head.dout + first * c;
     with_lanes(rows, [&](auto lanes) {
       constexpr int kL = lanes;
@@ -130,18 +131,18 @@ void run_part(const AttentionDims& d, const Head<T>& head, const Part& part, con
       product(keys, kL, dim, k, {own.q, kL}, {own.s, kL});
       product(keys, kL, dim, v, {own.dout, kL}, {own.ds, kL});
       probabilities<kL>(keys, scale, row_lse, own.s);
-      if (part.dq) {
+      if (range.dq) {
         row_means<kL>(keys, own.s, own.ds, mean);
         if (head.means) std::copy_n(mean, rows, head.means + first);
       } else {
         std::copy_n(head.means + first, rows, mean);
       }
       score_gradients<kL>(keys, scale, own.s, mean, own.ds);
-      if (part.dq) {
+      if (range.dq) {
         product(dim, kL, keys, transposed(k), {own.ds, kL}, {own.dq, kL});
         unpack_columns<kL, kAdd>(own.dq, one, rows, dim, head.grad.q + first * stride, stride);
       }
-      if (part.dkv) {
+      if (range.dkv) {
         const bool add = done > 0;
         pack_rows(q, stride, rows, dim, own.q_row, padded);
         pack_rows(dy, c, rows, dim, own.dout_row, padded);
@@ -150,9 +151,9 @@ void run_part(const AttentionDims& d, const Head<T>& head, const Part& part, con
       }
     });
   }
-  if (!part.dkv) return;
-  write_rows<kAdd>(own.dk, padded, keys, dim, head.grad.k + part.key * stride, stride);
-  write_rows<kAdd>(own.dv, padded, keys, dim, head.grad.v + part.key * stride, stride);
+  if (!range.dkv) return;
+  write_rows<kAdd>(own.dk, padded, keys, dim, head.grad.k + range.key * stride, stride);
+  write_rows<kAdd>(own.dv, padded, keys, dim, head.grad.v + range.key * stride, stride);
 }
 
 /// Whether one task per image and head leaves too many threads idle.
@@ -160,18 +161,18 @@ bool splits(const AttentionDims& d) {
   return 7 * std::int64_t(d.n) * d.heads < 5 * std::int64_t(omp_get_max_threads());
 }
 
-/// The parts of one image and head, in the order in which they must run: one for everything, or
+/// The ranges of one image and head, in the order in which they must run: one for everything, or
 /// first kSplit queries each, then kSplit keys each.
-std::array<std::vector<Part>, 2> parts_of(int tokens, bool split) {
+std::array<std::vector<TaskRange>, 2> ranges_of(int tokens, bool split) {
   constexpr int kSplit = 64;
   if (!split) return {{{{0, tokens, 0, tokens, true, true}}, {}}};
-  std::array<std::vector<Part>, 2> parts;
+  std::array<std::vector<TaskRange>, 2> ranges;
   for (int first = 0; first < tokens; first += kSplit) {
     const int some = std::min(kSplit, tokens - first);
-    parts[0].push_back({0, tokens, first, some, false, true});
-    parts[1].push_back({first, some, 0, tokens, true, false});
+    ranges[0].push_back({0, tokens, first, some, false, true});
+    ranges[1].push_back({first, some, 0, tokens, true, false});
   }
-  return parts;
+  return ranges;
 }
 
 template <class T>
@@ -180,17 +181,18 @@ void backward(const AttentionDims& d, const T* qkv, const float* lse, const T* d
   const std::size_t floats = Scratch(nullptr, d, dtype_of<T>).carver.used;
   const std::int64_t heads = std::int64_t(d.n) * d.heads, threads = omp_get_max_threads();
   const bool split = splits(d);
-  const auto phases = parts_of(d.tokens, split);
-  const auto run = add ? run_part<T, true> : run_part<T, false>;
+  const auto phases = ranges_of(d.tokens, split);
+  const auto run = add ? run_range<T, true> : run_range<T, false>;
   float* const means = split ? scratch + floats * std::size_t(threads) : nullptr;
 #pragma omp parallel num_threads(int(threads))
   {
     const Scratch own(scratch + floats * std::size_t(omp_get_thread_num()), d, dtype_of<T>);
-    for (const auto& parts : phases) {
-      const std::int64_t tasks = heads * std::int64_t(parts.size());
+    for (const auto& ranges : phases) {
+      const std::int64_t tasks = heads * std::int64_t(ranges.size());
 #pragma omp for schedule(static)
       for (std::int64_t task = 0; task < tasks; ++task) {
-        const auto head = std::size_t(task) / parts.size(), part = std::size_t(task) % parts.size();
+        const auto head = std::size_t(task) / ranges.size(),
+                   range = std::size_t(task) % ranges.size();
         const std::size_t row = head * std::size_t(d.tokens);
         run(d,
             {{d, qkv, head},
@@ -198,7 +200,7 @@ void backward(const AttentionDims& d, const T* qkv, const float* lse, const T* d
              lse + row,
              split ? means + row : nullptr,
              {d, dqkv, head}},
-            parts[part], own);
+            ranges[range], own);
       }
     }
   }

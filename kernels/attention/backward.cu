@@ -28,10 +28,10 @@ struct Operands {
 };
 
 /// guess[r] = Σ_c dout·o of the block's rows, a warp its own.
-template <class E, class T>
-HAZE_DEVICE void guess_means(const Plan& plan, const Place& at, const Operands<T>& in,
-                             float (&guess)[E::kRows]) {
-  for (int r = E::warp_row(); r < E::warp_row() + E::kRows / 4; ++r) {
+template <class P, class T>
+HAZE_DEVICE void guess_means(const AttentionPlan& plan, const AttentionBlock& at,
+                             const Operands<T>& in, float (&guess)[P::kRows]) {
+  for (int r = P::warp_row(); r < P::warp_row() + P::kRows / 4; ++r) {
     const std::size_t from = at.out + std::size_t(at.row + r) * std::size_t(plan.channels);
     float sum = 0;
     if (at.row + r < plan.d.tokens)
@@ -43,19 +43,19 @@ HAZE_DEVICE void guess_means(const Plan& plan, const Place& at, const Operands<T
   __syncwarp();
 }
 
-template <class E, class T = typename E::Element>
-__global__ void __launch_bounds__(kThreads, E::kR* E::kSums <= 32 ? 3 : 2)
-    query_gradient(Plan plan, float scale, Operands<T> in) {
+template <class P, class T = typename P::Element>
+__global__ void __launch_bounds__(kThreads, P::kR* P::kSums <= 32 ? 3 : 2)
+    query_gradient(AttentionPlan plan, float scale, Operands<T> in) {
   HAZE_DYNAMIC_SHARED(T, shared);
-  HAZE_SHARED(float[E::kRows], guesses);
+  HAZE_SHARED(float[P::kRows], guesses);
   const AttentionDims& d = plan.d;
-  const Place at(plan, blockIdx.x, E::kRows);
+  const AttentionBlock at(plan, blockIdx.x, P::kRows);
   const std::ptrdiff_t c3 = 3 * std::ptrdiff_t(plan.channels);
   const auto matrix = [&](const T* p, std::ptrdiff_t stride) {
     return Matrix<T>{p, stride, d.tokens, d.head_dim, plan.vectors};
   };
   const T* const q = in.qkv + at.qkv;
-  Pipeline<E, 2> pipe{shared,
+  Pipeline<P, 2> pipe{shared,
                       {matrix(q, c3), matrix(in.dout + at.out, plan.channels)},
                       {matrix(q + d.k_offset, c3), matrix(q + d.v_offset, c3)},
                       {},
@@ -64,62 +64,62 @@ __global__ void __launch_bounds__(kThreads, E::kR* E::kSums <= 32 ? 3 : 2)
                       at.chunk,
                       0};
   start_loading(pipe, Step{});
-  guess_means<E>(plan, at, in, guesses);
+  guess_means<P>(plan, at, in, guesses);
   const int rows = d.tokens - at.row;
-  float offset[E::kR], guess[E::kR], rest[E::kR] = {}, weight[E::kR] = {};
+  float offset[P::kR], guess[P::kR], rest[P::kR] = {}, weight[P::kR] = {};
 #pragma unroll
-  for (int r = 0; r < E::kR; ++r) {
+  for (int r = 0; r < P::kR; ++r) {
     offset[r] =
-        E::row(r) < rows ? in.lse[at.first + std::size_t(at.row + E::row(r))] * E::kUnit : 0;
-    guess[r] = guesses[E::row(r)];
+        P::row(r) < rows ? in.lse[at.first + std::size_t(at.row + P::row(r))] * P::kUnit : 0;
+    guess[r] = guesses[P::row(r)];
   }
-  typename E::Scores s = {}, ds = {};
-  typename E::Sums dq = {};
+  typename P::Scores s = {}, ds = {};
+  typename P::Sums dq = {};
   for (Step step; step.block < pipe.blocks(); step = step.next(plan.chunks)) {
     const auto tiles = next_tiles(pipe, step);
-    if (E::warp_row() >= rows) continue;
+    if (P::warp_row() >= rows) continue;
     const int cols = pipe.cols(step), width = pipe.width(step);
-    E::multiply(s, tiles.left[0], tiles.right[0], width, cols);
-    E::multiply(ds, tiles.left[1], tiles.right[1], width, cols);
+    P::multiply(s, tiles.left[0], tiles.right[0], width, cols);
+    P::multiply(ds, tiles.left[1], tiles.right[1], width, cols);
     if (step.chunk + 1 < plan.chunks) continue;
 #pragma unroll
-    for (int r = 0; r < E::kR; ++r)
+    for (int r = 0; r < P::kR; ++r)
 #pragma unroll
-      for (int c = 0; c < E::kC; ++c) {
-        const float p = E::col(c) < cols ? E::weight(s(r, c), scale * E::kUnit, offset[r]) : 0.0f;
+      for (int c = 0; c < P::kC; ++c) {
+        const float p = P::col(c) < cols ? P::weight(s(r, c), scale * P::kUnit, offset[r]) : 0.0f;
         ds(r, c) = p * (ds(r, c) - guess[r]);
         weight[r] += p;
         rest[r] += ds(r, c);
       }
-    E::accumulate(dq, ds, tiles.right[0], width, cols, pipe.scratch());
+    P::accumulate(dq, ds, tiles.right[0], width, cols, pipe.scratch());
     s = {}, ds = {};
   }
-  if (E::warp_row() >= rows) return;
+  if (P::warp_row() >= rows) return;
 #pragma unroll
-  for (int r = 0; r < E::kR; ++r) {
-    const float mean = guess[r] + E::row_sum(rest[r]) / E::row_sum(weight[r]);
-    if (at.chunk == 0 && E::row(r) < rows && E::col(0) == 0)
-      in.means[at.first + std::size_t(at.row + E::row(r))] = mean;
+  for (int r = 0; r < P::kR; ++r) {
+    const float mean = guess[r] + P::row_sum(rest[r]) / P::row_sum(weight[r]);
+    if (at.chunk == 0 && P::row(r) < rows && P::col(0) == 0)
+      in.means[at.first + std::size_t(at.row + P::row(r))] = mean;
   }
-  const int column = at.chunk * E::kD;
-  write_rows<E>(
+  const int column = at.chunk * P::kD;
+  write_rows<P>(
       dq, [&](int) { return scale; },
       in.dqkv + at.qkv + std::size_t(at.row) * std::size_t(c3) + column, c3, rows,
       d.head_dim - column, in.add, plan.vectors);
 }
 
-template <class E, class T = typename E::Element>
-__global__ void __launch_bounds__(kThreads, E::kR* E::kSums <= 32 ? 3 : 2)
-    key_gradients(Plan plan, float scale, Operands<T> in) {
+template <class P, class T = typename P::Element>
+__global__ void __launch_bounds__(kThreads, P::kR* P::kSums <= 32 ? 3 : 2)
+    key_gradients(AttentionPlan plan, float scale, Operands<T> in) {
   HAZE_DYNAMIC_SHARED(T, shared);
   const AttentionDims& d = plan.d;
-  const Place at(plan, blockIdx.x, E::kRows);
+  const AttentionBlock at(plan, blockIdx.x, P::kRows);
   const std::ptrdiff_t c3 = 3 * std::ptrdiff_t(plan.channels);
   const auto matrix = [&](const T* p, std::ptrdiff_t stride) {
     return Matrix<T>{p, stride, d.tokens, d.head_dim, plan.vectors};
   };
   const T* const q = in.qkv + at.qkv;
-  Pipeline<E, 2, true> pipe{shared,
+  Pipeline<P, 2, true> pipe{shared,
                             {matrix(q + d.k_offset, c3), matrix(q + d.v_offset, c3)},
                             {matrix(q, c3), matrix(in.dout + at.out, plan.channels)},
                             {in.lse + at.first, in.means + at.first},
@@ -129,49 +129,49 @@ __global__ void __launch_bounds__(kThreads, E::kR* E::kSums <= 32 ? 3 : 2)
                             0};
   start_loading(pipe, Step{});
   const int rows = d.tokens - at.row;
-  typename E::Scores p = {}, ds = {};
-  typename E::Sums dk = {}, dv = {};
+  typename P::Scores p = {}, ds = {};
+  typename P::Sums dk = {}, dv = {};
   for (Step step; step.block < pipe.blocks(); step = step.next(plan.chunks)) {
     const auto tiles = next_tiles(pipe, step);
-    if (E::warp_row() >= rows) continue;
+    if (P::warp_row() >= rows) continue;
     const int cols = pipe.cols(step), width = pipe.width(step);
-    E::multiply(p, tiles.left[0], tiles.right[0], width, cols);
-    E::multiply(ds, tiles.left[1], tiles.right[1], width, cols);
+    P::multiply(p, tiles.left[0], tiles.right[0], width, cols);
+    P::multiply(ds, tiles.left[1], tiles.right[1], width, cols);
     if (step.chunk + 1 < plan.chunks) continue;
       // No mask: beyond the last query offset and mean are zero, so a weight is 1, and meets rows of
       // zeros in both tiles.
 #pragma unroll
-    for (int c = 0; c < E::kC; ++c) {
-      const float offset = tiles.numbers[0][E::col(c)] * E::kUnit,
-                  mean = tiles.numbers[1][E::col(c)];
+    for (int c = 0; c < P::kC; ++c) {
+      const float offset = tiles.numbers[0][P::col(c)] * P::kUnit,
+                  mean = tiles.numbers[1][P::col(c)];
 #pragma unroll
-      for (int r = 0; r < E::kR; ++r) {
-        p(r, c) = E::weight(p(r, c), scale * E::kUnit, offset);
+      for (int r = 0; r < P::kR; ++r) {
+        p(r, c) = P::weight(p(r, c), scale * P::kUnit, offset);
         ds(r, c) = p(r, c) * (ds(r, c) - mean);
       }
     }
-    E::accumulate(dv, p, tiles.right[1], width, cols, pipe.scratch());
-    E::accumulate(dk, ds, tiles.right[0], width, cols, pipe.scratch());
+    P::accumulate(dv, p, tiles.right[1], width, cols, pipe.scratch());
+    P::accumulate(dk, ds, tiles.right[0], width, cols, pipe.scratch());
     p = {}, ds = {};
   }
-  if (E::warp_row() >= rows) return;
-  const int column = at.chunk * E::kD;
+  if (P::warp_row() >= rows) return;
+  const int column = at.chunk * P::kD;
   T* const to = in.dqkv + at.qkv + std::size_t(at.row) * std::size_t(c3) + column;
-  const auto write = [&](typename E::Sums& sums, float factor, T* y) {
-    write_rows<E>(
+  const auto write = [&](typename P::Sums& sums, float factor, T* y) {
+    write_rows<P>(
         sums, [&](int) { return factor; }, y, c3, rows, d.head_dim - column, in.add, plan.vectors);
   };
   write(dk, scale, to + d.k_offset);
   write(dv, 1.0f, to + d.v_offset);
 }
 
-template <class E, class T = typename E::Element>
+template <class P, class T = typename P::Element>
 void run(CudaStream s, const AttentionDims& d, const Operands<T>& in) {
-  const Plan plan = Plan::of<E>(d, {in.qkv, in.dout, in.dqkv});
+  const AttentionPlan plan = AttentionPlan::of<P>(d, {in.qkv, in.dout, in.dqkv});
   const float scale = 1.0f / std::sqrt(float(d.head_dim));
-  const std::size_t shared = plan.shared_bytes<E>(2);
-  HAZE_LAUNCH((query_gradient<E>), s, plan.blocks(), kThreads, shared, plan, scale, in);
-  HAZE_LAUNCH((key_gradients<E>), s, plan.blocks(), kThreads, shared, plan, scale, in);
+  const std::size_t shared = plan.shared_bytes<P>(2);
+  HAZE_LAUNCH((query_gradient<P>), s, plan.blocks(), kThreads, shared, plan, scale, in);
+  HAZE_LAUNCH((key_gradients<P>), s, plan.blocks(), kThreads, shared, plan, scale, in);
 }
 
 }  // namespace
@@ -193,10 +193,10 @@ void attention_backward(CudaStream s, const AttentionDims& d, ConstAct qkv, Cons
                        dqkv.adds(),
                        static_cast<float*>(scratch)};
   };
-  using Exact = Ffma<64, 32>;
-  using Few = TensorCores<64, 32, 1>;
-  using Many = TensorCores<64, 32, 2>;  // 32 rows per warp: registers have room for them
-  using Wide = TensorCores<128, 32, 1>;
+  using Exact = AttentionFma<64, 32>;
+  using Few = AttentionMma<64, 32, 1>;
+  using Many = AttentionMma<64, 32, 2>;  // 32 rows per warp: registers have room for them
+  using Wide = AttentionMma<128, 32, 1>;
   if (qkv.dtype == DType::f32) return run<Exact>(s, d, operands(float()));
   const auto run_bf16 = d.head_dim > 64 ? run<Wide> : d.tokens <= 64 ? run<Few> : run<Many>;
   run_bf16(s, d, operands(bf16(0.f)));

@@ -11,44 +11,44 @@ using namespace attention;
 /// Scores become weights exp(scale·s - shift), zero for columns from `cols` on. `shift` is scale
 /// times the row's largest score so far: it moves up first, and the sums and the weights' total
 /// are scaled to it. A NaN loses every comparison, so it may miss the maximum, never the sum.
-/// factor and shift count in the engine's unit.
-template <class E>
-HAZE_DEVICE void softmax_step(typename E::Scores& s, typename E::Sums& sums, float (&shift)[E::kR],
-                              float (&total)[E::kR], float factor, int cols) {
+/// factor and shift count in the policy's unit.
+template <class P>
+HAZE_DEVICE void softmax_step(typename P::Scores& s, typename P::Sums& sums, float (&shift)[P::kR],
+                              float (&total)[P::kR], float factor, int cols) {
 #pragma unroll
-  for (int r = 0; r < E::kR; ++r) {
+  for (int r = 0; r < P::kR; ++r) {
     float top = -INFINITY;
 #pragma unroll
-    for (int c = 0; c < E::kC; ++c)
-      if (E::col(c) < cols) top = s(r, c) > top ? s(r, c) : top;
-    top = E::row_max(top) * factor;
+    for (int c = 0; c < P::kC; ++c)
+      if (P::col(c) < cols) top = s(r, c) > top ? s(r, c) : top;
+    top = P::row_max(top) * factor;
     top = shift[r] > top ? shift[r] : top;
-    const float shrink = E::weight(shift[r], 1, top);
+    const float shrink = P::weight(shift[r], 1, top);
     shift[r] = top;
     float part = 0;
 #pragma unroll
-    for (int c = 0; c < E::kC; ++c) {
-      s(r, c) = E::col(c) < cols ? E::weight(s(r, c), factor, top) : 0.0f;
+    for (int c = 0; c < P::kC; ++c) {
+      s(r, c) = P::col(c) < cols ? P::weight(s(r, c), factor, top) : 0.0f;
       part += s(r, c);
     }
     total[r] = total[r] * shrink + part;
 #pragma unroll
-    for (int c = 0; c < E::kSums; ++c) sums(r, c) *= shrink;
+    for (int c = 0; c < P::kSums; ++c) sums(r, c) *= shrink;
   }
 }
 
-template <class E, class T = typename E::Element>
-__global__ void __launch_bounds__(kThreads, E::kR* E::kSums <= 32 ? 4 : 2)
-    attention_rows(Plan plan, float scale, const T* qkv, T* o, float* lse) {
+template <class P, class T = typename P::Element>
+__global__ void __launch_bounds__(kThreads, P::kR* P::kSums <= 32 ? 4 : 2)
+    attention_rows(AttentionPlan plan, float scale, const T* qkv, T* o, float* lse) {
   HAZE_DYNAMIC_SHARED(T, shared);
   const AttentionDims& d = plan.d;
-  const Place at(plan, blockIdx.x, E::kRows);
+  const AttentionBlock at(plan, blockIdx.x, P::kRows);
   const std::ptrdiff_t stride = 3 * std::ptrdiff_t(plan.channels);
   const auto matrix = [&](const T* p) {
     return Matrix<T>{p, stride, d.tokens, d.head_dim, plan.vectors};
   };
   const T* const q = qkv + at.qkv;
-  Pipeline<E, 1> pipe{shared,
+  Pipeline<P, 1> pipe{shared,
                       {matrix(q)},
                       {matrix(q + d.k_offset), matrix(q + d.v_offset)},
                       {},
@@ -58,40 +58,40 @@ __global__ void __launch_bounds__(kThreads, E::kR* E::kSums <= 32 ? 4 : 2)
                       0};
   start_loading(pipe, Step{});
   const int rows = d.tokens - at.row;
-  float shift[E::kR], total[E::kR] = {};
+  float shift[P::kR], total[P::kR] = {};
 #pragma unroll
-  for (int r = 0; r < E::kR; ++r) shift[r] = -INFINITY;
-  typename E::Scores s = {};
-  typename E::Sums sums = {};
+  for (int r = 0; r < P::kR; ++r) shift[r] = -INFINITY;
+  typename P::Scores s = {};
+  typename P::Sums sums = {};
   for (Step step; step.block < pipe.blocks(); step = step.next(plan.chunks)) {
     const auto tiles = next_tiles(pipe, step);
-    if (E::warp_row() >= rows) continue;
+    if (P::warp_row() >= rows) continue;
     const int cols = pipe.cols(step), width = pipe.width(step);
-    E::multiply(s, tiles.left[0], tiles.right[0], width, cols);
+    P::multiply(s, tiles.left[0], tiles.right[0], width, cols);
     if (step.chunk + 1 < plan.chunks) continue;
-    softmax_step<E>(s, sums, shift, total, scale * E::kUnit, cols);
-    E::accumulate(sums, s, tiles.right[1], width, cols, pipe.scratch());
+    softmax_step<P>(s, sums, shift, total, scale * P::kUnit, cols);
+    P::accumulate(sums, s, tiles.right[1], width, cols, pipe.scratch());
     s = {};
   }
-  if (E::warp_row() >= rows) return;
+  if (P::warp_row() >= rows) return;
 #pragma unroll
-  for (int r = 0; r < E::kR; ++r) {
-    total[r] = E::row_sum(total[r]);
-    if (at.chunk == 0 && E::row(r) < rows && E::col(0) == 0)
-      lse[at.first + std::size_t(at.row + E::row(r))] = shift[r] / E::kUnit + logf(total[r]);
+  for (int r = 0; r < P::kR; ++r) {
+    total[r] = P::row_sum(total[r]);
+    if (at.chunk == 0 && P::row(r) < rows && P::col(0) == 0)
+      lse[at.first + std::size_t(at.row + P::row(r))] = shift[r] / P::kUnit + logf(total[r]);
     total[r] = 1.0f / total[r];  // 1 <= total <= tokens, or NaN
   }
-  const int column = at.chunk * E::kD;
-  write_rows<E>(
+  const int column = at.chunk * P::kD;
+  write_rows<P>(
       sums, [&](int r) { return total[r]; },
       o + at.out + std::size_t(at.row) * plan.channels + column, plan.channels, rows,
       d.head_dim - column, false, plan.vectors);
 }
 
-template <class E, class T = typename E::Element>
+template <class P, class T = typename P::Element>
 void run(CudaStream s, const AttentionDims& d, const T* qkv, T* o, float* lse) {
-  const Plan plan = Plan::of<E>(d, {qkv, o});
-  HAZE_LAUNCH((attention_rows<E>), s, plan.blocks(), kThreads, plan.shared_bytes<E>(1), plan,
+  const AttentionPlan plan = AttentionPlan::of<P>(d, {qkv, o});
+  HAZE_LAUNCH((attention_rows<P>), s, plan.blocks(), kThreads, plan.shared_bytes<P>(1), plan,
               1.0f / std::sqrt(float(d.head_dim)), qkv, o, lse);
 }
 
@@ -105,14 +105,15 @@ std::size_t attention_forward_scratch_bytes(CudaStream, const AttentionDims&, DT
 template <>
 void attention_forward(CudaStream s, const AttentionDims& d, ConstAct qkv, Act o, float* lse,
                        void*) {
-  if (qkv.dtype == DType::f32) return run<Ffma<64, 32>>(s, d, qkv.as<float>(), o.as<float>(), lse);
+  if (qkv.dtype == DType::f32)
+    return run<AttentionFma<64, 32>>(s, d, qkv.as<float>(), o.as<float>(), lse);
   // The widest sums that registers hold, so that a head is one chunk, or few; and 32 rows per warp
   // where there is room for them and there are as many.
   const bool few = d.tokens <= 64;
   const auto run_bf16 =
-      d.head_dim <= 64    ? few ? run<TensorCores<64, 64, 1>> : run<TensorCores<64, 64, 2>>
-         : d.head_dim <= 128 ? few ? run<TensorCores<128, 64, 1>> : run<TensorCores<128, 32, 2>>
-                             : run<TensorCores<256, 32, 1>>;
+      d.head_dim <= 64    ? few ? run<AttentionMma<64, 64, 1>> : run<AttentionMma<64, 64, 2>>
+         : d.head_dim <= 128 ? few ? run<AttentionMma<128, 64, 1>> : run<AttentionMma<128, 32, 2>>
+                             : run<AttentionMma<256, 32, 1>>;
   run_bf16(s, d, qkv.as<bf16>(), o.as<bf16>(), lse);
 }
 

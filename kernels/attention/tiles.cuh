@@ -2,10 +2,10 @@
 //
 // A block of 4 warps owns 64 or 128 rows (queries, or keys for dk and dv), 16 or 32 per warp, and
 // walks over the other side in steps of kCols columns. A warp holds its rows' kCols scores and kD
-// sums in registers, so softmax along a row is arithmetic within a few lanes. Two engines multiply
+// sums in registers, so softmax along a row is arithmetic within a few lanes. Two policies multiply
 // tiles:
-//   TensorCores  bf16; the scores' accumulators are, rounded, the left operand of the next product
-//   Ffma         f32; the weights pass from lane to lane through 10 KB of shared memory
+//   AttentionMma  bf16; the scores' accumulators are, rounded, the left operand of the next product
+//   AttentionFma         f32; the weights pass from lane to lane through 10 KB of shared memory
 // Both have the same members, so each kernel is written once. 32 rows per warp use each fragment of
 // the right operand twice, and halve what the block reads from L2 and from shared memory.
 //
@@ -88,7 +88,7 @@ struct MmaScores : mma::Accumulators<kM, kN> {
 
 /// kM times 16 rows per warp.
 template <int kD_, int kCols_, int kM>
-struct TensorCores {
+struct AttentionMma {
   using Element = bf16;
   static constexpr int kD = kD_, kCols = kCols_, kRows = 64 * kM;
   static constexpr int kR = 2 * kM, kC = kCols / 4, kSums = kD / 4;  // per lane
@@ -173,7 +173,7 @@ struct TensorCores {
 /// Of a warp's rows lane l has l/8 + 4r; of the scores' columns l%8 + 8c; of the sums' columns the
 /// vectors l%8 + 8m.
 template <int kD_, int kCols_>
-struct Ffma {
+struct AttentionFma {
   using Element = float;
   static constexpr int kD = kD_, kCols = kCols_, kRows = 64;
   static constexpr int kR = 4, kC = kCols / 8, kSums = kD / 8, kGroup = 4;

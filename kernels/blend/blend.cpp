@@ -16,8 +16,9 @@ void blend(CpuStream, const BlendDims& d, const BlendStep& given, const std::uin
     const std::size_t at = std::size_t(item) * items.elements + std::size_t(first);
     const std::uint8_t* known = mask + (d.mask_per_item ? std::size_t(item) * d.pixels : 0);
     const float* from = x0 + (d.x0_per_item ? at : std::size_t(first));
-    float room[kTile] = {};
-    const float* eps = c.noise == 0 ? room : noise_of_tile(noise, items, item, first, count, room);
+    float scratch[kTile] = {};
+    const float* eps =
+        c.noise == 0 ? scratch : noise_of_tile(noise, items, item, first, count, scratch);
     for (int i = 0; i < count; ++i)
       if (known[(first + i) / d.channels]) x[at + i] = c.signal * from[i] + c.noise * eps[i];
   });

@@ -8,14 +8,14 @@ namespace haze::kernels {
 namespace {
 
 template <bool kWhole>
-__global__ void __launch_bounds__(kPieceThreads)
+__global__ void __launch_bounds__(kVecThreads)
     blend(BlendDims d, BlendStep by_value, const BlendStep* c_at, const std::uint8_t* mask,
           const float* x0, Noise given, float* x) {
   const BlendStep c = c_at ? *c_at : by_value;
   const Noise noise = resolved(given);
   const ItemDims items = d.items();
   const unsigned blocks = unsigned(items.elements + kNormals - 1) / kNormals;
-  for_each_piece(std::size_t(d.n), blocks, [&](std::size_t n, unsigned block) {
+  for_each_vec(std::size_t(d.n), blocks, [&](std::size_t n, unsigned block) {
     const int first = int(block) * kNormals, count = items.elements - first;
     const std::size_t at = n * items.elements + first;
     const std::uint8_t* of_item = mask + (d.mask_per_item ? n * d.pixels : 0);
@@ -45,9 +45,9 @@ template <>
 void blend(CudaStream s, const BlendDims& d, const BlendStep& c, const std::uint8_t* mask,
            const float* x0, const Noise& z, float* x, const BlendStep* c_at) {
   const ItemDims items = d.items();
-  const auto blocks = piece_blocks(std::size_t(d.n), std::size_t(normal_blocks(items.elements)));
-  whole_pieces<kNormals>(items.elements, {x0, z.given, x}, [&]<bool kWhole>() {
-    HAZE_LAUNCH((blend<kWhole>), s, blocks, kPieceThreads, 0, d, c, c_at, mask, x0, z, x);
+  const auto blocks = vec_blocks(std::size_t(d.n), std::size_t(normal_blocks(items.elements)));
+  whole_vecs<kNormals>(items.elements, {x0, z.given, x}, [&]<bool kWhole>() {
+    HAZE_LAUNCH((blend<kWhole>), s, blocks, kVecThreads, 0, d, c, c_at, mask, x0, z, x);
   });
 }
 

@@ -1,5 +1,4 @@
-// reference.h — the known part of an image as the formula reads, in T (double in the tests), z
-// given.
+// reference.h — the known part of an image as the formula reads, z given, in T (tests: double).
 #pragma once
 #include "kernels/blend/blend.h"
 

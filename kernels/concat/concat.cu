@@ -7,19 +7,19 @@ namespace haze::kernels {
 namespace {
 
 template <class T, int N>
-__global__ void __launch_bounds__(kPieceThreads) join(ConcatDims d, const T* a, const T* b, T* y) {
+__global__ void __launch_bounds__(kVecThreads) join(ConcatDims d, const T* a, const T* b, T* y) {
   const unsigned wide_a = unsigned(d.ca / N), wide_b = unsigned(d.cb / N), wide = wide_a + wide_b;
-  for_each_piece(d.pixels, wide, [&](std::size_t p, unsigned i) {
+  for_each_vec(d.pixels, wide, [&](std::size_t p, unsigned i) {
     const T* from = i < wide_a ? a + (p * wide_a + i) * N : b + (p * wide_b + i - wide_a) * N;
     store(y + (p * wide + i) * N, load<N>(from));
   });
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kPieceThreads)
+__global__ void __launch_bounds__(kVecThreads)
     split(ConcatDims d, const T* dy, T* da, bool adds_a, T* db, bool adds_b) {
   const unsigned wide_a = unsigned(d.ca / N), wide_b = unsigned(d.cb / N), wide = wide_a + wide_b;
-  for_each_piece(d.pixels, wide, [&](std::size_t p, unsigned i) {
+  for_each_vec(d.pixels, wide, [&](std::size_t p, unsigned i) {
     const bool first = i < wide_a, adds = first ? adds_a : adds_b;
     if (!(first ? da : db)) return;  // not wanted
     T* to = first ? da + (p * wide_a + i) * N : db + (p * wide_b + i - wide_a) * N;
@@ -42,8 +42,8 @@ template <>
 void concat_channels_forward(CudaStream s, const ConcatDims& d, ConstAct a, ConstAct b, Act y) {
   dispatch(y.dtype, [&]<class T>(T) {
     channel_vectors<T>(common_channels(d), {a.data, b.data, y.data}, [&]<int N>() {
-      HAZE_LAUNCH((join<T, N>), s, piece_blocks(d.pixels, std::size_t(d.ca + d.cb) / N),
-                  kPieceThreads, 0, d, a.as<T>(), b.as<T>(), y.as<T>());
+      HAZE_LAUNCH((join<T, N>), s, vec_blocks(d.pixels, std::size_t(d.ca + d.cb) / N), kVecThreads,
+                  0, d, a.as<T>(), b.as<T>(), y.as<T>());
     });
   });
 }
@@ -53,9 +53,9 @@ void concat_channels_backward(CudaStream s, const ConcatDims& d, ConstAct dy, Gr
   if (!da && !db) return;
   dispatch(dy.dtype, [&]<class T>(T) {
     channel_vectors<T>(common_channels(d), {dy.data, da.data, db.data}, [&]<int N>() {
-      HAZE_LAUNCH((split<T, N>), s, piece_blocks(d.pixels, std::size_t(d.ca + d.cb) / N),
-                  kPieceThreads, 0, d, dy.as<T>(), da ? da.as<T>() : nullptr, da.adds(),
-                  db ? db.as<T>() : nullptr, db.adds());
+      HAZE_LAUNCH((split<T, N>), s, vec_blocks(d.pixels, std::size_t(d.ca + d.cb) / N), kVecThreads,
+                  0, d, dy.as<T>(), da ? da.as<T>() : nullptr, da.adds(), db ? db.as<T>() : nullptr,
+                  db.adds());
     });
   });
 }

@@ -1,5 +1,4 @@
-// concat.h — contract of the concatenation of two NHWC tensors along their channels (the U-Net's
-// skip connections).
+// concat.h — contract of the U-Net's skip connections: two NHWC tensors joined along their channels.
 #pragma once
 #include <cstddef>
 

@@ -1,6 +1,5 @@
 // conv2d.cu — CUDA backend: the three products of a convolution on the shared matrix product
-// (kernels/cuda/gemm), docs/kernels/conv2d.md. The input is the large image, the output the small
-// one.
+// (kernels/cuda/gemm, docs/kernels/conv2d.md). The large image is the input, the small the output.
 #include <algorithm>
 
 #include "kernels/conv2d/conv2d.h"

@@ -1,6 +1,5 @@
 // versions.h — the CUDA convolution's predecessors: forward only, without summands. They are no
-// part of the backend; they are kept to be read beside docs/kernels/conv2d.md and to be measured
-// against.
+// part of the backend; they are kept to be read beside docs/kernels/conv2d.md, and measured.
 #pragma once
 #include "kernels/base/stream.h"
 #include "kernels/conv2d/conv2d.h"

@@ -1,5 +1,4 @@
-// item_sums.h — how losses are summed in the CPU backend, and the check of times that only the host
-// can read.
+// item_sums.h — how losses are summed in the CPU backend, and the check of times on the host.
 #pragma once
 #include "kernels/base/check.h"
 #include "kernels/base/item_sums.h"

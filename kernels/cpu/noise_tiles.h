@@ -53,8 +53,7 @@ inline void random_words(const RandomKey& key, std::uint32_t item, std::uint32_t
 }
 
 /// z[0 .. count) = normals of elements first .. of `item`: what normal4 gives, block by block.
-/// `first` is a multiple of 4; z has room for kTile and is overwritten up to the next multiple
-/// of 64.
+/// `first` is a multiple of 4; z [kTile] is overwritten up to the next multiple of 64.
 inline void draw_normals(const RandomKey& key, std::uint32_t item, int first, int count, float* z) {
   for (int done = 0; done < count; done += 64) {
     std::uint32_t bits[4][16];
@@ -68,12 +67,12 @@ inline void draw_normals(const RandomKey& key, std::uint32_t item, int first, in
   }
 }
 
-/// The normals of one tile: where they are given, or drawn into `room` [kTile].
+/// The normals of one tile: where they are given, or drawn into `scratch` [kTile].
 inline const float* noise_of_tile(const Noise& noise, const ItemDims& d, int item, int first,
-                                  int count, float* room) {
+                                  int count, float* scratch) {
   if (noise.given) return noise.given + std::size_t(item) * d.elements + first;
-  draw_normals(noise.key, noise.first_item + std::uint32_t(item), first, count, room);
-  return room;
+  draw_normals(noise.key, noise.first_item + std::uint32_t(item), first, count, scratch);
+  return scratch;
 }
 
 }  // namespace haze::kernels

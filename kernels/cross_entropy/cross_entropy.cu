@@ -45,10 +45,10 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 __global__ void __launch_bounds__(kThreads) mean_of(int n, const double* each, float* loss) {
-  HAZE_SHARED(double[32], room);
+  HAZE_SHARED(double[32], smem);
   double sum = 0;
   for (int i = int(threadIdx.x); i < n; i += kThreads) sum += each[i];
-  sum = block_sum(sum, room);
+  sum = block_sum(sum, smem);
   if (threadIdx.x == 0) *loss = float(sum / n);
 }
 

@@ -1,5 +1,4 @@
-// reference.h — cross-entropy of softmax and its gradient as the formula reads, in T (double in the
-// tests).
+// reference.h — cross-entropy of softmax and its gradient as the formulas read, in T (tests: double).
 #pragma once
 #include <cmath>
 

@@ -1,6 +1,6 @@
 // item_sums.h — how losses are summed in CUDA kernels: a tile of kItemTile values of one item is a
-// warp's work and leaves one double; these kernels add the tiles, in an order that n and elements
-// alone fix.
+// warp's work and leaves one double; these kernels add the tiles in an order that depends on n and
+// on `elements` alone.
 #pragma once
 #include "kernels/base/item_sums.h"
 #include "kernels/cuda/vec.h"
@@ -12,11 +12,11 @@ constexpr int kSumThreads = 256, kSumWarps = kSumThreads / 32;
 static __global__ void __launch_bounds__(kSumThreads)
     add_tiles(std::size_t tiles, unsigned tiles_per_item, TimeTable weight, const double* partial,
               double size, float* mean) {
-  HAZE_SHARED(double[32], room);
+  HAZE_SHARED(double[32], smem);
   double sum = 0;
   for (std::size_t i = threadIdx.x; i < tiles; i += kSumThreads)
     sum += weight.values ? double(weight.at(i / tiles_per_item, 1)) * partial[i] : partial[i];
-  sum = block_sum(sum, room);
+  sum = block_sum(sum, smem);
   if (threadIdx.x == 0) *mean = float(sum / size);
 }
 

@@ -1,30 +1,30 @@
-// rows.h — what bandwidth-bound CUDA kernels share: the mapping of a matrix of pieces to threads,
-// and the accesses to one piece. A piece is what one thread takes at a time: a vector of channels,
-// or the elements of one Philox block.
+// rows.h — what bandwidth-bound CUDA kernels share: the mapping of a matrix of vectors to
+// threads, and the accesses to one vector. A vector (vec) is what one thread takes at a time: some
+// channels of a pixel, or the elements of one Philox block.
 #pragma once
 #include "kernels/cuda/vec.h"
 
 namespace haze::kernels {
 
-constexpr int kPieceThreads = 256, kPiecesEach = 2;  // a block takes 512 neighbouring pieces
+constexpr int kVecThreads = 256, kVecsEach = 2;  // a block takes 512 neighbours
 
-/// Blocks of kPieceThreads that for_each_piece needs: at least one, a grid cannot be empty.
-inline unsigned piece_blocks(std::size_t rows, std::size_t columns) {
-  constexpr std::size_t kBlock = kPieceThreads * kPiecesEach;
-  const std::size_t pieces = rows * columns;
-  return pieces == 0 ? 1 : unsigned((pieces + kBlock - 1) / kBlock);
+/// Blocks of kVecThreads that for_each_vec needs: at least one, a grid cannot be empty.
+inline unsigned vec_blocks(std::size_t rows, std::size_t columns) {
+  constexpr std::size_t kBlock = kVecThreads * kVecsEach;
+  const std::size_t vecs = rows * columns;
+  return vecs == 0 ? 1 : unsigned((vecs + kBlock - 1) / kBlock);
 }
 
-/// Calls f(row, column) for every piece of [rows, columns], neighbours in memory by neighbouring
-/// threads whatever `columns` is. Only a block's first piece takes a 64-bit division.
+/// Calls f(row, column) for every vector of [rows, columns], neighbours in memory by neighbouring
+/// threads whatever `columns` is. Only a block's first vector takes a 64-bit division.
 template <class F>
-HAZE_DEVICE void for_each_piece(std::size_t rows, unsigned columns, F f) {
-  const std::size_t first = std::size_t(blockIdx.x) * (kPieceThreads * kPiecesEach);
+HAZE_DEVICE void for_each_vec(std::size_t rows, unsigned columns, F f) {
+  const std::size_t first = std::size_t(blockIdx.x) * (kVecThreads * kVecsEach);
   const std::size_t first_row = first / columns;
   const unsigned first_column = unsigned(first - first_row * columns);
 #pragma unroll
-  for (unsigned k = 0; k < kPiecesEach; ++k) {
-    const unsigned at = first_column + threadIdx.x + k * kPieceThreads, down = at / columns;
+  for (unsigned k = 0; k < kVecsEach; ++k) {
+    const unsigned at = first_column + threadIdx.x + k * kVecThreads, down = at / columns;
     if (first_row + down < rows) f(first_row + down, at - down * columns);
   }
 }
@@ -83,7 +83,7 @@ void channel_vectors(int channels, std::initializer_list<const void*> pointers, 
 
 /// Calls f.operator()<whole>(): may rows of `elements` values be read K at a time in vectors?
 template <int K, class F>
-void whole_pieces(int elements, std::initializer_list<const void*> pointers, F&& f) {
+void whole_vecs(int elements, std::initializer_list<const void*> pointers, F&& f) {
   if (elements % K == 0 && aligned16(pointers)) return f.template operator()<true>();
   f.template operator()<false>();
 }

@@ -9,11 +9,11 @@ namespace {
 constexpr int kBlock = 8;  // elements of one block of Philox
 
 template <class From, class To, bool kWhole>
-__global__ void __launch_bounds__(kPieceThreads)
+__global__ void __launch_bounds__(kVecThreads)
     apply(ItemDims d, DropoutMask mask, const From* from, To* to, bool adds) {
   const RandomKey key = resolved(mask.key);
   const unsigned blocks = unsigned((d.elements + kBlock - 1) / kBlock);
-  for_each_piece(std::size_t(d.n), blocks, [&](std::size_t n, unsigned block) {
+  for_each_vec(std::size_t(d.n), blocks, [&](std::size_t n, unsigned block) {
     const Random4 bits = random4(key, mask.first_item + std::uint32_t(n), block);
     const int first = int(block) * kBlock, count = d.elements - first;
     const std::size_t at = n * d.elements + first;
@@ -33,10 +33,10 @@ __global__ void __launch_bounds__(kPieceThreads)
 template <class From, class To>
 void launch(CudaStream s, const ItemDims& d, const DropoutMask& mask, const From* from, To* to,
             bool adds) {
-  whole_pieces<kBlock>(d.elements, {from, to}, [&]<bool kWhole>() {
+  whole_vecs<kBlock>(d.elements, {from, to}, [&]<bool kWhole>() {
     HAZE_LAUNCH((apply<From, To, kWhole>), s,
-                piece_blocks(std::size_t(d.n), std::size_t(d.elements + kBlock - 1) / kBlock),
-                kPieceThreads, 0, d, mask, from, to, adds);
+                vec_blocks(std::size_t(d.n), std::size_t(d.elements + kBlock - 1) / kBlock),
+                kVecThreads, 0, d, mask, from, to, adds);
   });
 }
 

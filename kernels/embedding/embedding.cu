@@ -11,10 +11,10 @@ namespace haze::kernels {
 namespace {
 
 template <class From, class To, int N>
-__global__ void __launch_bounds__(kPieceThreads)
+__global__ void __launch_bounds__(kVecThreads)
     look_up(EmbeddingDims d, const From* table, const std::int32_t* index, To* y) {
   const unsigned wide = unsigned(d.width / N);
-  for_each_piece(std::size_t(d.n), wide, [&](std::size_t n, unsigned i) {
+  for_each_vec(std::size_t(d.n), wide, [&](std::size_t n, unsigned i) {
     const std::int32_t row = index[n];
     float v[N];
     if (unsigned(row) < unsigned(d.rows)) {
@@ -28,10 +28,10 @@ __global__ void __launch_bounds__(kPieceThreads)
 }
 
 template <class From, class To, int N>
-__global__ void __launch_bounds__(kPieceThreads)
+__global__ void __launch_bounds__(kVecThreads)
     sum_rows(EmbeddingDims d, const From* dy, const std::int32_t* index, To* dtable, bool adds) {
   const unsigned wide = unsigned(d.width / N);
-  for_each_piece(std::size_t(d.rows), wide, [&](std::size_t row, unsigned i) {
+  for_each_vec(std::size_t(d.rows), wide, [&](std::size_t row, unsigned i) {
     To* to = dtable + (row * wide + i) * N;
     float sum[N] = {}, v[N];
     if (adds) read<N, true>(to, N, sum);
@@ -53,8 +53,8 @@ void embedding_forward(CudaStream s, const EmbeddingDims& d, ConstAct table,
   dispatch(table.dtype, [&]<class F>(F) {
     dispatch(y.dtype, [&]<class T>(T) {
       channel_vectors<Wider<F, T>>(d.width, {table.data, y.data}, [&]<int N>() {
-        const unsigned blocks = piece_blocks(std::size_t(d.n), std::size_t(d.width) / N);
-        HAZE_LAUNCH((look_up<F, T, N>), s, blocks, kPieceThreads, 0, d, table.as<F>(), index,
+        const unsigned blocks = vec_blocks(std::size_t(d.n), std::size_t(d.width) / N);
+        HAZE_LAUNCH((look_up<F, T, N>), s, blocks, kVecThreads, 0, d, table.as<F>(), index,
                     y.as<T>());
       });
     });
@@ -68,8 +68,8 @@ void embedding_backward(CudaStream s, const EmbeddingDims& d, ConstAct dy,
   dispatch(dy.dtype, [&]<class F>(F) {
     dispatch(dtable.dtype, [&]<class T>(T) {
       channel_vectors<Wider<F, T>>(d.width, {dy.data, dtable.data}, [&]<int N>() {
-        const unsigned blocks = piece_blocks(std::size_t(d.rows), std::size_t(d.width) / N);
-        HAZE_LAUNCH((sum_rows<F, T, N>), s, blocks, kPieceThreads, 0, d, dy.as<F>(), index,
+        const unsigned blocks = vec_blocks(std::size_t(d.rows), std::size_t(d.width) / N);
+        HAZE_LAUNCH((sum_rows<F, T, N>), s, blocks, kVecThreads, 0, d, dy.as<F>(), index,
                     dtable.as<T>(), dtable.adds());
       });
     });

@@ -74,7 +74,7 @@ void input_gradient(int pixels, int c, int stride, const D* dy, const T* x, cons
 
 /// Totals of one image's channels from its chunks: Σdz and d(loss)/d(gamma); then what dx adds to
 /// scale·dz: coefficients 2 (slope on x-mean) and 3 (constant).
-void gradient_coefficients(const GroupNormDims& d, const Plan& plan, const Workspace& w,
+void gradient_coefficients(const GroupNormDims& d, const ChunkPlan& plan, const Workspace& w,
                            const float* gamma, const float* rstd) {
   const int c = d.c, per_group = d.c / d.groups;
   const double size = double(d.hw) * per_group;
@@ -103,7 +103,7 @@ void gradient_coefficients(const GroupNormDims& d, const Plan& plan, const Works
 }
 
 /// to[c] = or += the images' totals, in order.
-void deliver_totals(const Plan& plan, void* scratch, int which, Grad to) {
+void deliver_totals(const ChunkPlan& plan, void* scratch, int which, Grad to) {
   if (!to) return;
   float* out = to.as<float>();
 #pragma omp simd
@@ -118,7 +118,7 @@ template <bool swish, class T>
 void backward(const GroupNormDims& d, const T* dy, const T* x, const T* x2, const float* gamma,
               const float* beta, const float* mean, const float* rstd, const Joined<Grad>& dx,
               Grad dgamma, Grad dbeta, void* scratch) {
-  const Plan plan(d);
+  const ChunkPlan plan(d);
   float* const slots = reinterpret_cast<float*>(static_cast<char*>(scratch) + plan.stride * d.n);
   each_image(plan, [&](int n, int slot) {
     const Workspace w(plan, scratch, n);
@@ -131,33 +131,34 @@ void backward(const GroupNormDims& d, const T* dy, const T* x, const T* x2, cons
     spread_statistics(d, w, gamma, m, r);
     each_chunk(plan, [&](int k, int first, int pixels) {
       const auto sums = dz ? gradient_sums<swish, true, T> : gradient_sums<swish, false, T>;
-      each_part(d, x, x2, [&](Part part, const T* of) {
-        const int c = part.first;
-        sums(pixels, part.channels, d.c, dy + part.among(image + first, d.c),
-             of + part.own(image + first), w.coefficient(0) + c, w.coefficient(1) + c, beta + c,
+      each_span(d, x, x2, [&](ChannelSpan span, const T* of) {
+        const int c = span.first;
+        sums(pixels, span.channels, d.c, dy + span.among(image + first, d.c),
+             of + span.own(image + first), w.coefficient(0) + c, w.coefficient(1) + c, beta + c,
              w.sum(k, 0) + c, w.sum(k, 1) + c,
-             dz ? dz + part.among(std::size_t(first), d.c) : nullptr);
+             dz ? dz + span.among(std::size_t(first), d.c) : nullptr);
       });
     });
     gradient_coefficients(d, plan, w, gamma, r);
     if (!dx) return;
     each_chunk(plan, [&](int, int first, int pixels) {
-      each_part(d, std::pair(x, dx.first), std::pair(x2, dx.second), [&](Part part, auto images) {
-        const auto& [of, to] = images;
-        if (!to) return;
-        const int c = part.first;
-        const auto deliver = [&]<bool recomputes, class D>(const D* grad) {
-          const auto run = to.adds() ? input_gradient<recomputes, true, D, T>
-                                     : input_gradient<recomputes, false, D, T>;
-          run(pixels, part.channels, d.c, grad, of + part.own(image + first), w.coefficient(0) + c,
-              w.coefficient(1) + c, beta + c, w.coefficient(2) + c, w.coefficient(3) + c,
-              to.template as<T>() + part.own(image + first));
-        };
-        if (dz)
-          deliver.template operator()<false, float>(dz + part.among(std::size_t(first), d.c));
-        else
-          deliver.template operator()<swish, T>(dy + part.among(image + first, d.c));
-      });
+      each_span(
+          d, std::pair(x, dx.first), std::pair(x2, dx.second), [&](ChannelSpan span, auto images) {
+            const auto& [of, to] = images;
+            if (!to) return;
+            const int c = span.first;
+            const auto deliver = [&]<bool recomputes, class D>(const D* grad) {
+              const auto run = to.adds() ? input_gradient<recomputes, true, D, T>
+                                         : input_gradient<recomputes, false, D, T>;
+              run(pixels, span.channels, d.c, grad, of + span.own(image + first),
+                  w.coefficient(0) + c, w.coefficient(1) + c, beta + c, w.coefficient(2) + c,
+                  w.coefficient(3) + c, to.template as<T>() + span.own(image + first));
+            };
+            if (dz)
+              deliver.template operator()<false, float>(dz + span.among(std::size_t(first), d.c));
+            else
+              deliver.template operator()<swish, T>(dy + span.among(image + first, d.c));
+          });
     });
   });
   deliver_totals(plan, scratch, 0, dbeta);

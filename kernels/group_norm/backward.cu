@@ -20,20 +20,20 @@ constexpr int kHeld = kBackwardHeld;  // 16 registers each for x and dy
 constexpr int kTables = 5;
 enum Table { mean_of, scale_of, beta_of, slope_of, constant_of };
 
-struct Arguments {
-  Plan p;
+struct BackwardArguments {
+  SlabPlan p;
   bool swish, adds;
   const float *gamma, *beta, *mean, *rstd;
   float* sums;   // [n, chunks, 2, c]: Σdz and Σdz·e·rstd per channel; null: not wanted
   Pair* groups;  // [n, groups, entries]: gamma-weighted sums of these over the block's channels
 };
 
-HAZE_DEVICE std::size_t group_of(const Plan& p, const Place& b, int g) {
+HAZE_DEVICE std::size_t group_of(const SlabPlan& p, const SlabThread& b, int g) {
   return std::size_t(b.block.image) * p.groups + b.block.first_group + g;
 }
 
 /// Fills the tables of mean, gamma·rstd and beta.
-HAZE_DEVICE void spread_statistics(const Arguments& a, const Place& b, Shared shared) {
+HAZE_DEVICE void spread_statistics(const BackwardArguments& a, const SlabThread& b, Shared shared) {
   each_group(a.p, b, [&](int g, int first) {
     const float mean = a.mean[group_of(a.p, b, g)], rstd = a.rstd[group_of(a.p, b, g)];
 #pragma unroll 1
@@ -55,8 +55,9 @@ HAZE_DEVICE float through_swish(bool swish, float dy, float z) {
 
 /// Calls f(group, its first channel, a, b) for the values of the block; keeps the channels' sums.
 template <int N, class T, class F>
-HAZE_DEVICE void block_gradients(const Arguments& a, const Place& b, Shared shared,
-                                 const Tile<T, N, kHeld>& x, const Tile<T, N, kHeld>& dy, F&& f) {
+HAZE_DEVICE void block_gradients(const BackwardArguments& a, const SlabThread& b, Shared shared,
+                                 const SlabTile<T, N, kHeld>& x, const SlabTile<T, N, kHeld>& dy,
+                                 F&& f) {
   float *part = shared.table(kTables), *totals = part + 2 * a.p.rows * a.p.width;
   constexpr int M = N < 2 ? N : 2;
 #pragma unroll
@@ -100,8 +101,8 @@ HAZE_DEVICE void block_gradients(const Arguments& a, const Place& b, Shared shar
 }
 
 /// What dx adds to scale·dz, from a and b of the whole group.
-HAZE_DEVICE void set_coefficients(const Arguments& a, const Place& b, Shared shared, int g,
-                                  int first, float of_dz, float of_product) {
+HAZE_DEVICE void set_coefficients(const BackwardArguments& a, const SlabThread& b, Shared shared,
+                                  int g, int first, float of_dz, float of_product) {
   const float rstd = a.rstd[group_of(a.p, b, g)];
   const float share = rstd / (float(a.p.hw) * float(a.p.per_group));
   const float slope = -rstd * share * of_product, constant = -share * of_dz;
@@ -113,8 +114,9 @@ HAZE_DEVICE void set_coefficients(const Arguments& a, const Place& b, Shared sha
 }
 
 template <int N, class T>
-HAZE_DEVICE void write_gradient(const Arguments& a, Place b, Shared shared,
-                                const Tile<T, N, kHeld>& x, Tile<T, N, kHeld>& dy, T* dx, T* dx2) {
+HAZE_DEVICE void write_gradient(const BackwardArguments& a, SlabThread b, Shared shared,
+                                const SlabTile<T, N, kHeld>& x, SlabTile<T, N, kHeld>& dy, T* dx,
+                                T* dx2) {
   constexpr int M = N < 2 ? N : 2;
   if (!joined(a.p, b, dx, dx2).first) b.held = 0;
 #pragma unroll
@@ -150,12 +152,12 @@ HAZE_DEVICE void write_gradient(const Arguments& a, Place b, Shared shared,
 
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads, 2)
-    whole_slabs_gradient(Arguments a, const T* dy, const T* x, const T* x2, T* dx, T* dx2) {
+    whole_slabs_gradient(BackwardArguments a, const T* dy, const T* x, const T* x2, T* dx, T* dx2) {
   HAZE_DYNAMIC_SHARED(float, memory);
   const Shared shared{memory, a.p.width};
-  HAZE_SHARED(Block, block);
-  const Place b = place<N>(a.p, block);
-  Tile<T, N, kHeld> values, gradient;
+  HAZE_SHARED(SlabBlock, block);
+  const SlabThread b = slab_thread<N>(a.p, block);
+  SlabTile<T, N, kHeld> values, gradient;
   values.load_from(b, joined(a.p, b, x, x2));
   gradient.load_from(b, whole(a.p, b, dy));
   __syncthreads();
@@ -172,12 +174,12 @@ __global__ void __launch_bounds__(kThreads, 2)
 
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads, 2)
-    chunk_gradient_sums(Arguments a, const T* dy, const T* x, const T* x2) {
+    chunk_gradient_sums(BackwardArguments a, const T* dy, const T* x, const T* x2) {
   HAZE_DYNAMIC_SHARED(float, memory);
   const Shared shared{memory, a.p.width};
-  HAZE_SHARED(Block, block);
-  const Place b = place<N>(a.p, block);
-  Tile<T, N, kHeld> values, gradient;
+  HAZE_SHARED(SlabBlock, block);
+  const SlabThread b = slab_thread<N>(a.p, block);
+  SlabTile<T, N, kHeld> values, gradient;
   values.load_from(b, joined(a.p, b, x, x2));
   gradient.load_from(b, whole(a.p, b, dy));
   __syncthreads();
@@ -193,11 +195,11 @@ __global__ void __launch_bounds__(kThreads, 2)
 
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads, 2)
-    apply_gradient_sums(Arguments a, const T* dy, const T* x, const T* x2, T* dx, T* dx2) {
+    apply_gradient_sums(BackwardArguments a, const T* dy, const T* x, const T* x2, T* dx, T* dx2) {
   HAZE_DYNAMIC_SHARED(float, memory);
   const Shared shared{memory, a.p.width};
-  HAZE_SHARED(Block, block);
-  const Place b = place<N>(a.p, block);
+  HAZE_SHARED(SlabBlock, block);
+  const SlabThread b = slab_thread<N>(a.p, block);
   __syncthreads();
   spread_statistics(a, b, shared);
   each_group(a.p, b, [&](int g, int first) {
@@ -210,7 +212,7 @@ __global__ void __launch_bounds__(kThreads, 2)
     }
     set_coefficients(a, b, shared, g, first, float(warp_sum(of_dz)), float(warp_sum(of_product)));
   });
-  Tile<T, N, kHeld> values, gradient;
+  SlabTile<T, N, kHeld> values, gradient;
   values.load_from(b, joined(a.p, b, x, x2));
   gradient.load_from(b, whole(a.p, b, dy));
   __syncthreads();
@@ -239,7 +241,7 @@ __global__ void __launch_bounds__(1024)
   *to = float((is_beta ? beta_adds : gamma_adds) ? double(*to) + sum : sum);
 }
 
-std::size_t pairs_of(const GroupNormDims& d, const Plan& p) {
+std::size_t pairs_of(const GroupNormDims& d, const SlabPlan& p) {
   return std::size_t(d.n) * d.groups * p.entries();
 }
 
@@ -251,7 +253,7 @@ std::size_t group_norm_scratch_bytes(CudaStream, const GroupNormDims& d) {
   std::size_t most = 0;
   for (const DType type : {DType::f32, DType::bf16})
     choose(d, type, [&]<class T, int N>() {
-      const Plan p = plan_of(d, N, sizeof(T), kBackwardHeld);
+      const SlabPlan p = plan_of(d, N, sizeof(T), kBackwardHeld);
       const std::size_t sums = std::size_t(d.n) * p.chunks * 2 * d.c * sizeof(float);
       const std::size_t forward = pairs_of(d, plan_of(d, N, sizeof(T), kForwardHeld));
       most = std::max({most, forward * sizeof(Moments), pairs_of(d, p) * sizeof(Pair) + sums});
@@ -269,7 +271,7 @@ void group_norm_backward(CudaStream s, const GroupNormDims& d, ConstAct dy, Join
   check_joined(d.c, d.c2, dx);
   choose(d, dy.dtype, [&]<class T, int N>() {
     const T *first = x.first.as<T>(), *second = d.c2 > 0 ? x.second.as<T>() : nullptr;
-    const Plan p = plan_of(d, N, sizeof(T), kHeld);
+    const SlabPlan p = plan_of(d, N, sizeof(T), kHeld);
     Pair* const groups = static_cast<Pair*>(scratch);
     float* const sums = reinterpret_cast<float*>(groups + pairs_of(d, p));
     const bool parameters = dgamma || dbeta;
@@ -278,8 +280,8 @@ void group_norm_backward(CudaStream s, const GroupNormDims& d, ConstAct dy, Join
       if (to && adds && !to.adds())  // one mode for all threads: to zeros
         HAZE_CUDA_CHECK(
             cudaMemsetAsync(to.data, 0, std::size_t(d.n) * d.hw * c * sizeof(T), handle_of(s)));
-    const Arguments a{p,     d.swish, adds, gamma, beta, mean, rstd, parameters ? sums : nullptr,
-                      groups};
+    const BackwardArguments a{
+        p, d.swish, adds, gamma, beta, mean, rstd, parameters ? sums : nullptr, groups};
     const dim3 grid = grid_of(p, d.n);
     const std::size_t all = Shared::bytes(p, kTables, 2), tables = Shared::bytes(p, kTables, 0);
     T* const out = dx.first ? dx.first.as<T>() : nullptr;

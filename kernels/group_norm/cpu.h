@@ -35,8 +35,8 @@ void choose(bool swish, F f) {
 }
 
 /// How one call is cut up, and where its scratch lies.
-struct Plan {
-  explicit Plan(const GroupNormDims& d) : n(d.n), hw(d.hw), c(d.c) {
+struct ChunkPlan {
+  explicit ChunkPlan(const GroupNormDims& d) : n(d.n), hw(d.hw), c(d.c) {
     const int target = std::clamp(4096 / c, 8, 128);
     chunks = (hw + target - 1) / target;
     const int threads = omp_get_max_threads();
@@ -60,7 +60,7 @@ struct Plan {
 
 /// The scratch of one image: per-channel totals, coefficients and the sums of each chunk.
 struct Workspace {
-  Workspace(const Plan& plan, void* scratch, int n)
+  Workspace(const ChunkPlan& plan, void* scratch, int n)
       : totals(reinterpret_cast<double*>(static_cast<char*>(scratch) + plan.stride * n)),
         coefficients(reinterpret_cast<float*>(totals + plan.doubles)),
         sums(coefficients + 4 * std::size_t(plan.c)),
@@ -76,23 +76,23 @@ struct Workspace {
 
 /// A run of channels that lie together in x's tensor: all of them, or one side of the seam. The
 /// loops over pixels take each part on its own; what they add up is per channel.
-struct Part {
+struct ChannelSpan {
   int first, channels;  // among all channels
   /// Where pixel `pixel` of this part starts in a tensor of its channels alone, and of all.
   std::size_t own(std::size_t pixel) const { return pixel * channels; }
   std::size_t among(std::size_t pixel, int c) const { return pixel * c + first; }
 };
 
-/// Calls f(part, its tensor of x or dx) for each.
+/// Calls f(span, its tensor of x or dx) for each.
 template <class P, class F>
-void each_part(const GroupNormDims& d, const P& first, const P& second, F f) {
-  f(Part{0, d.c - d.c2}, first);
-  if (d.c2 > 0) f(Part{d.c - d.c2, d.c2}, second);
+void each_span(const GroupNormDims& d, const P& first, const P& second, F f) {
+  f(ChannelSpan{0, d.c - d.c2}, first);
+  if (d.c2 > 0) f(ChannelSpan{d.c - d.c2, d.c2}, second);
 }
 
 /// Calls f(image, slot): no two images in work at a time have the same slot.
 template <class F>
-void each_image(const Plan& plan, F f) {
+void each_image(const ChunkPlan& plan, F f) {
   if (plan.share_images) {
     for (int n = 0; n < plan.n; ++n) f(n, 0);
     return;
@@ -103,7 +103,7 @@ void each_image(const Plan& plan, F f) {
 
 /// Calls f(chunk, its first pixel, its number of pixels).
 template <class F>
-void each_chunk(const Plan& plan, F f) {
+void each_chunk(const ChunkPlan& plan, F f) {
   const auto one = [&](int k) { f(k, plan.first(k), plan.first(k + 1) - plan.first(k)); };
   if (!plan.share_images || plan.chunks == 1) {
     for (int k = 0; k < plan.chunks; ++k) one(k);

@@ -67,7 +67,7 @@ void normalise(int pixels, int c, int stride, const T* x, const float* mean, con
 /// From the chunks' moments to mean and rstd [groups] of one image, by Chan's formula in double.
 /// x and x2 are that image's.
 template <class T>
-void statistics(const GroupNormDims& d, const Plan& plan, const Workspace& w, const T* x,
+void statistics(const GroupNormDims& d, const ChunkPlan& plan, const Workspace& w, const T* x,
                 const T* x2, float* mean, float* rstd) {
   const int c = d.c, per_group = d.c / d.groups;
   const double size = double(d.hw) * per_group;
@@ -75,12 +75,12 @@ void statistics(const GroupNormDims& d, const Plan& plan, const Workspace& w, co
   std::fill_n(total, 2 * std::size_t(c), 0.0);
   for (int k = 0; k < plan.chunks; ++k) {
     const double pixels = plan.first(k + 1) - plan.first(k);
-    each_part(d, x, x2, [&](Part part, const T* of) {
-      const T* shift = of + part.own(std::size_t(plan.first(k)));
-      const float* offset = w.sum(k, 0) + part.first;
-      double* to = total + part.first;
+    each_span(d, x, x2, [&](ChannelSpan span, const T* of) {
+      const T* shift = of + span.own(std::size_t(plan.first(k)));
+      const float* offset = w.sum(k, 0) + span.first;
+      double* to = total + span.first;
 #pragma omp simd
-      for (int i = 0; i < part.channels; ++i)
+      for (int i = 0; i < span.channels; ++i)
         to[i] += pixels * (double(float(shift[i])) + double(offset[i]));
     });
   }
@@ -92,15 +92,15 @@ void statistics(const GroupNormDims& d, const Plan& plan, const Workspace& w, co
   }
   for (int k = 0; k < plan.chunks; ++k) {
     const double pixels = plan.first(k + 1) - plan.first(k);
-    each_part(d, x, x2, [&](Part part, const T* of) {
-      const T* shift = of + part.own(std::size_t(plan.first(k)));
-      const float *offset = w.sum(k, 0) + part.first, *square = w.sum(k, 1) + part.first;
-      const double* center = total + part.first;
-      double* to = squares + part.first;
+    each_span(d, x, x2, [&](ChannelSpan span, const T* of) {
+      const T* shift = of + span.own(std::size_t(plan.first(k)));
+      const float *offset = w.sum(k, 0) + span.first, *square = w.sum(k, 1) + span.first;
+      const double* center = total + span.first;
+      double* to = squares + span.first;
 #pragma omp simd
-      for (int i = 0; i < part.channels; ++i) {
-        const double apart = double(float(shift[i])) + double(offset[i]) - center[i];
-        to[i] += double(square[i]) + pixels * apart * apart;
+      for (int i = 0; i < span.channels; ++i) {
+        const double difference = double(float(shift[i])) + double(offset[i]) - center[i];
+        to[i] += double(square[i]) + pixels * difference * difference;
       }
     });
   }
@@ -114,24 +114,24 @@ void statistics(const GroupNormDims& d, const Plan& plan, const Workspace& w, co
 template <bool swish, class T>
 void forward(const GroupNormDims& d, const T* x, const T* x2, const float* gamma, const float* beta,
              T* y, float* mean, float* rstd, void* scratch) {
-  const Plan plan(d);
+  const ChunkPlan plan(d);
   each_image(plan, [&](int n, int) {
     const Workspace w(plan, scratch, n);
     const std::size_t image = std::size_t(n) * d.hw;
     float *m = mean + std::size_t(n) * d.groups, *r = rstd + std::size_t(n) * d.groups;
     each_chunk(plan, [&](int k, int first, int pixels) {
-      each_part(d, x, x2, [&](Part part, const T* of) {
-        moments(pixels, part.channels, of + part.own(image + first), w.sum(k, 0) + part.first,
-                w.sum(k, 1) + part.first);
+      each_span(d, x, x2, [&](ChannelSpan span, const T* of) {
+        moments(pixels, span.channels, of + span.own(image + first), w.sum(k, 0) + span.first,
+                w.sum(k, 1) + span.first);
       });
     });
     statistics(d, plan, w, x + image * (d.c - d.c2), x2 + image * d.c2, m, r);
     spread_statistics(d, w, gamma, m, r);
     each_chunk(plan, [&](int, int first, int pixels) {
-      each_part(d, x, x2, [&](Part part, const T* of) {
-        normalise<swish>(pixels, part.channels, d.c, of + part.own(image + first),
-                         w.coefficient(0) + part.first, w.coefficient(1) + part.first,
-                         beta + part.first, y + part.among(image + first, d.c));
+      each_span(d, x, x2, [&](ChannelSpan span, const T* of) {
+        normalise<swish>(pixels, span.channels, d.c, of + span.own(image + first),
+                         w.coefficient(0) + span.first, w.coefficient(1) + span.first,
+                         beta + span.first, y + span.among(image + first, d.c));
       });
     });
   });
@@ -142,7 +142,7 @@ void forward(const GroupNormDims& d, const T* x, const T* x2, const float* gamma
 template <>
 std::size_t group_norm_scratch_bytes(CpuStream, const GroupNormDims& d) {
   check(d);
-  return Plan(d).bytes();
+  return ChunkPlan(d).bytes();
 }
 
 template <>

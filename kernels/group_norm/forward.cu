@@ -8,8 +8,7 @@
 //   variance      Within a chunk in two passes over registers: the mean c, as closely as f32 sums
 //                 give it; then S = Σ(x-c) and Q = Σ(x-c)², whence mean = c + S/P and
 //                 M2 = Q - S²/P. S is small, so that neither a large offset nor an outlier costs
-//                 digits. Over chunks Σ(x-m)² = Σ of M2 + P·(mean-m)² (Chan, Golub and LeVeque,
-//                 1979).
+//                 digits. Over chunks Σ(x-m)² = Σ of M2 + P·(mean-m)² (Chan et al., 1979).
 #include "kernels/group_norm/tile.cuh"
 
 namespace haze::kernels {
@@ -21,8 +20,8 @@ constexpr int kHeld = kForwardHeld;  // 32 registers
 constexpr int kTables = 3;
 enum Table { mean_of, scale_of, beta_of };
 
-struct Arguments {
-  Plan p;
+struct ForwardArguments {
+  SlabPlan p;
   float eps;
   bool swish;
   const float *gamma, *beta;
@@ -33,8 +32,8 @@ struct Arguments {
 /// Calls f(group, its first channel, c, mean - c, Σ(x-mean)²) for the values of the block, where c
 /// is their mean up to rounding.
 template <int N, class T, class F>
-HAZE_DEVICE void block_moments(const Plan& p, const Place& b, const Tile<T, N, kHeld>& tile,
-                               Shared shared, F&& f) {
+HAZE_DEVICE void block_moments(const SlabPlan& p, const SlabThread& b,
+                               const SlabTile<T, N, kHeld>& tile, Shared shared, F&& f) {
   constexpr int M = N < 4 ? N : 4;
   float *centers = shared.table(mean_of), *part = shared.table(kTables);
   const int lane = int(threadIdx.x) % 32;
@@ -87,15 +86,15 @@ HAZE_DEVICE void block_moments(const Plan& p, const Place& b, const Tile<T, N, k
   block_sums<2>(p, part, totals);
   each_group(p, b, [&](int g, int first) {
     const float sum = total(totals + first), squares = total(totals + p.width + first);
-    const float apart = sum / float(b.block.pixels * b.block.span), center = centers[first];
+    const float difference = sum / float(b.block.pixels * b.block.span), center = centers[first];
     __syncwarp();  // all lanes have it: f may overwrite the table
-    f(g, first, center, apart, squares - sum * apart);
+    f(g, first, center, difference, squares - sum * difference);
   });
 }
 
 /// Keeps a group's statistics for the block, and for backward if this block is the one to do so.
-HAZE_DEVICE void set_statistics(const Arguments& a, const Place& b, Shared shared, int g, int first,
-                                float mean, float variance) {
+HAZE_DEVICE void set_statistics(const ForwardArguments& a, const SlabThread& b, Shared shared,
+                                int g, int first, float mean, float variance) {
   const int lane = int(threadIdx.x) % 32;
   const float r = 1.0f / std::sqrt(variance + a.eps);
 #pragma unroll 1
@@ -112,8 +111,8 @@ HAZE_DEVICE void set_statistics(const Arguments& a, const Place& b, Shared share
 }
 
 template <int N, class T>
-HAZE_DEVICE void write_normalised(const Plan& p, const Place& b, Shared shared,
-                                  Tile<T, N, kHeld>& tile, bool swish, T* y) {
+HAZE_DEVICE void write_normalised(const SlabPlan& p, const SlabThread& b, Shared shared,
+                                  SlabTile<T, N, kHeld>& tile, bool swish, T* y) {
   constexpr int M = N < 4 ? N : 4;
 #pragma unroll
   for (int h = 0; h < N; h += M) {
@@ -139,47 +138,48 @@ HAZE_DEVICE void write_normalised(const Plan& p, const Place& b, Shared shared,
 
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads, 2)
-    whole_slabs(Arguments a, const T* x, const T* x2, T* y) {
+    whole_slabs(ForwardArguments a, const T* x, const T* x2, T* y) {
   HAZE_DYNAMIC_SHARED(float, memory);
-  HAZE_SHARED(Block, block);
+  HAZE_SHARED(SlabBlock, block);
   const Shared shared{memory, a.p.width};
-  const Place b = place<N>(a.p, block);
-  Tile<T, N, kHeld> tile;
+  const SlabThread b = slab_thread<N>(a.p, block);
+  SlabTile<T, N, kHeld> tile;
   tile.load_from(b, joined(a.p, b, x, x2));
   block_moments<N>(a.p, b, tile, shared,
-                   [&](int g, int first, float center, float apart, float squares) {
+                   [&](int g, int first, float center, float difference, float squares) {
                      const float size = float(b.block.pixels * b.block.span);
-                     set_statistics(a, b, shared, g, first, center + apart, squares / size);
+                     set_statistics(a, b, shared, g, first, center + difference, squares / size);
                    });
   __syncthreads();
   write_normalised<N>(a.p, b.again(), shared, tile, a.swish, y);
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads, 2) chunk_moments(Arguments a, const T* x, const T* x2) {
+__global__ void __launch_bounds__(kThreads, 2)
+    chunk_moments(ForwardArguments a, const T* x, const T* x2) {
   HAZE_DYNAMIC_SHARED(float, memory);
-  HAZE_SHARED(Block, block);
-  const Place b = place<N>(a.p, block);
-  Tile<T, N, kHeld> tile;
+  HAZE_SHARED(SlabBlock, block);
+  const SlabThread b = slab_thread<N>(a.p, block);
+  SlabTile<T, N, kHeld> tile;
   tile.load_from(b, joined(a.p, b, x, x2));
   block_moments<N>(a.p, b, tile, Shared{memory, a.p.width},
-                   [&](int g, int, float center, float apart, float squares) {
+                   [&](int g, int, float center, float difference, float squares) {
                      if (threadIdx.x % 32 != 0) return;
                      const std::size_t group =
                          std::size_t(b.block.image) * a.p.groups + b.block.first_group + g;
                      const int part = int(blockIdx.y) % a.p.parts;
                      a.moments[group * a.p.entries() + part * a.p.chunks + b.block.chunk] = {
-                         double(center) + double(apart), double(squares)};
+                         double(center) + double(difference), double(squares)};
                    });
 }
 
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads, 2)
-    apply_moments(Arguments a, const T* x, const T* x2, T* y) {
+    apply_moments(ForwardArguments a, const T* x, const T* x2, T* y) {
   HAZE_DYNAMIC_SHARED(float, memory);
-  HAZE_SHARED(Block, block);
+  HAZE_SHARED(SlabBlock, block);
   const Shared shared{memory, a.p.width};
-  const Place b = place<N>(a.p, block);
+  const SlabThread b = slab_thread<N>(a.p, block);
   __syncthreads();
   const int entries = a.p.entries();
   const double size = double(a.p.hw) * a.p.per_group;
@@ -193,13 +193,13 @@ __global__ void __launch_bounds__(kThreads, 2)
     const double mean = warp_sum(sum) / size;
 #pragma unroll 1
     for (int e = lane; e < entries; e += 32) {
-      const double apart = moments[e].mean - mean;
-      squares += moments[e].squares + a.p.count(e) * apart * apart;
+      const double difference = moments[e].mean - mean;
+      squares += moments[e].squares + a.p.count(e) * difference * difference;
     }
     squares = warp_sum(squares);
     set_statistics(a, b, shared, g, first, float(mean), float(squares / size));
   });
-  Tile<T, N, kHeld> tile;  // read only now: during the merge other blocks keep memory busy
+  SlabTile<T, N, kHeld> tile;  // read only now: during the merge other blocks keep memory busy
   tile.load_from(b, joined(a.p, b, x, x2));
   __syncthreads();
   write_normalised<N>(a.p, b.again(), shared, tile, a.swish, y);
@@ -215,8 +215,9 @@ void group_norm_forward(CudaStream s, const GroupNormDims& d, Joined<ConstAct> x
   check_joined(d.c, d.c2, x);
   choose(d, y.dtype, [&]<class T, int N>() {
     const T *first = x.first.as<T>(), *second = d.c2 > 0 ? x.second.as<T>() : nullptr;
-    const Plan p = plan_of(d, N, sizeof(T), kHeld);
-    const Arguments a{p, d.eps, d.swish, gamma, beta, mean, rstd, static_cast<Moments*>(scratch)};
+    const SlabPlan p = plan_of(d, N, sizeof(T), kHeld);
+    const ForwardArguments a{p,    d.eps, d.swish, gamma,
+                             beta, mean,  rstd,    static_cast<Moments*>(scratch)};
     const dim3 grid = grid_of(p, d.n);
     const std::size_t all = Shared::bytes(p, kTables, 2), tables = Shared::bytes(p, kTables, 0);
     if (p.entries() == 1) {

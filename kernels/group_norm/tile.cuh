@@ -34,7 +34,7 @@ struct Moments {
 };
 using Pair = Vec<float, 2>;
 
-struct Plan {
+struct SlabPlan {
   int hw, c, groups, per_group;
   int c1;             // channels of x's first tensor; c if there is no second
   int parts;          // slabs that share one group; 1: a slab has whole groups
@@ -61,9 +61,9 @@ inline void check(const GroupNormDims& d) {
              " groups=", d.groups);
 }
 
-/// Plan for vectors of N values of `size` bytes, of which a thread holds `held`.
-inline Plan plan_of(const GroupNormDims& d, int N, int size, int held) {
-  Plan p{};
+/// SlabPlan for vectors of N values of `size` bytes, of which a thread holds `held`.
+inline SlabPlan plan_of(const GroupNormDims& d, int N, int size, int held) {
+  SlabPlan p{};
   p.hw = d.hw, p.c = d.c, p.c1 = d.c - d.c2, p.groups = d.groups, p.per_group = d.c / d.groups;
   const auto up = [](int a, int b) { return (a + b - 1) / b; };
   const int unit = p.per_group / std::gcd(p.per_group, N);  // vectors of the narrowest slab
@@ -103,12 +103,12 @@ void choose(const GroupNormDims& d, DType type, F&& f) {
   });
 }
 
-inline dim3 grid_of(const Plan& p, int images) {
+inline dim3 grid_of(const SlabPlan& p, int images) {
   return dim3(unsigned(images) * unsigned(p.chunks), unsigned(p.slabs));
 }
 
 /// What a block works on. Kept in shared memory: every thread would need registers for it.
-struct Block {
+struct SlabBlock {
   int image, chunk;
   int first_group, groups, span;  // groups of the slab, and the channels that each has in it
   int first_channel, channels;    // of the slab
@@ -116,12 +116,12 @@ struct Block {
 };
 
 /// What a thread works on.
-struct Place {
-  const Block& block;  // valid after the next barrier
-  int channel, row;    // the thread's first channel within the slab; its first pixel
-  int held;            // its pixels
-  int in_image;        // its first channel within the image
-  int pixel;           // its first pixel among all images'
+struct SlabThread {
+  const SlabBlock& block;  // valid after the next barrier
+  int channel, row;        // the thread's first channel within the slab; its first pixel
+  int held;                // its pixels
+  int in_image;            // its first channel within the image
+  int pixel;               // its first pixel among all images'
 
   /// Its first channel in a table of coefficients. Threads that hold nothing read the first's:
   /// beyond the channels of a narrow last slab there are none.
@@ -129,14 +129,14 @@ struct Place {
 
   /// Its place in the image from the block, so that no register has to hold it between the loads
   /// and the stores.
-  HAZE_DEVICE Place again() const {
+  HAZE_DEVICE SlabThread again() const {
     return {block, channel, row, held, block.first_channel + channel, block.first_pixel + row};
   }
 };
 
 template <int N>
-HAZE_DEVICE Place place(const Plan& p, Block& shared) {
-  Block b;
+HAZE_DEVICE SlabThread slab_thread(const SlabPlan& p, SlabBlock& shared) {
+  SlabBlock b;
   b.image = int(blockIdx.x) / p.chunks;
   b.chunk = int(blockIdx.x) % p.chunks;
   b.pixels = p.pixels(b.chunk);
@@ -176,16 +176,17 @@ struct Vectors {
 };
 /// In a tensor of `channels`, of which the thread takes those from `channel` on.
 template <class T>
-HAZE_DEVICE Vectors<T> vectors_of(const Plan& p, const Place& b, T* x, int channels, int channel) {
+HAZE_DEVICE Vectors<T> vectors_of(const SlabPlan& p, const SlabThread& b, T* x, int channels,
+                                  int channel) {
   return {x ? x + std::size_t(b.pixel) * channels + channel : nullptr, p.rows * channels};
 }
 template <class T>
-HAZE_DEVICE Vectors<T> whole(const Plan& p, const Place& b, T* x) {
+HAZE_DEVICE Vectors<T> whole(const SlabPlan& p, const SlabThread& b, T* x) {
   return vectors_of(p, b, x, p.c, b.in_image);
 }
 /// In the tensor that has the thread's channels. A vector does not lie across the seam (choose).
 template <class T>
-HAZE_DEVICE Vectors<T> joined(const Plan& p, const Place& b, T* first, T* second) {
+HAZE_DEVICE Vectors<T> joined(const SlabPlan& p, const SlabThread& b, T* first, T* second) {
   const bool in_first = b.in_image < p.c1;
   return vectors_of(p, b, in_first ? first : second, in_first ? p.c1 : p.c - p.c1,
                     in_first ? b.in_image : b.in_image - p.c1);
@@ -194,20 +195,20 @@ HAZE_DEVICE Vectors<T> joined(const Plan& p, const Place& b, T* first, T* second
 /// This thread's share of an image, in registers: vectors of N values, bf16 in pairs. What is
 /// computed with them goes a few channels at a time, so that few coefficients are alive.
 template <class T, int N, int vectors>
-struct Tile {
+struct SlabTile {
   static constexpr bool paired = N > 1 && sizeof(T) == 2;
   using Word = std::conditional_t<paired, std::uint32_t, T>;
   static constexpr int words = int(sizeof(T)) * N / int(sizeof(Word));
   Vec<Word, words> v[vectors];
 
-  HAZE_DEVICE void load_from(const Place& b, const Vectors<const T>& x) {
+  HAZE_DEVICE void load_from(const SlabThread& b, const Vectors<const T>& x) {
     const Word* from = reinterpret_cast<const Word*>(x.first);
     const int step = x.step / (N / words);
 #pragma unroll
     for (int k = 0; k < vectors; ++k)
       v[k] = k < b.held ? load<words>(from + k * step) : Vec<Word, words>{};
   }
-  HAZE_DEVICE void store_to(const Place& b, const Vectors<T>& y) const {
+  HAZE_DEVICE void store_to(const SlabThread& b, const Vectors<T>& y) const {
     Word* to = reinterpret_cast<Word*>(y.first);
     const int step = y.step / (N / words);
 #pragma unroll
@@ -235,11 +236,11 @@ struct Tile {
 /// Shared memory of a block: `tables` floats per channel, then Q partial sums per channel and row,
 /// then their totals.
 struct Shared {
-  HAZE_HD static int lanes(const Plan& p, int Q) {  // threads that share one total
+  HAZE_HD static int lanes(const SlabPlan& p, int Q) {  // threads that share one total
     const int all = p.threads / (Q * p.width);
     return all < 1 ? 1 : all < p.rows ? all : p.rows;
   }
-  static std::size_t bytes(const Plan& p, int tables, int Q) {
+  static std::size_t bytes(const SlabPlan& p, int tables, int Q) {
     const int sums = Q > 0 ? Q * (p.rows + lanes(p, Q)) : 0;
     return sizeof(float) * std::size_t(p.width) * (tables + sums);
   }
@@ -253,7 +254,7 @@ struct Shared {
 /// to which every thread has just written its own. The order: every lanes-th row; the lanes.
 /// `part` is free afterwards.
 template <int Q>
-HAZE_DEVICE void block_sums(const Plan& p, const float* part, float* totals) {
+HAZE_DEVICE void block_sums(const SlabPlan& p, const float* part, float* totals) {
   const int outputs = Q * p.width, lanes = Shared::lanes(p, Q);
   __syncthreads();
 #pragma unroll 1  // registers are for the tile
@@ -276,7 +277,7 @@ HAZE_DEVICE void block_sums(const Plan& p, const float* part, float* totals) {
 
 /// Calls f(group within the slab, its first channel within the slab), one warp per group.
 template <class F>
-HAZE_DEVICE void each_group(const Plan& p, const Place& b, F&& f) {
+HAZE_DEVICE void each_group(const SlabPlan& p, const SlabThread& b, F&& f) {
 #pragma unroll 1
   for (int g = int(threadIdx.x) / 32; g < b.block.groups; g += p.threads / 32)
     f(g, g * b.block.span);

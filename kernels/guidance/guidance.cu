@@ -29,7 +29,7 @@ HAZE_DEVICE void read_both(const PredictionDims& d, const T* c, const T* u, int 
 template <class T, bool kWhole, bool kVariances>
 __global__ void __launch_bounds__(kThreads)
     factors(PredictionDims d, const T* c, const T* u, Guidance g, float* factor) {
-  HAZE_SHARED(double[32], room);
+  HAZE_SHARED(double[32], smem);
   c += std::size_t(blockIdx.x) * d.outputs();
   u += std::size_t(blockIdx.x) * d.outputs();
   const int elements = d.elements();
@@ -50,7 +50,7 @@ __global__ void __launch_bounds__(kThreads)
     }
   }
 #pragma unroll
-  for (double& sum : sums) sum = block_sum(sum, room);
+  for (double& sum : sums) sum = block_sum(sum, smem);
   if (threadIdx.x != 0) return;
   const double left = sums[2] - sums[0] * sums[0] / elements, var_c = left < 0 ? 0 : left;
   const double var_g = sums[3] - sums[1] * sums[1] / elements;
@@ -58,11 +58,11 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <class T, bool kWhole, bool kVariances>
-__global__ void __launch_bounds__(kPieceThreads)
+__global__ void __launch_bounds__(kVecThreads)
     guide(PredictionDims d, const T* c, const T* u, float more, const float* factor, T* out) {
   const int elements = d.elements(), outputs = d.outputs();
   const unsigned blocks = unsigned(elements + kNormals - 1) / kNormals;
-  for_each_piece(std::size_t(d.n), blocks, [&](std::size_t n, unsigned block) {
+  for_each_vec(std::size_t(d.n), blocks, [&](std::size_t n, unsigned block) {
     const int first = int(block) * kNormals, count = elements - first;
     const std::size_t item = n * outputs;
     float from[kNormals], other[kNormals];
@@ -87,17 +87,17 @@ __global__ void __launch_bounds__(kPieceThreads)
 template <>
 void guidance(CudaStream s, const PredictionDims& d, ConstAct c, ConstAct u, const Guidance& g,
               void* scratch, Act out) {
-  const auto blocks = piece_blocks(std::size_t(d.n), std::size_t(normal_blocks(d.elements())));
+  const auto blocks = vec_blocks(std::size_t(d.n), std::size_t(normal_blocks(d.elements())));
   float* factor = g.rescale == 0 ? nullptr : static_cast<float*>(scratch);
   dispatch(c.dtype, [&]<class T>(T) {
     const auto launch = [&]<bool kWhole, bool kVariances>() {
       if (factor)
         HAZE_LAUNCH((factors<T, kWhole, kVariances>), s, unsigned(d.n), kThreads, 0, d, c.as<T>(),
                     u.as<T>(), g, factor);
-      HAZE_LAUNCH((guide<T, kWhole, kVariances>), s, blocks, kPieceThreads, 0, d, c.as<T>(),
+      HAZE_LAUNCH((guide<T, kWhole, kVariances>), s, blocks, kVecThreads, 0, d, c.as<T>(),
                   u.as<T>(), g.weight - 1, factor, out.as<T>());
     };
-    whole_pieces<kNormals>(d.elements(), {c.data, u.data, out.data}, [&]<bool kWhole>() {
+    whole_vecs<kNormals>(d.elements(), {c.data, u.data, out.data}, [&]<bool kWhole>() {
       if (d.variances) return launch.template operator()<false, true>();
       launch.template operator()<kWhole, false>();
     });

@@ -1,6 +1,6 @@
 // labels.h — contract of a batch's class labels, some of them withheld, so that one network learns
-// with and without a class (classifier-free guidance: Ho & Salimans 2022, arXiv 2207.12598,
-// algorithm 1).
+// with and without a class (Ho & Salimans, "Classifier-free guidance", 2022,
+// algorithm 1, arXiv 2207.12598).
 #pragma once
 #include <cstdint>
 
@@ -13,8 +13,7 @@ struct LabelDims {
   int n, stored;
 };
 
-/// Item first_item + n is dropped with `probability`: if the first draw of its block 0 is below
-/// probability·2^32.
+/// Item first_item + n is dropped with `probability`: if block 0's first draw < probability·2^32.
 struct LabelDrop {
   float probability = 0;  // in [0,1]
   std::int32_t none = 0;  // what a dropped label becomes

@@ -1,5 +1,4 @@
-// matmul.cu — CUDA backend: a linear layer is a 1x1 convolution of images of one pixel
-// (kernels/cuda/gemm).
+// matmul.cu — CUDA backend: a 1x1 convolution of images of one pixel (kernels/cuda/gemm).
 #include <algorithm>
 
 #include "kernels/cuda/gemm/gemm.h"

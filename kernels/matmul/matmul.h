@@ -16,8 +16,7 @@ struct MatmulDims {
 };
 
 /// y[r,o] = Σ_i x[r,i] w[o,i] + bias[o] + residual[r,o], rounded once; bias and residual may be
-/// null, residual is not y. Overwrites y. A row's result does not depend on how many others there
-/// are.
+/// null, residual is not y. Overwrites y. A row's result is the same for any `rows`.
 template <class S>
 void matmul_forward(S stream, const MatmulDims& d, ConstAct x, ConstAct w, const float* bias,
                     ConstAct residual, Act y, void* scratch);
@@ -32,8 +31,8 @@ void matmul_backward_data(S stream, const MatmulDims& d, ConstAct dy, ConstAct w
 template <class S>
 std::size_t matmul_backward_data_scratch_bytes(S stream, const MatmulDims& d, const Grad& dx);
 
-/// dw[o,i] (+)= Σ_r dy[r,o] x[r,i], f32 (or bf16), and dbias[o] (+)= Σ_r dy[r,o], f32. Either may
-/// be null.
+/// dw[o,i] (+)= Σ_r dy[r,o] x[r,i], f32 (or bf16), and dbias[o] (+)= Σ_r dy[r,o], f32; either
+/// may be null.
 template <class S>
 void matmul_backward_weights(S stream, const MatmulDims& d, ConstAct x, ConstAct dy, Grad dw,
                              Grad dbias, void* scratch);

@@ -10,21 +10,21 @@ namespace {
 
 static_assert(kItemTile == kTile);
 
-/// The target's values of one tile: where the noise lies, or in `room` [kTile].
+/// The target's values of one tile: where the noise lies, or in `scratch` [kTile].
 const float* target_of_tile(const MseTarget& target, const ItemDims& d, int item, int first,
-                            int count, float* room) {
+                            int count, float* scratch) {
   const float a = TimeTable{target.from_noise, target.t, target.steps}.at(std::size_t(item), 1);
   const float b = TimeTable{target.from_x0, target.t, target.steps}.at(std::size_t(item), 0);
-  std::fill_n(room, a == 0 ? count : 0, 0.f);
-  const float* eps = a == 0 ? room : noise_of_tile(target.noise, d, item, first, count, room);
+  std::fill_n(scratch, a == 0 ? count : 0, 0.f);
+  const float* eps = a == 0 ? scratch : noise_of_tile(target.noise, d, item, first, count, scratch);
   if (a == 1 && b == 0) return eps;
 #pragma omp simd
-  for (int i = 0; i < count; ++i) room[i] = a * eps[i];
-  if (b == 0) return room;
+  for (int i = 0; i < count; ++i) scratch[i] = a * eps[i];
+  if (b == 0) return scratch;
   const float* x0 = target.x0 + std::size_t(item) * d.elements + first;
 #pragma omp simd
-  for (int i = 0; i < count; ++i) room[i] += b * x0[i];
-  return room;
+  for (int i = 0; i < count; ++i) scratch[i] += b * x0[i];
+  return scratch;
 }
 
 template <class T>
@@ -32,8 +32,8 @@ void mse(const PredictionDims& d, const T* pred, const MseTarget& target, float 
          double* partial, T* dpred) {
   const ItemDims items = d.items();
   for_each_tile(items, [&](int item, int first, int count, std::int64_t tile) {
-    float room[kTile], difference[kTile];
-    const float* want = target_of_tile(target, items, item, first, count, room);
+    float scratch[kTile], difference[kTile];
+    const float* want = target_of_tile(target, items, item, first, count, scratch);
     const T* p = pred + std::size_t(item) * d.outputs();
     each_output(d, first, count, [&](int i, int at) { difference[i] = float(p[at]) - want[i]; });
     double sum = 0;

@@ -78,11 +78,11 @@ void mse(CudaStream s, const PredictionDims& d, ConstAct pred, const MseTarget& 
                   unsigned((tiles + kSumWarps - 1) / kSumWarps), kSumThreads, 0, d, per_item,
                   pred.as<T>(), target, factor, partial, dpred ? dpred.as<T>() : nullptr);
     };
-    whole_pieces<kNormals>(d.elements(), {pred.data, target.noise.given, target.x0, dpred.data},
-                           [&]<bool kWhole>() {
-                             if (d.variances) return launch.template operator()<kWhole, true>();
-                             launch.template operator()<kWhole, false>();
-                           });
+    whole_vecs<kNormals>(d.elements(), {pred.data, target.noise.given, target.x0, dpred.data},
+                         [&]<bool kWhole>() {
+                           if (d.variances) return launch.template operator()<kWhole, true>();
+                           launch.template operator()<kWhole, false>();
+                         });
   });
   mean_of_tiles(s, d.items(), {target.weight, target.t, target.steps}, partial, loss, item_loss);
 }

@@ -7,11 +7,11 @@ namespace haze::kernels {
 namespace {
 
 template <bool kWhole>
-__global__ void __launch_bounds__(kPieceThreads)
+__global__ void __launch_bounds__(kVecThreads)
     fill(ItemDims d, RandomKey given_key, std::uint32_t first_item, float* x) {
   const RandomKey key = resolved(given_key);
   const unsigned blocks = unsigned(d.elements + kNormals - 1) / kNormals;
-  for_each_piece(std::size_t(d.n), blocks, [&](std::size_t n, unsigned block) {
+  for_each_vec(std::size_t(d.n), blocks, [&](std::size_t n, unsigned block) {
     float z[kNormals];
     normal4(key, first_item + std::uint32_t(n), block, z);
     const int first = int(block) * kNormals;
@@ -24,10 +24,10 @@ __global__ void __launch_bounds__(kPieceThreads)
 template <>
 void normal_fill(CudaStream s, const ItemDims& d, const RandomKey& key, std::uint32_t first_item,
                  float* x) {
-  whole_pieces<kNormals>(d.elements, {x}, [&]<bool kWhole>() {
+  whole_vecs<kNormals>(d.elements, {x}, [&]<bool kWhole>() {
     HAZE_LAUNCH((fill<kWhole>), s,
-                piece_blocks(std::size_t(d.n), std::size_t(normal_blocks(d.elements))),
-                kPieceThreads, 0, d, key, first_item, x);
+                vec_blocks(std::size_t(d.n), std::size_t(normal_blocks(d.elements))), kVecThreads,
+                0, d, key, first_item, x);
   });
 }
 

@@ -1,6 +1,5 @@
 // pool.cu — CUDA version. Bandwidth-bound: a thread takes a vector of channels of one output pixel
-// and reads the window's pixels. Neighbouring windows overlap; what they share comes from L1 and
-// L2.
+// and reads the window's pixels. What overlapping windows share comes from L1 and L2.
 #include <limits>
 
 #include "kernels/cuda/rows.h"
@@ -10,9 +9,9 @@ namespace haze::kernels {
 namespace {
 
 template <bool kMean, class T, int N>
-__global__ void __launch_bounds__(kPieceThreads) pool(PoolDims d, const T* x, T* y) {
+__global__ void __launch_bounds__(kVecThreads) pool(PoolDims d, const T* x, T* y) {
   const unsigned wide = unsigned(d.c / N), columns = unsigned(d.wo()) * wide;
-  for_each_piece(std::size_t(d.n) * d.ho(), columns, [&](std::size_t row, unsigned at) {
+  for_each_vec(std::size_t(d.n) * d.ho(), columns, [&](std::size_t row, unsigned at) {
     const std::size_t n = row / d.ho();
     const int p = int(row - n * d.ho()), q = int(at / wide), i = int(at % wide);
     const int top = p * d.stride - d.pad, left = q * d.stride - d.pad;
@@ -46,11 +45,11 @@ void pool_forward(CudaStream s, const PoolDims& d, Pooling pooling, ConstAct x, 
   dispatch(y.dtype, [&]<class T>(T) {
     channel_vectors<T>(d.c, {x.data, y.data}, [&]<int N>() {
       const unsigned blocks =
-          piece_blocks(std::size_t(d.n) * d.ho(), std::size_t(d.wo()) * (d.c / N));
+          vec_blocks(std::size_t(d.n) * d.ho(), std::size_t(d.wo()) * (d.c / N));
       if (pooling == Pooling::mean)
-        HAZE_LAUNCH((pool<true, T, N>), s, blocks, kPieceThreads, 0, d, x.as<T>(), y.as<T>());
+        HAZE_LAUNCH((pool<true, T, N>), s, blocks, kVecThreads, 0, d, x.as<T>(), y.as<T>());
       else
-        HAZE_LAUNCH((pool<false, T, N>), s, blocks, kPieceThreads, 0, d, x.as<T>(), y.as<T>());
+        HAZE_LAUNCH((pool<false, T, N>), s, blocks, kVecThreads, 0, d, x.as<T>(), y.as<T>());
     });
   });
 }

@@ -14,8 +14,8 @@ template <class T>
 void noise_values(const ItemDims& d, const float* x0, const std::int32_t* t,
                   const NoiseSchedule& schedule, const Noise& noise, T* x_t) {
   for_each_tile(d, [&](int item, int first, int count, std::int64_t) {
-    float room[kTile];
-    const float* eps = noise_of_tile(noise, d, item, first, count, room);
+    float scratch[kTile];
+    const float* eps = noise_of_tile(noise, d, item, first, count, scratch);
     const float a = schedule.sqrt_alpha_bar[t[item]];
     const float b = schedule.sqrt_one_minus_alpha_bar[t[item]];
     const float* in = x0 + std::size_t(item) * d.elements + first;

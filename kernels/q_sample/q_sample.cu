@@ -1,7 +1,7 @@
 // q_sample.cu — CUDA version. A thread draws one block of Philox and makes its four elements of x_t
 // from it. From stored bytes the whole preparation of a batch is one launch: 1 byte read and 4
-// (f32) or 2 (bf16) written per element; the noise exists in registers only
-// (docs/kernels/diffusion.md).
+// (f32) or 2 (bf16) written per element; the noise stays in registers
+// (mapping and traffic: docs/kernels/diffusion.md).
 #include <limits>
 
 #include "kernels/cuda/noise.h"
@@ -24,12 +24,12 @@ HAZE_DEVICE Weights weights_at(const NoiseSchedule& schedule, std::int32_t t) {
 }
 
 template <class T, bool kWhole>
-__global__ void __launch_bounds__(kPieceThreads)
+__global__ void __launch_bounds__(kVecThreads)
     noise_values(ItemDims d, const float* x0, const std::int32_t* t, NoiseSchedule schedule,
                  Noise given, T* x_t) {
   const Noise noise = resolved(given);
   const unsigned blocks = unsigned(d.elements + kNormals - 1) / kNormals;
-  for_each_piece(std::size_t(d.n), blocks, [&](std::size_t n, unsigned block) {
+  for_each_vec(std::size_t(d.n), blocks, [&](std::size_t n, unsigned block) {
     float eps[kNormals], v[kNormals];
     normals_of<kWhole>(noise, d, n, block, eps);
     const Weights w = weights_at(schedule, t[n]);
@@ -115,10 +115,10 @@ template <>
 void q_sample(CudaStream s, const ItemDims& d, const float* x0, const std::int32_t* t,
               const NoiseSchedule& schedule, const Noise& eps, Act x_t) {
   dispatch(x_t.dtype, [&]<class T>(T) {
-    whole_pieces<kNormals>(d.elements, {x0, eps.given, x_t.data}, [&]<bool kWhole>() {
+    whole_vecs<kNormals>(d.elements, {x0, eps.given, x_t.data}, [&]<bool kWhole>() {
       HAZE_LAUNCH((noise_values<T, kWhole>), s,
-                  piece_blocks(std::size_t(d.n), std::size_t(normal_blocks(d.elements))),
-                  kPieceThreads, 0, d, x0, t, schedule, eps, x_t.as<T>());
+                  vec_blocks(std::size_t(d.n), std::size_t(normal_blocks(d.elements))), kVecThreads,
+                  0, d, x0, t, schedule, eps, x_t.as<T>());
     });
   });
 }
@@ -130,7 +130,7 @@ void q_sample_images(CudaStream s, const ImageDims& d, const StoredImages& image
   const unsigned blocks = unsigned((normal_blocks(d.elements()) + kThreads - 1) / kThreads);
   dispatch(x_t.dtype, [&]<class T>(T) {
     const auto run = [&]<class P>(P) {
-      whole_pieces<kNormals>(d.elements(), {images.data, x_t.data, x0}, [&]<bool kWhole>() {
+      whole_vecs<kNormals>(d.elements(), {images.data, x_t.data, x0}, [&]<bool kWhole>() {
         HAZE_LAUNCH((noise_images<P, T, kWhole>), s, unsigned(d.n) * blocks, kThreads, 0, d, blocks,
                     images.as<P>(), index, schedule, draws, t, x_t.as<T>(), x0);
       });

@@ -33,8 +33,9 @@ void step(const PredictionDims& d, const SamplerStep& c, const float* x, const T
   for_each_tile(items, [&](int item, int first, int count, std::int64_t) {
     const std::size_t at = std::size_t(item) * items.elements + std::size_t(first);
     const T* outputs = out + std::size_t(item) * d.outputs();
-    float room[kTile] = {}, e[kTile], sigma[kTile], h[kTile] = {}, x0[kTile], next[kTile];
-    const float* z = c.sigma == 0 ? room : noise_of_tile(noise, items, item, first, count, room);
+    float scratch[kTile] = {}, e[kTile], sigma[kTile], h[kTile] = {}, x0[kTile], next[kTile];
+    const float* z =
+        c.sigma == 0 ? scratch : noise_of_tile(noise, items, item, first, count, scratch);
     each_output(d, first, count, [&](int i, int o) { e[i] = float(outputs[o]); });
     sigmas(d, c, outputs, first, count, sigma);
     if (c.history != 0) std::copy_n(to.history + at, count, h);

@@ -10,7 +10,7 @@ namespace haze::kernels {
 namespace {
 
 template <class T, bool kWhole, bool kVariances>
-__global__ void __launch_bounds__(kPieceThreads)
+__global__ void __launch_bounds__(kVecThreads)
     step(PredictionDims d, SamplerStep by_value, const SamplerStep* c_at, const float* x,
          const T* out, Noise given, SamplerOut to, T* act) {
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
@@ -18,7 +18,7 @@ __global__ void __launch_bounds__(kPieceThreads)
   const Noise noise = resolved(given);
   const ItemDims items = d.items();
   const unsigned blocks = unsigned(items.elements + kNormals - 1) / kNormals;
-  for_each_piece(std::size_t(d.n), blocks, [&](std::size_t n, unsigned block) {
+  for_each_vec(std::size_t(d.n), blocks, [&](std::size_t n, unsigned block) {
     const int first = int(block) * kNormals, count = items.elements - first;
     const std::size_t at = n * items.elements + first;
     float now[kNormals], e[kNormals], z[kNormals] = {};
@@ -73,18 +73,17 @@ __global__ void __launch_bounds__(kPieceThreads)
 template <>
 void sampler_step(CudaStream s, const PredictionDims& d, const SamplerStep& c, const float* x,
                   ConstAct out, const Noise& z, const SamplerOut& to, const SamplerStep* c_at) {
-  const auto blocks = piece_blocks(std::size_t(d.n), std::size_t(normal_blocks(d.elements())));
+  const auto blocks = vec_blocks(std::size_t(d.n), std::size_t(normal_blocks(d.elements())));
   dispatch(out.dtype, [&]<class T>(T) {
     const auto launch = [&]<bool kWhole, bool kVariances>() {
-      HAZE_LAUNCH((step<T, kWhole, kVariances>), s, blocks, kPieceThreads, 0, d, c, c_at, x,
+      HAZE_LAUNCH((step<T, kWhole, kVariances>), s, blocks, kVecThreads, 0, d, c, c_at, x,
                   out.as<T>(), z, to, to.act ? to.act.as<T>() : nullptr);
     };
-    whole_pieces<kNormals>(d.elements(),
-                           {x, out.data, z.given, to.x, to.act.data, to.history, to.x0},
-                           [&]<bool kWhole>() {
-                             if (d.variances) return launch.template operator()<kWhole, true>();
-                             launch.template operator()<kWhole, false>();
-                           });
+    whole_vecs<kNormals>(d.elements(), {x, out.data, z.given, to.x, to.act.data, to.history, to.x0},
+                         [&]<bool kWhole>() {
+                           if (d.variances) return launch.template operator()<kWhole, true>();
+                           launch.template operator()<kWhole, false>();
+                         });
   });
 }
 

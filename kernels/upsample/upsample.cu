@@ -14,9 +14,9 @@ HAZE_DEVICE std::size_t upper_left(const UpsampleDims& d, std::size_t row, unsig
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kPieceThreads) spread(UpsampleDims d, const T* x, T* y) {
+__global__ void __launch_bounds__(kVecThreads) spread(UpsampleDims d, const T* x, T* y) {
   const unsigned columns = unsigned(d.w * (d.c / N));
-  for_each_piece(std::size_t(d.n) * d.h, columns, [&](std::size_t row, unsigned i) {
+  for_each_vec(std::size_t(d.n) * d.h, columns, [&](std::size_t row, unsigned i) {
     const Vec<T, N> v = load<N>(x + (row * columns + i) * N);
     T* upper = y + upper_left<N>(d, row, i);
     T* lower = upper + std::size_t(2 * d.w) * d.c;
@@ -28,10 +28,10 @@ __global__ void __launch_bounds__(kPieceThreads) spread(UpsampleDims d, const T*
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kPieceThreads)
+__global__ void __launch_bounds__(kVecThreads)
     gather(UpsampleDims d, const T* dy, T* dx, bool adds) {
   const unsigned columns = unsigned(d.w * (d.c / N));
-  for_each_piece(std::size_t(d.n) * d.h, columns, [&](std::size_t row, unsigned i) {
+  for_each_vec(std::size_t(d.n) * d.h, columns, [&](std::size_t row, unsigned i) {
     const T* upper = dy + upper_left<N>(d, row, i);
     const T* lower = upper + std::size_t(2 * d.w) * d.c;
     const Vec<T, N> a = load<N>(upper), b = load<N>(upper + d.c), c = load<N>(lower),
@@ -54,8 +54,8 @@ template <>
 void upsample2x_forward(CudaStream s, const UpsampleDims& d, ConstAct x, Act y) {
   dispatch(y.dtype, [&]<class T>(T) {
     channel_vectors<T>(d.c, {x.data, y.data}, [&]<int N>() {
-      const unsigned blocks = piece_blocks(std::size_t(d.n) * d.h, std::size_t(d.w) * (d.c / N));
-      HAZE_LAUNCH((spread<T, N>), s, blocks, kPieceThreads, 0, d, x.as<T>(), y.as<T>());
+      const unsigned blocks = vec_blocks(std::size_t(d.n) * d.h, std::size_t(d.w) * (d.c / N));
+      HAZE_LAUNCH((spread<T, N>), s, blocks, kVecThreads, 0, d, x.as<T>(), y.as<T>());
     });
   });
 }
@@ -65,9 +65,8 @@ void upsample2x_backward(CudaStream s, const UpsampleDims& d, ConstAct dy, Grad 
   if (!dx) return;
   dispatch(dy.dtype, [&]<class T>(T) {
     channel_vectors<T>(d.c, {dy.data, dx.data}, [&]<int N>() {
-      const unsigned blocks = piece_blocks(std::size_t(d.n) * d.h, std::size_t(d.w) * (d.c / N));
-      HAZE_LAUNCH((gather<T, N>), s, blocks, kPieceThreads, 0, d, dy.as<T>(), dx.as<T>(),
-                  dx.adds());
+      const unsigned blocks = vec_blocks(std::size_t(d.n) * d.h, std::size_t(d.w) * (d.c / N));
+      HAZE_LAUNCH((gather<T, N>), s, blocks, kVecThreads, 0, d, dy.as<T>(), dx.as<T>(), dx.adds());
     });
   });
 }

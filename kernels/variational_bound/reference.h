@@ -1,5 +1,4 @@
-// reference.h — the terms of the variational bound as the formulas read, in T (double in the
-// tests).
+// reference.h — the terms of the variational bound as the formulas read, in T (tests: double).
 #pragma once
 #include <algorithm>
 #include <cmath>

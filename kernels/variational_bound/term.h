@@ -63,8 +63,7 @@ HAZE_HD inline BoundTerm likelihood(const BoundRange& range, double x0, double m
   return {float(-std::log(mass)), float(slope / (2 * mass))};
 }
 
-/// The term of one value. v: the network's variance, whatever where there is none (`learned`
-/// false).
+/// The term of one value. v: the network's variance; ignored where `learned` is false.
 HAZE_HD inline BoundTerm bound_term(const BoundStep& c, const BoundRange& range, bool first,
                                     float x0, float x_t, float out, float v, bool learned) {
   const float f = learned ? (v + 1) / 2 : 0.0f;

@@ -72,8 +72,8 @@ TEST(CleanKernels, ABlockReduction) {
 /// C[16·warps, 8] = A[16·warps, K] B[8, K]ᵀ: two stages of cp.async, rows of 64 bytes swizzled for
 /// ldmatrix, one m16n8 tile per warp.
 constexpr int kWarps = 2, kStep = 32, kStages = 2;
-HAZE_DEVICE int swizzle(int row, int piece) {  // of the four 16-byte pieces of a row
-  return row * kStep + (piece ^ row / 2 % 4) * 8;
+HAZE_DEVICE int swizzle(int row, int vec) {  // of the four 16-byte vectors of a row
+  return row * kStep + (vec ^ row / 2 % 4) * 8;
 }
 __global__ void matrix_product(const bf16* a, const bf16* b, float* c, int depth) {
   HAZE_SHARED(bf16[kStages][16 * kWarps * kStep], tile_a);

@@ -11,15 +11,15 @@
 // multiplications to arrive. One barrier per tile does both: everybody's copies of this tile are
 // visible, and everybody has finished with the stage that is filled next.
 //
-// How the tile is multiplied is a policy: TensorCores (bf16, or f32 rounded to tf32) or
-// FusedMultiplyAdd (exact f32). A policy keeps the sums in registers and lays them out in shared
-// memory at the end, so that the results leave in whole rows.
+// How the tile is multiplied is a policy: GemmMma (tensor cores: bf16, or f32 rounded to tf32) or
+// GemmFma (exact f32). A policy keeps the sums in registers and at the end stages them in shared
+// memory for the epilogue, so that the results leave in whole rows.
 #pragma once
-#include "kernels/cuda/gemm/tile.cuh"
+#include "kernels/cuda/gemm/stager.cuh"
 
 namespace haze::kernels::gemm {
 
-/// Numbers between two rows of sums in shared memory, so that eight rows' places differ.
+/// Numbers between two rows of sums in shared memory, so that eight rows lie in different banks.
 constexpr int kPad = 8;
 
 /// mma.sync by warps in 2 rows: each computes MI x NI results of 16x8.
@@ -31,7 +31,7 @@ constexpr int kPad = 8;
 ///     ▼ │ warp 2 │ warp 3 │                  16 │    │    │    │    │
 ///       └────────┴────────┘                     └────┴────┴────┴────┘
 template <class Element, int BM, int BN, int columns_of_warps, int blocks_per_sm>
-struct TensorCores {
+struct GemmMma {
   using T = Element;
   static constexpr int kM = BM, kN = BN, kK = 64 / int(sizeof(T)), kStages = 4;
   static constexpr int kThreads = 2 * columns_of_warps * 32, kBlocks = blocks_per_sm;
@@ -64,7 +64,7 @@ struct TensorCores {
 
   /// The sums of the block's tile, row by row, into shared memory.
   template <class TileA, class TileB>
-  HAZE_DEVICE void lay_out(float* to) const {
+  HAZE_DEVICE void stage_epilogue(float* to) const {
     const int row = warp_row(), column = warp_column() + sums.column_in();
 #pragma unroll
     for (int i = 0; i < MI; ++i)
@@ -79,10 +79,9 @@ struct TensorCores {
 
 /// Exact f32 in ordinary arithmetic: 64x64 by 128 threads of 8x4 sums each, in 2x2 warps of 4x8
 /// threads. Reads of 16 bytes; threads of a warp that read the same address are served together,
-/// and the places of those that differ lie in different banks. Which 8 rows (4 columns) are a
-/// thread's follows from that: neighbours in groups of 4 where the tile's rows are k, else every
-/// 4th (8th).
-struct FusedMultiplyAdd {
+/// and different addresses lie in different banks. Which 8 rows (4 columns) are a
+/// thread's follows from that: groups of 4 neighbours where the tile's rows are k, else each 4th (8th).
+struct GemmFma {
   using T = float;
   static constexpr int kM = 64, kN = 64, kK = 16, kStages = 4, kThreads = 128, kBlocks = 3;
 
@@ -116,17 +115,17 @@ struct FusedMultiplyAdd {
       for (int i = 0; i < n; i += 4)
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
-          const int piece = (warp + index<false, threads>(thread, i)) / 4;
-          const auto v = load<4>(tile + Tile::at(k + e, piece));
+          const int vec = (warp + index<false, threads>(thread, i)) / 4;
+          const auto v = load<4>(tile + Tile::at(k + e, vec));
 #pragma unroll
           for (int j = 0; j < 4; ++j) to[i + j][e] = v[j];
         }
     }
   }
 
-  struct Place {
+  struct FmaThread {
     int warp_row, warp_column, row, column;
-    HAZE_DEVICE Place()
+    HAZE_DEVICE FmaThread()
         : warp_row(int(threadIdx.x) / 64 * 32),
           warp_column(int(threadIdx.x) / 32 % 2 * 32),
           row(int(threadIdx.x) % 32 / 8),
@@ -135,7 +134,7 @@ struct FusedMultiplyAdd {
 
   template <class TileA, class TileB>
   HAZE_DEVICE void multiply(const T* a, const T* b) {
-    const Place at;
+    const FmaThread at;
 #pragma unroll
     for (int k = 0; k < kK; k += 4) {
       float left[8][4], right[4][4];
@@ -151,8 +150,8 @@ struct FusedMultiplyAdd {
   }
 
   template <class TileA, class TileB>
-  HAZE_DEVICE void lay_out(float* to) const {
-    const Place at;
+  HAZE_DEVICE void stage_epilogue(float* to) const {
+    const FmaThread at;
 #pragma unroll
     for (int i = 0; i < 8; ++i)
 #pragma unroll
@@ -164,12 +163,12 @@ struct FusedMultiplyAdd {
 
 /// The policies in use. tf32 only where the stream asks for it (CudaStream::tf32).
 template <class T>
-using Small = std::conditional_t<sizeof(T) == 2, TensorCores<T, 64, 64, 2, 4>, FusedMultiplyAdd>;
-using SmallTf32 = TensorCores<float, 64, 64, 2, 3>;
+using Small = std::conditional_t<sizeof(T) == 2, GemmMma<T, 64, 64, 2, 4>, GemmFma>;
+using SmallTf32 = GemmMma<float, 64, 64, 2, 3>;
 
 /// Where a product has so many tiles that blocks of 128x128 fill the device.
 template <class T>
-using Large = TensorCores<T, 128, 128, 4, 2>;
+using Large = GemmMma<T, 128, 128, 4, 2>;
 constexpr int kFullDevice = 128;
 
 /// The shared memory of one block: the ring of stages, and afterwards the sums.
@@ -207,7 +206,7 @@ HAZE_DEVICE void product(const A& a, const B& b, int m0, int n0, int first, int 
 #pragma unroll
   for (int i = 0; i < kStages - 1; ++i) fetch(i);
   for (int i = 0; i < count; ++i) {
-    ptx::cp_async_wait<kStages - 2>();  // this thread's pieces of tile i have arrived
+    ptx::cp_async_wait<kStages - 2>();  // this thread's copies of tile i have arrived
     __syncthreads();                    // and everybody's; and tile i - 1 has been multiplied
     fetch(i + kStages - 1);             // in the place of tile i - 1
     const T* const stage = ring + i % kStages * kStage;
@@ -215,17 +214,17 @@ HAZE_DEVICE void product(const A& a, const B& b, int m0, int n0, int first, int 
   }
   ptx::cp_async_wait<0>();  // of empty groups
   __syncthreads();          // the ring becomes the place of the sums
-  math.template lay_out<TileA, TileB>(static_cast<float*>(shared));
+  math.template stage_epilogue<TileA, TileB>(static_cast<float*>(shared));
   __syncthreads();
 }
 
-/// Calls f(row, column, float (&)[8]) for every 8 results of the block's tile, whole rows by
-/// neighbouring threads.
+/// Calls f(row, column, float (&)[8]) for every 8 results of the block's tile: neighbouring threads
+/// have neighbouring columns.
 template <class Math, class F>
 HAZE_DEVICE void each_result(const void* shared, F&& f) {
-  constexpr int kPieces = Math::kN / 8;
-  for (int i = int(threadIdx.x); i < Math::kM * kPieces; i += Math::kThreads) {
-    const int row = i / kPieces, column = i % kPieces * 8;
+  constexpr int kRuns = Math::kN / 8;
+  for (int i = int(threadIdx.x); i < Math::kM * kRuns; i += Math::kThreads) {
+    const int row = i / kRuns, column = i % kRuns * 8;
     const float* from = static_cast<const float*>(shared) + row * (Math::kN + kPad) + column;
     float sums[8];
 #pragma unroll

@@ -3,7 +3,7 @@
 // large, large from small, and the weights' gradient from both. A convolution's forward is the
 // first, a transposed convolution's the second, and each one's gradient of x is the other; a linear
 // layer is a 1x1 convolution of images of one pixel. On a stream with tf32 set all three round
-// what they multiply, except where channels do not fill pieces of 16 bytes: those stay exact.
+// what they multiply, except where channels do not fill vectors of 16 bytes: those stay exact.
 #pragma once
 #include <cstddef>
 
@@ -13,15 +13,14 @@
 namespace haze::kernels::gemm {
 
 /// The large image [n,h,w], the small one [n,ho,wo], and the kernel between them: small pixel
-/// (p, q) meets large pixel (p·stride - pad_top + r, q·stride - pad_left + s) at tap (r, s).
+/// (p, q) reads large pixel (p·stride - pad_top + r, q·stride - pad_left + s) at tap (r, s).
 struct Geometry {
   int n, h, w, ho, wo, kh, kw, stride, pad_top, pad_left;
   int taps() const { return kh * kw; }
   int small_pixels() const { return n * ho * wo; }
 };
 
-/// How weights are stored: [outputs, kh, kw, summed channels] or [summed channels, kh, kw,
-/// outputs].
+/// Weights are [outputs, kh, kw, summed channels] or [summed channels, kh, kw, outputs].
 enum class WeightOrder : std::uint8_t { outputs_first, summed_first };
 
 /// One product of images and weights.
@@ -47,8 +46,8 @@ void small_from_large(CudaStream stream, const Geometry& g, const Operands& o);
 /// From the small image: y [n,h,w,outputs]. A pixel's sum does not depend on n.
 void large_from_small(CudaStream stream, const Geometry& g, const Operands& o);
 
-/// dw (+)= Σ over small pixels of small [n,ho,wo,rows] and the large pixels [n,h,w,columns] under
-/// them.
+/// dw (+)= Σ over small pixels of small [n,ho,wo,rows] times the large pixels [n,h,w,columns] that
+/// the taps read there.
 struct WeightProduct {
   int rows, columns;  // channels of the small and of the large image
   ConstAct small, large;

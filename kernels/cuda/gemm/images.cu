@@ -3,38 +3,39 @@
 //   y [pixels, outputs] = x [pixels, taps·channels] w [taps·channels, outputs] + summands
 //
 // The matrix of x is never written: a thread that copies 16 bytes of it computes where in the image
-// they are, and copies zeros where that is outside (walk.cuh). A block makes 64x64 or 128x128 of y.
-// Blocks that share pixels are neighbours in the grid, so that x comes from memory once and from
+// they are, and copies zeros where that is outside (im2col.cuh). A block makes 64x64 or 128x128 of
+// y. Blocks that share pixels are neighbours in the grid, so that x comes from memory once and from
 // L2 for the other outputs.
 //
 // From a small image to a large one with stride 2, large pixels of one parity of row and column
-// meet only the taps of one parity: four products with a quarter of the pixels and of the taps
+// are under the taps of one parity alone: four products with a quarter of the pixels and of the taps
 // each, side by side in the grid's third dimension. Nothing is multiplied by a zero in between.
 #include <algorithm>
 
 #include "kernels/cuda/gemm/block.cuh"
-#include "kernels/cuda/gemm/walk.cuh"
+#include "kernels/cuda/gemm/im2col.cuh"
 #include "kernels/cuda/rows.h"
 
 namespace haze::kernels::gemm {
 namespace {
 
-/// One of the products, and where its pixels are in y.
-struct Part {
-  Walk walk;
+/// One of the products, and where its pixels are in y. Of a stride 1 there is one; of a large image
+/// from a small one with stride s there are s·s, one for each phase of a pixel's row and column.
+struct Phase {
+  Im2colView view;
   int row0 = 0, column0 = 0, step = 1;  // pixel (p, q) is (p·step + row0, q·step + column0) of y
 };
-constexpr int kParts = 4;
+constexpr int kPhases = 4;
 
 template <class T>
-struct Arguments {
-  Part parts[kParts];
+struct ImageArguments {
+  Phase phases[kPhases];
   const T *x, *x2, *w;
   const float* bias;
   const T *per_channel, *residual, *residual2;
   T *y, *y2;
   int outputs, first_outputs, kernel, y_rows, y_columns;
-  bool whole;        // 8 results of a row are whole 16-byte pieces in everything they meet
+  bool whole;        // 8 results of a row are whole 16-byte vectors of every operand
   Divide by_blocks;  // of 64 or 128 outputs
 };
 
@@ -49,8 +50,8 @@ HAZE_DEVICE void add(float (&sums)[8], const T* from, int count, bool whole) {
 
 /// Adds the residual to 8 results and writes them, or the first `count` of them.
 template <class T>
-HAZE_DEVICE void deliver(const Arguments<T>& a, std::size_t at, int count, const T* residual, T* y,
-                         float (&sums)[8]) {
+HAZE_DEVICE void store_results(const ImageArguments<T>& a, std::size_t at, int count,
+                               const T* residual, T* y, float (&sums)[8]) {
   if (!y) return;
   if (residual) add(sums, residual + at, count, a.whole);
   a.whole ? write<8, true>(y + at, count, sums) : write<8, false>(y + at, count, sums);
@@ -59,9 +60,10 @@ HAZE_DEVICE void deliver(const Arguments<T>& a, std::size_t at, int count, const
 /// The same for the second tensor's, of which the 8 begin at channel n: before 0, where only the
 /// last of them are its.
 template <class T>
-HAZE_DEVICE void deliver_second(const Arguments<T>& a, std::size_t row, int n, float (&sums)[8]) {
+HAZE_DEVICE void store_second(const ImageArguments<T>& a, std::size_t row, int n,
+                              float (&sums)[8]) {
   const int channels = a.outputs - a.first_outputs;
-  if (n >= 0) return deliver(a, row + n, channels - n, a.residual2, a.y2, sums);
+  if (n >= 0) return store_results(a, row + n, channels - n, a.residual2, a.y2, sums);
   if (!a.y2) return;
 #pragma unroll
   for (int e = 1; e < 8; ++e)
@@ -73,41 +75,41 @@ HAZE_DEVICE void deliver_second(const Arguments<T>& a, std::size_t row, int n, f
 
 template <class Math, bool weights_k_major, bool vector>
 __global__ void __launch_bounds__(Math::kThreads, Math::kBlocks - !vector)
-    images_by_weights(const __grid_constant__ Arguments<typename Math::T> a) {
+    images_by_weights(const __grid_constant__ ImageArguments<typename Math::T> a) {
   using T = typename Math::T;
   HAZE_DYNAMIC_SHARED(float, shared);
-  const Part& part = a.parts[blockIdx.z];
-  const Walk& walk = part.walk;
+  const Phase& phase = a.phases[blockIdx.z];
+  const Im2colView& view = phase.view;
   const int block = a.by_blocks.quotient(int(blockIdx.x));
   const int m0 = block * Math::kM, n0 = a.by_blocks.remainder(int(blockIdx.x), block) * Math::kN;
-  if (m0 >= walk.pixels()) return;  // another part has more
+  if (m0 >= view.pixels()) return;  // another phase has more
 
-  const PixelsByTaps<T> x{walk, a.x, a.x2};
-  const Weights<T, weights_k_major> w{walk, a.w, a.outputs, a.kernel};
-  const int tiles = (walk.taps() + Math::kK - 1) / Math::kK;
+  const Im2colMatrix<T> x{view, a.x, a.x2};
+  const WeightMatrix<T, weights_k_major> w{view, a.w, a.outputs, a.kernel};
+  const int tiles = (view.taps() + Math::kK - 1) / Math::kK;
   product<Math, true, weights_k_major, vector>(x, w, m0, n0, 0, tiles, shared);
 
   each_result<Math>(shared, [&](int row, int column, float(&sums)[8]) {
     const int m = m0 + row, n = n0 + column, count = a.outputs - n;
-    if (m >= walk.pixels() || count <= 0) return;
-    const int image = walk.by_grid.quotient(m), rest = walk.by_grid.remainder(m, image);
-    const int p = walk.by_grid_columns.quotient(rest), q = walk.by_grid_columns.remainder(rest, p);
-    const std::size_t y_row = std::size_t(image) * a.y_rows + p * part.step + part.row0;
-    const std::size_t pixel = y_row * a.y_columns + q * part.step + part.column0;
+    if (m >= view.pixels() || count <= 0) return;
+    const int image = view.by_grid.quotient(m), rest = view.by_grid.remainder(m, image);
+    const int p = view.by_grid_columns.quotient(rest), q = view.by_grid_columns.remainder(rest, p);
+    const std::size_t y_row = std::size_t(image) * a.y_rows + p * phase.step + phase.row0;
+    const std::size_t pixel = y_row * a.y_columns + q * phase.step + phase.column0;
     if (a.bias) add(sums, a.bias + n, count, a.whole);
     if (a.per_channel)
       add(sums, a.per_channel + std::size_t(image) * a.outputs + n, count, a.whole);
     const int first = a.first_outputs;
-    if (n < first) deliver(a, pixel * first + n, first - n, a.residual, a.y, sums);
+    if (n < first) store_results(a, pixel * first + n, first - n, a.residual, a.y, sums);
     if (n + 8 > first && first < a.outputs)
-      deliver_second(a, pixel * (a.outputs - first), n - first, sums);
+      store_second(a, pixel * (a.outputs - first), n - first, sums);
   });
 }
 
 template <class T>
-Arguments<T> arguments(const Operands& o, const Geometry& g, int y_rows, int y_columns) {
+ImageArguments<T> image_arguments(const Operands& o, const Geometry& g, int y_rows, int y_columns) {
   const auto optional = [](const ConstAct& v) { return v ? v.as<T>() : nullptr; };
-  Arguments<T> a;
+  ImageArguments<T> a;
   a.x = o.x.as<T>(), a.x2 = optional(o.x2), a.w = o.w.as<T>(), a.bias = o.bias;
   a.y = o.y ? o.y.as<T>() : nullptr, a.y2 = o.y2 ? o.y2.as<T>() : nullptr;
   a.per_channel = optional(o.per_channel), a.residual = optional(o.residual);
@@ -121,39 +123,39 @@ Arguments<T> arguments(const Operands& o, const Geometry& g, int y_rows, int y_c
 }
 
 template <class Math, bool weights_k_major, bool vector>
-void launch(CudaStream s, Arguments<typename Math::T> a, int parts) {
+void launch(CudaStream s, ImageArguments<typename Math::T> a, int phases) {
   std::int64_t pixels = 0;
-  for (int i = 0; i < parts; ++i) {
-    a.parts[i].walk.prepare();
-    pixels = std::max<std::int64_t>(pixels, a.parts[i].walk.pixels());
+  for (int i = 0; i < phases; ++i) {
+    a.phases[i].view.prepare();
+    pixels = std::max<std::int64_t>(pixels, a.phases[i].view.pixels());
   }
   const int columns = (a.outputs + Math::kN - 1) / Math::kN;
   a.by_blocks = Divide(columns);
   const auto blocks = (pixels + Math::kM - 1) / Math::kM * columns;
   HAZE_CHECK(blocks < std::int64_t{1} << 31, "a grid of ", blocks, " blocks");
   HAZE_LAUNCH((images_by_weights<Math, weights_k_major, vector>), s,
-              dim3(unsigned(blocks), 1, unsigned(parts)), Math::kThreads, shared_bytes<Math>(), a);
+              dim3(unsigned(blocks), 1, unsigned(phases)), Math::kThreads, shared_bytes<Math>(), a);
 }
 
 /// Picks the kernel. Every kernel of one type sums in the same order, so that the choice may depend
 /// on the number of images.
 template <class T>
-void run(CudaStream s, const Operands& o, const Arguments<T>& a, int parts) {
+void run(CudaStream s, const Operands& o, const ImageArguments<T>& a, int phases) {
   constexpr int V = int(16 / sizeof(T));
   const bool k_major = o.order == WeightOrder::outputs_first;
   const bool vector = o.channels % V == 0 && o.channels2 % V == 0 &&
                       (k_major || o.outputs % V == 0) && aligned16({o.x.data, o.x2.data, o.w.data});
   const auto with = [&]<class Math>(Math*) {
-    k_major ? launch<Math, true, true>(s, a, parts) : launch<Math, false, true>(s, a, parts);
+    k_major ? launch<Math, true, true>(s, a, phases) : launch<Math, false, true>(s, a, phases);
   };
   if (!vector)
-    return k_major ? launch<Small<T>, true, false>(s, a, parts)
-                   : launch<Small<T>, false, false>(s, a, parts);
+    return k_major ? launch<Small<T>, true, false>(s, a, phases)
+                   : launch<Small<T>, false, false>(s, a, phases);
   if constexpr (sizeof(T) == 4) {
     if (s.tf32) return with(static_cast<SmallTf32*>(nullptr));
   } else {
     const std::int64_t large =
-        (std::int64_t{a.parts[0].walk.pixels()} + 127) / 128 * ((o.outputs + 127) / 128) * parts;
+        (std::int64_t{a.phases[0].view.pixels()} + 127) / 128 * ((o.outputs + 127) / 128) * phases;
     if (o.outputs > 64 && large >= kFullDevice) return with(static_cast<Large<T>*>(nullptr));
   }
   with(static_cast<Small<T>*>(nullptr));
@@ -164,8 +166,8 @@ void run(CudaStream s, const Operands& o, const Arguments<T>& a, int parts) {
 void small_from_large(CudaStream s, const Geometry& g, const Operands& o) {
   check(g, o.channels, o.outputs);
   dispatch(o.x.dtype, [&]<class T>(T) {
-    auto a = arguments<T>(o, g, g.ho, g.wo);
-    a.parts[0].walk = small_by_large(g, o.channels, o.channels2);
+    auto a = image_arguments<T>(o, g, g.ho, g.wo);
+    a.phases[0].view = small_by_large(g, o.channels, o.channels2);
     run<T>(s, o, a, 1);
   });
 }
@@ -173,10 +175,10 @@ void small_from_large(CudaStream s, const Geometry& g, const Operands& o) {
 void large_from_small(CudaStream s, const Geometry& g, const Operands& o) {
   check(g, o.channels, o.outputs);
   dispatch(o.x.dtype, [&]<class T>(T) {
-    auto a = arguments<T>(o, g, g.h, g.w);
-    // Large pixel P meets small pixel p at tap r where P = p·stride - pad + r. For P = P'·stride +
+    auto a = image_arguments<T>(o, g, g.h, g.w);
+    // Large pixel P is under tap r of small pixel p where P = p·stride - pad + r. For P = P'·stride +
     // i the taps are r0, r0 + stride, ... with r0 = (i + pad) mod stride, and the first of them
-    // meets p = P' + (i + pad - r0) / stride, the next ones p - 1, p - 2, ...
+    // belongs to p = P' + (i + pad - r0) / stride, the next ones p - 1, p - 2, ...
     const auto axis = [&](int small, int pad, int i) {
       return Axis{small, 1, (i + pad) / g.stride, -1};
     };
@@ -185,16 +187,16 @@ void large_from_small(CudaStream s, const Geometry& g, const Operands& o) {
     };
     for (int i = 0; i < g.stride; ++i)
       for (int j = 0; j < g.stride; ++j) {
-        Part& part = a.parts[i * g.stride + j];
-        part.row0 = i, part.column0 = j, part.step = g.stride;
-        Walk& w = part.walk;
-        w.rows = axis(g.ho, g.pad_top, i), w.columns = axis(g.wo, g.pad_left, j);
-        w.images = g.n, w.channels = w.first = o.channels, w.kernel_columns = g.kw,
-        w.tap_step = g.stride;
-        w.grid_rows = (g.h - i + g.stride - 1) / g.stride;
-        w.grid_columns = (g.w - j + g.stride - 1) / g.stride;
-        w.tap_row0 = (i + g.pad_top) % g.stride, w.tap_column0 = (j + g.pad_left) % g.stride;
-        w.tap_rows = taps(g.kh, w.tap_row0), w.tap_columns = taps(g.kw, w.tap_column0);
+        Phase& phase = a.phases[i * g.stride + j];
+        phase.row0 = i, phase.column0 = j, phase.step = g.stride;
+        Im2colView& v = phase.view;
+        v.rows = axis(g.ho, g.pad_top, i), v.columns = axis(g.wo, g.pad_left, j);
+        v.images = g.n, v.channels = v.first = o.channels, v.kernel_columns = g.kw,
+        v.tap_step = g.stride;
+        v.grid_rows = (g.h - i + g.stride - 1) / g.stride;
+        v.grid_columns = (g.w - j + g.stride - 1) / g.stride;
+        v.tap_row0 = (i + g.pad_top) % g.stride, v.tap_column0 = (j + g.pad_left) % g.stride;
+        v.tap_rows = taps(g.kh, v.tap_row0), v.tap_columns = taps(g.kw, v.tap_column0);
       }
     run<T>(s, o, a, g.stride * g.stride);
   });

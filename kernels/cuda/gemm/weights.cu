@@ -3,46 +3,46 @@
 //   dw [rows, taps·columns] = small [pixels, rows]ᵀ large [pixels, taps·columns]
 //
 // summed over all pixels of all images. The result is small and the sum is long, so the pixels are
-// cut into parts, each a block's work: their number follows from the shape alone. The parts' sums
-// go to scratch in f32, and a second kernel adds them in order: the same bits on every run and on
-// every device.
+// cut into splits (split-K), each a block's work: their number follows from the shape alone. The
+// splits' sums go to scratch in f32, and a second kernel adds them in order: the same bits on every
+// run and on every device.
 //
 // In memory both matrices have the pixel as row, so in both tiles the summed index is the row, and
 // tensor cores get them through ldmatrix's transposing form.
 #include <algorithm>
 
 #include "kernels/cuda/gemm/block.cuh"
-#include "kernels/cuda/gemm/walk.cuh"
+#include "kernels/cuda/gemm/im2col.cuh"
 #include "kernels/cuda/rows.h"
 
 namespace haze::kernels::gemm {
 namespace {
 
 template <class T>
-struct Arguments {
-  Walk walk;
+struct WeightArguments {
+  Im2colView view;
   const T *small, *large, *large2;
-  int rows, parts, tiles;  // tiles: of pixels, in all parts together
-  float* sums;             // [parts, rows, taps·columns]
+  int rows, splits, tiles;  // tiles: of pixels, in all splits together
+  float* sums;              // [splits, rows, taps·columns]
 };
 
 template <class Math, bool vector>
 __global__ void __launch_bounds__(Math::kThreads, Math::kBlocks - !vector)
-    pixels_by_pixels(const __grid_constant__ Arguments<typename Math::T> a) {
+    pixels_by_pixels(const __grid_constant__ WeightArguments<typename Math::T> a) {
   using T = typename Math::T;
   HAZE_DYNAMIC_SHARED(float, shared);
   const int m0 = int(blockIdx.x) * Math::kM, n0 = int(blockIdx.y) * Math::kN;
-  const int part = int(blockIdx.z);
-  const auto first = [&](int i) { return int(std::int64_t(a.tiles) * i / a.parts); };
-  const Columns<T> small{a.small, a.walk.pixels(), a.rows};
-  const TapsByPixels<T> large{a.walk, a.large, a.large2};
-  product<Math, false, false, vector>(small, large, m0, n0, first(part),
-                                      first(part + 1) - first(part), shared);
-  const int columns = a.walk.taps();
+  const int split = int(blockIdx.z);
+  const auto first = [&](int i) { return int(std::int64_t(a.tiles) * i / a.splits); };
+  const TransposedMatrix<T> small{a.small, a.view.pixels(), a.rows};
+  const Im2colTransposed<T> large{a.view, a.large, a.large2};
+  product<Math, false, false, vector>(small, large, m0, n0, first(split),
+                                      first(split + 1) - first(split), shared);
+  const int columns = a.view.taps();
   each_result<Math>(shared, [&](int row, int column, float(&sums)[8]) {
     const int m = m0 + row, n = n0 + column;
     if (m >= a.rows) return;
-    float* to = a.sums + (std::size_t(part) * a.rows + m) * columns + n;
+    float* to = a.sums + (std::size_t(split) * a.rows + m) * columns + n;
     if (columns % 4 == 0) {
 #pragma unroll
       for (int i = 0; i < 8; i += 4)
@@ -58,16 +58,16 @@ __global__ void __launch_bounds__(Math::kThreads, Math::kBlocks - !vector)
 
 constexpr int kAddThreads = 256;
 
-/// dw (+)= Σ of the parts. Element i is (row, tap, column) of the sums; in dw it is that too, or
+/// dw (+)= Σ of the splits. Element i is (row, tap, column) of the sums; in dw it is that too, or
 /// (column, tap, row).
 template <class G>
 __global__ void __launch_bounds__(kAddThreads)
-    add_parts(int size, int parts, const float* sums, int rows, int taps, int columns,
-              bool transposed, bool adds, G* dw) {
+    add_splits(int size, int splits, const float* sums, int rows, int taps, int columns,
+               bool transposed, bool adds, G* dw) {
   const int i = int(blockIdx.x) * kAddThreads + int(threadIdx.x);
   if (i >= size) return;
   float sum = 0;
-  for (int part = 0; part < parts; ++part) sum += sums[std::size_t(part) * size + i];
+  for (int split = 0; split < splits; ++split) sum += sums[std::size_t(split) * size + i];
   int to = i;
   if (transposed) {
     const int row = i / (taps * columns), tap = i / columns % taps, column = i % columns;
@@ -76,13 +76,13 @@ __global__ void __launch_bounds__(kAddThreads)
   dw[to] = G(adds ? float(dw[to]) + sum : sum);
 }
 
-struct Plan {
+struct SplitPlan {
   bool large;
-  int parts, tiles;
+  int splits, tiles;
 };
 
-/// Enough blocks for the largest device in use, but parts of at least 256 pixels.
-Plan plan(const Geometry& g, int rows, int columns, DType type) {
+/// Enough blocks for the largest device in use, but splits of at least 256 pixels.
+SplitPlan split_plan(const Geometry& g, int rows, int columns, DType type) {
   const int n = g.taps() * columns;
   const bool large = type == DType::bf16 && rows >= 128 && n >= 128;
   const int tile = large ? 128 : 64, deep = type == DType::bf16 ? 32 : 16;
@@ -94,34 +94,34 @@ Plan plan(const Geometry& g, int rows, int columns, DType type) {
 }
 
 template <class Math, bool vector>
-void launch(CudaStream s, const Arguments<typename Math::T>& a) {
-  const int n = a.walk.taps();
+void launch(CudaStream s, const WeightArguments<typename Math::T>& a) {
+  const int n = a.view.taps();
   HAZE_LAUNCH((pixels_by_pixels<Math, vector>), s,
               dim3(unsigned(a.rows + Math::kM - 1) / Math::kM,
-                   unsigned(n + Math::kN - 1) / Math::kN, unsigned(a.parts)),
+                   unsigned(n + Math::kN - 1) / Math::kN, unsigned(a.splits)),
               Math::kThreads, shared_bytes<Math>(), a);
 }
 
 }  // namespace
 
 std::size_t weight_gradient_scratch_bytes(const Geometry& g, int rows, int columns, DType type) {
-  return sizeof(float) * plan(g, rows, columns, type).parts * rows * g.taps() * columns;
+  return sizeof(float) * split_plan(g, rows, columns, type).splits * rows * g.taps() * columns;
 }
 
 void weight_gradient(CudaStream s, const Geometry& g, const WeightProduct& p, void* scratch) {
   check(g, p.columns, p.rows);
-  const Plan how = plan(g, p.rows, p.columns, p.small.dtype);
+  const SplitPlan how = split_plan(g, p.rows, p.columns, p.small.dtype);
   float* const sums = static_cast<float*>(scratch);
   dispatch(p.small.dtype, [&]<class T>(T) {
     constexpr int V = int(16 / sizeof(T));
-    const Arguments<T> a{small_by_large(g, p.columns, p.columns2),
-                         p.small.as<T>(),
-                         p.large.as<T>(),
-                         p.large2 ? p.large2.as<T>() : nullptr,
-                         p.rows,
-                         how.parts,
-                         how.tiles,
-                         sums};
+    const WeightArguments<T> a{small_by_large(g, p.columns, p.columns2),
+                               p.small.as<T>(),
+                               p.large.as<T>(),
+                               p.large2 ? p.large2.as<T>() : nullptr,
+                               p.rows,
+                               how.splits,
+                               how.tiles,
+                               sums};
     const bool vector = p.rows % V == 0 && p.columns % V == 0 && p.columns2 % V == 0 &&
                         aligned16({p.small.data, p.large.data, p.large2.data});
     if constexpr (sizeof(T) == 2) {
@@ -133,8 +133,8 @@ void weight_gradient(CudaStream s, const Geometry& g, const WeightProduct& p, vo
   });
   const int size = p.rows * g.taps() * p.columns;
   dispatch(p.dw.dtype, [&]<class G>(G) {
-    HAZE_LAUNCH(add_parts<G>, s, unsigned(size + kAddThreads - 1) / kAddThreads, kAddThreads, 0,
-                size, how.parts, sums, p.rows, g.taps(), p.columns,
+    HAZE_LAUNCH(add_splits<G>, s, unsigned(size + kAddThreads - 1) / kAddThreads, kAddThreads, 0,
+                size, how.splits, sums, p.rows, g.taps(), p.columns,
                 p.order == WeightOrder::summed_first, p.dw.adds(), p.dw.as<G>());
   });
 }

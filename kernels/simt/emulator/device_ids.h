@@ -1,5 +1,4 @@
-// device_ids.h — CUDA's built-in variables: plain variables, set whenever the running thread
-// changes.
+// device_ids.h — CUDA's built-in variables: plain ones, set whenever another thread runs on.
 #pragma once
 #include "kernels/simt/emulator/vector_types.h"
 

@@ -4,8 +4,7 @@
 
 namespace haze::simt {
 
-/// What the emulated device has: HAZE_SIMT_MEMORY MiB, or 16 GiB; tests lower it to run out of
-/// memory.
+/// What the emulated device has: HAZE_SIMT_MEMORY MiB, or 16 GiB; tests lower it to run out.
 std::size_t& device_capacity();
 std::size_t device_bytes_in_use();
 
@@ -20,8 +19,8 @@ bool is_device(const void* p);
 bool device_allocation(const void* p, const void*& first, std::size_t& bytes);
 
 /// While one lives, the memory may be touched: kernels and copies hold it. It stays open until the
-/// host synchronises and so might read it: closing it after every launch would cost more than the
-/// launches.
+/// host synchronises and so might read it: closing it after every launch would cost more than
+/// the launches themselves.
 class DeviceMemoryOpen {
  public:
   DeviceMemoryOpen();

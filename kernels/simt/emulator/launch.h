@@ -9,8 +9,7 @@
 
 namespace haze::simt {
 
-/// Runs the launch in its stream's turn: at once, or when somebody synchronises
-/// (Schedule::deferred).
+/// Runs the launch in its stream's turn: at once, or (Schedule::deferred) at a synchronisation.
 void enqueue_launch(void* stream, Launch launch);
 
 template <class... P, class... A>

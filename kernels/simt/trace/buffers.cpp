@@ -11,7 +11,7 @@ namespace haze::simt {
 Allocation& Buffers::add(const char* p, std::size_t bytes, bool was_written) {
   all_.push_back(std::make_unique<Allocation>(p, bytes, was_written));
   live_[p] = all_.back().get();
-  Part part{p, {}, {}, {}, true};
+  BufferPart part{p, {}, {}, {}, true};
   part.total.name = cat("buffer ", all_.size());
   part.total.bytes = bytes;
   parts_.push_back(part);
@@ -41,7 +41,7 @@ void Buffers::freed(const char* p) {
   const auto at = live_.find(p);
   if (at == live_.end()) return;
   at->second->live = false;
-  for (Part& part : parts_)
+  for (BufferPart& part : parts_)
     if (part.first >= p && part.first < p + at->second->bytes) part.live = false;
   last_ = nullptr;
   part_first_ = part_end_ = nullptr;
@@ -51,12 +51,12 @@ void Buffers::freed(const char* p) {
 void Buffers::name(const char* p, std::size_t bytes, const std::string& name) {
   allocation(p);  // before its parts
   const auto same = std::ranges::find_if(
-      parts_, [&](const Part& part) { return part.first == p && part.total.bytes == bytes; });
+      parts_, [&](const BufferPart& part) { return part.first == p && part.total.bytes == bytes; });
   if (same != parts_.end() && same + 1 == parts_.end()) {
     same->total.name = name;
     return;
   }
-  Part part{p, {}, {}, {}, true};
+  BufferPart part{p, {}, {}, {}, true};
   part.total.name = name;
   part.total.bytes = bytes;
   parts_.push_back(part);
@@ -90,9 +90,9 @@ Allocation* Buffers::allocation(const char* p) {
   return last_ = &add(static_cast<const char*>(first), bytes, true);
 }
 
-const Part* Buffers::find(const char* p) const {
-  const Part* best = nullptr;  // the smallest, of equal ones the latest
-  for (const Part& part : parts_) {
+const BufferPart* Buffers::find(const char* p) const {
+  const BufferPart* best = nullptr;  // the smallest, of equal ones the latest
+  for (const BufferPart& part : parts_) {
     if (p < part.first || p >= part.first + part.total.bytes) continue;
     if (!best || part.live > best->live ||
         (part.live == best->live && part.total.bytes <= best->total.bytes))
@@ -103,12 +103,12 @@ const Part* Buffers::find(const char* p) const {
 
 unsigned Buffers::part_of(const char* p) {
   if (p >= part_first_ && p < part_end_) return last_part_;
-  const Part* best = find(p);
+  const BufferPart* best = find(p);
   if (!best) fail("the trace has no buffer at %p", static_cast<const void*>(p));
   last_part_ = unsigned(best - parts_.data());
   part_first_ = best->first;
   part_end_ = best->first + best->total.bytes;
-  for (const Part& other : parts_)  // a smaller one inside is asked for every time
+  for (const BufferPart& other : parts_)  // a smaller one inside is asked for every time
     if (other.live && other.total.bytes < best->total.bytes && other.first < part_end_ &&
         other.first + other.total.bytes > part_first_)
       part_end_ = part_first_;

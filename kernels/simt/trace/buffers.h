@@ -11,7 +11,7 @@
 namespace haze::simt {
 
 /// A named part of an allocation, or all of it.
-struct Part {
+struct BufferPart {
   const char* first;
   BufferTraffic total;
   Traffic read, written;  // of the launch in work
@@ -46,15 +46,15 @@ class Buffers {
   Allocation* allocation(const char* p);
   /// Index of the smallest part that contains p.
   unsigned part_of(const char* p);
-  std::vector<Part>& parts() { return parts_; }
-  const Part* find(const char* p) const;  // rather a live one
+  std::vector<BufferPart>& parts() { return parts_; }
+  const BufferPart* find(const char* p) const;  // rather a live one
 
  private:
   Allocation& add(const char* p, std::size_t bytes, bool was_written);
 
   std::vector<std::unique_ptr<Allocation>> all_;
   std::map<const char*, Allocation*> live_;  // by address
-  std::vector<Part> parts_;                  // in the order in which they came
+  std::vector<BufferPart> parts_;            // in the order in which they came
   Allocation* last_ = nullptr;
   unsigned last_part_ = 0;
   const char *part_first_ = nullptr, *part_end_ = nullptr;  // where last_part_ is the answer

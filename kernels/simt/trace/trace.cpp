@@ -96,13 +96,13 @@ std::vector<Finding> Trace::findings() const {
 }
 
 BufferTraffic Trace::buffer(const void* p) const {
-  const Part* part = tracer_->buffers.find(static_cast<const char*>(p));
+  const BufferPart* part = tracer_->buffers.find(static_cast<const char*>(p));
   return part ? part->total : BufferTraffic{};
 }
 
 std::vector<BufferTraffic> Trace::buffers() const {
   std::vector<BufferTraffic> all;
-  for (const Part& part : tracer_->buffers.parts()) all.push_back(part.total);
+  for (const BufferPart& part : tracer_->buffers.parts()) all.push_back(part.total);
   return all;
 }
 

@@ -13,8 +13,7 @@
 //   trace.text()          all of it, to be read
 //
 // How it is found: clocks.h (what is ordered before what), cells.h (the last accesses to every
-// word), instructions.h (which accesses are one instruction of a warp). docs/simt.md explains the
-// report.
+// word), instructions.h (which accesses are one instruction of a warp). The report: docs/simt.md.
 #pragma once
 #include <cstddef>
 #include <cstdint>

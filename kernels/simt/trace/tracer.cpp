@@ -62,7 +62,7 @@ void Tracer::launch_end() {
     from = {};
   };
   for (unsigned i = 0; i < buffers.parts().size(); ++i) {
-    Part& part = buffers.parts()[i];
+    BufferPart& part = buffers.parts()[i];
     if (part.read.requested + part.written.requested == 0) continue;
     Traffic read = part.read, written = part.written;
     read.unique = written.unique = 0;  // of the total: counted as they come
@@ -133,7 +133,7 @@ void Tracer::shared_access(std::size_t offset, unsigned bytes, const Slot& acces
 void Tracer::global_access(Allocation& a, const char* p, unsigned bytes, const Slot& access,
                            int thread) {
   Slot now = access;
-  Part& part = buffers.parts()[buffers.part_of(p)];
+  BufferPart& part = buffers.parts()[buffers.part_of(p)];
   const bool reads = now.access() == Access::read;
   (reads ? part.read : part.written).requested += bytes;
   each_word(std::size_t(p - a.first), bytes, [&](std::size_t word, unsigned mask) {
@@ -195,7 +195,7 @@ void Tracer::executed(unsigned site, const WarpAccess& access) {
       if (part_of(std::countr_zero(lanes)) == index) share.lanes |= lanes & -lanes;
     rest &= ~share.lanes;
     const Transactions of = share.lanes == access.lanes ? t : sectors(share, s.bytes);
-    Part& part = buffers.parts()[index];
+    BufferPart& part = buffers.parts()[index];
     Traffic& traffic = s.kind == Access::read ? part.read : part.written;
     traffic.sectors += of.count;
     traffic.ideal_sectors += of.ideal;

@@ -1,4 +1,4 @@
-// tile.cuh — how tiles of the operands get into shared memory: 16-byte vectors of a matrix in global
+// stager.cuh — how tiles of the operands get into shared memory: 16-byte vectors of a matrix in global
 // memory, copied asynchronously to where the tile wants them (OperandTile of mma.cuh).
 #pragma once
 #include "kernels/cuda/mma.cuh"
@@ -13,8 +13,8 @@ using mma::OperandTile;
 ///   at(fixed, moving)  the element's address, or null where the matrix is 0
 ///
 /// With `vector`, 16 bytes from an address are the next elements of the matrix, and the vector is
-/// copied asynchronously. Otherwise (channels that do not fill 16 bytes) it is put together from
-/// single elements.
+/// copied asynchronously. Otherwise (channels that do not fill 16 bytes) single elements make it
+/// up, read and stored by the thread itself.
 template <class Tile, int threads, bool vector, class Source>
 struct Stager {
   using T = typename Tile::T;

@@ -1,4 +1,4 @@
-// walk.cuh — a convolution as a matrix product, without writing the matrix: which number of the
+// im2col.cuh — a convolution as a matrix product, without writing the matrix: which number of the
 // image stands in row `pixel` and column `tap` of the matrix that im2col would make.
 #pragma once
 #include "kernels/base/divide.h"
@@ -7,14 +7,15 @@
 
 namespace haze::kernels::gemm {
 
-/// One of an image's two axes: position `grid` of the walk meets tap t of the kernel at
-/// grid·step + first + t·tap of the image, where it has `extent` positions.
+/// One of an image's two axes: tap t of the kernel at position p of the grid of pixels reads
+/// p·step + first + t·tap of the image, which has `extent` positions.
 struct Axis {
   int extent = 0, step = 1, first = 0, tap = 1;
 };
 
-/// The pixels (rows of the matrix) and taps (its columns: kernel's row, column, channel).
-struct Walk {
+/// The matrix [pixels, taps] over an image: pixels are its rows, taps its columns (a tap here is the
+/// kernel's row, its column and a channel).
+struct Im2colView {
   Axis rows, columns;
   int images = 0, grid_rows = 0, grid_columns = 0;  // of pixels
   int tap_rows = 0, tap_columns = 0, channels = 0;  // of taps
@@ -41,47 +42,48 @@ struct Pixel {
   std::size_t image;
   int row, column;
 };
-HAZE_DEVICE Pixel pixel_of(const Walk& w, int m) {
-  if (m >= w.pixels()) return {0, kOutside, kOutside};
-  const int image = w.by_grid.quotient(m), rest = w.by_grid.remainder(m, image);
-  const int p = w.by_grid_columns.quotient(rest), q = w.by_grid_columns.remainder(rest, p);
-  return {std::size_t(image), p * w.rows.step + w.rows.first, q * w.columns.step + w.columns.first};
+HAZE_DEVICE Pixel pixel_of(const Im2colView& v, int m) {
+  if (m >= v.pixels()) return {0, kOutside, kOutside};
+  const int image = v.by_grid.quotient(m), rest = v.by_grid.remainder(m, image);
+  const int p = v.by_grid_columns.quotient(rest), q = v.by_grid_columns.remainder(rest, p);
+  return {std::size_t(image), p * v.rows.step + v.rows.first, q * v.columns.step + v.columns.first};
 }
 
 /// A tap's distance from tap (0, 0), its channel, and its number in the kernel.
 struct Tap {
   int row, column, channel, in_kernel;
 };
-HAZE_DEVICE Tap tap_of(const Walk& w, int k) {
-  if (k >= w.taps()) return {kOutside, kOutside, 0, -1};
-  const int tap = w.by_channels.quotient(k), channel = w.by_channels.remainder(k, tap);
-  const int t = w.by_tap_columns.quotient(tap), u = w.by_tap_columns.remainder(tap, t);
-  return {t * w.rows.tap, u * w.columns.tap, channel,
-          (w.tap_row0 + t * w.tap_step) * w.kernel_columns + w.tap_column0 + u * w.tap_step};
+HAZE_DEVICE Tap tap_of(const Im2colView& v, int k) {
+  if (k >= v.taps()) return {kOutside, kOutside, 0, -1};
+  const int tap = v.by_channels.quotient(k), channel = v.by_channels.remainder(k, tap);
+  const int t = v.by_tap_columns.quotient(tap), u = v.by_tap_columns.remainder(tap, t);
+  return {t * v.rows.tap, u * v.columns.tap, channel,
+          (v.tap_row0 + t * v.tap_step) * v.kernel_columns + v.tap_column0 + u * v.tap_step};
 }
 
-/// Where pixel and tap meet, in x or its second tensor, or null outside the image.
+/// The element of row `p` and column `t`, in x or its second tensor; null outside the image.
 template <class T>
-HAZE_DEVICE const T* meet(const Walk& w, const T* x, const T* x2, const Pixel& p, const Tap& t) {
+HAZE_DEVICE const T* element_at(const Im2colView& v, const T* x, const T* x2, const Pixel& p,
+                                const Tap& t) {
   const int row = p.row + t.row, column = p.column + t.column;
-  if (unsigned(row) >= unsigned(w.rows.extent) || unsigned(column) >= unsigned(w.columns.extent))
+  if (unsigned(row) >= unsigned(v.rows.extent) || unsigned(column) >= unsigned(v.columns.extent))
     return nullptr;
-  const bool in_first = t.channel < w.first;
-  const int channels = in_first ? w.first : w.channels - w.first;
-  const std::size_t image = std::size_t(w.rows.extent) * w.columns.extent * channels;
-  return (in_first ? x : x2) + p.image * image + (row * w.columns.extent + column) * channels +
-         (in_first ? t.channel : t.channel - w.first);
+  const bool in_first = t.channel < v.first;
+  const int channels = in_first ? v.first : v.channels - v.first;
+  const std::size_t image = std::size_t(v.rows.extent) * v.columns.extent * channels;
+  return (in_first ? x : x2) + p.image * image + (row * v.columns.extent + column) * channels +
+         (in_first ? t.channel : t.channel - v.first);
 }
 
-/// The walk over small pixels and all taps of the large image under each.
-inline Walk small_by_large(const Geometry& g, int channels, int channels2) {
-  Walk w;
-  w.rows = {g.h, g.stride, -g.pad_top, 1}, w.columns = {g.w, g.stride, -g.pad_left, 1};
-  w.images = g.n, w.grid_rows = g.ho, w.grid_columns = g.wo;
-  w.tap_rows = g.kh, w.tap_columns = g.kw, w.channels = channels, w.kernel_columns = g.kw;
-  w.first = channels - channels2;
-  w.prepare();
-  return w;
+/// The view over small pixels and all taps of the large image under each.
+inline Im2colView small_by_large(const Geometry& g, int channels, int channels2) {
+  Im2colView v;
+  v.rows = {g.h, g.stride, -g.pad_top, 1}, v.columns = {g.w, g.stride, -g.pad_left, 1};
+  v.images = g.n, v.grid_rows = g.ho, v.grid_columns = g.wo;
+  v.tap_rows = g.kh, v.tap_columns = g.kw, v.channels = channels, v.kernel_columns = g.kw;
+  v.first = channels - channels2;
+  v.prepare();
+  return v;
 }
 
 /// An image is indexed by int, and so are pixels and taps.
@@ -98,45 +100,49 @@ inline void check(const Geometry& g, int channels, int outputs) {
              "], kernel ", g.kh, "x", g.kw, ", channels ", channels, " and ", outputs);
 }
 
-// ---- the matrices, as sources of a Stager (tile.cuh)
+// ---- the matrices, as sources of a Stager (stager.cuh)
 
 /// [pixels, taps]: the left matrix of a convolution.
 template <class T>
-struct PixelsByTaps {
+struct Im2colMatrix {
   using Fixed = Pixel;
-  const Walk& walk;
+  const Im2colView& view;
   const T *x, *x2;
-  HAZE_DEVICE Pixel fixed(int m) const { return pixel_of(walk, m); }
-  HAZE_DEVICE Tap moving(int k) const { return tap_of(walk, k); }
-  HAZE_DEVICE const T* at(const Pixel& p, const Tap& t) const { return meet(walk, x, x2, p, t); }
+  HAZE_DEVICE Pixel fixed(int m) const { return pixel_of(view, m); }
+  HAZE_DEVICE Tap moving(int k) const { return tap_of(view, k); }
+  HAZE_DEVICE const T* at(const Pixel& p, const Tap& t) const {
+    return element_at(view, x, x2, p, t);
+  }
   HAZE_DEVICE const T* any() const { return x; }
 };
 
 /// The same, transposed: summed over pixels, for the gradient of the weights.
 template <class T>
-struct TapsByPixels {
+struct Im2colTransposed {
   using Fixed = Tap;
-  const Walk& walk;
+  const Im2colView& view;
   const T *x, *x2;
-  HAZE_DEVICE Tap fixed(int n) const { return tap_of(walk, n); }
-  HAZE_DEVICE Pixel moving(int k) const { return pixel_of(walk, k); }
-  HAZE_DEVICE const T* at(const Tap& t, const Pixel& p) const { return meet(walk, x, x2, p, t); }
+  HAZE_DEVICE Tap fixed(int n) const { return tap_of(view, n); }
+  HAZE_DEVICE Pixel moving(int k) const { return pixel_of(view, k); }
+  HAZE_DEVICE const T* at(const Tap& t, const Pixel& p) const {
+    return element_at(view, x, x2, p, t);
+  }
   HAZE_DEVICE const T* any() const { return x; }
 };
 
 /// [outputs, taps] of weights: the summed channels contiguous, w [outputs, kernel, channels], or
 /// the outputs, w [channels, kernel, outputs].
 template <class T, bool k_major>
-struct Weights {
+struct WeightMatrix {
   using Fixed = int;
-  const Walk& walk;
+  const Im2colView& view;
   const T* w;
   int outputs, kernel;  // kernel: its taps, rows times columns
   HAZE_DEVICE int fixed(int n) const { return n < outputs ? n : -1; }
-  HAZE_DEVICE Tap moving(int k) const { return tap_of(walk, k); }
+  HAZE_DEVICE Tap moving(int k) const { return tap_of(view, k); }
   HAZE_DEVICE const T* at(int n, const Tap& t) const {
     if (n < 0 || t.in_kernel < 0) return nullptr;
-    return k_major ? w + (std::size_t(n) * kernel + t.in_kernel) * walk.channels + t.channel
+    return k_major ? w + (std::size_t(n) * kernel + t.in_kernel) * view.channels + t.channel
                    : w + (std::size_t(t.channel) * kernel + t.in_kernel) * outputs + n;
   }
   HAZE_DEVICE const T* any() const { return w; }
@@ -144,7 +150,7 @@ struct Weights {
 
 /// [columns, rows] of a matrix stored as [rows, columns]: summed over its rows.
 template <class T>
-struct Columns {
+struct TransposedMatrix {
   using Fixed = int;
   const T* x;
   int rows, columns;
