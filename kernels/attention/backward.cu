@@ -138,10 +138,10 @@ __global__ void __launch_bounds__(kThreads, P::kR* P::kSums <= 32 ? 3 : 2)
     P::multiply(p, tiles.left[0], tiles.right[0], width, cols);
     P::multiply(ds, tiles.left[1], tiles.right[1], width, cols);
     if (step.chunk + 1 < plan.chunks) continue;
-      // No mask: beyond the last query offset and mean are zero, so a weight is 1, and meets rows of
-      // zeros in both tiles.
 #pragma unroll
     for (int c = 0; c < P::kC; ++c) {
+      // Beyond the last query offset and mean are zero, so a weight is 1 and multiplies rows of
+      // zeros in both tiles: the scores stay unmasked here.
       const float offset = tiles.numbers[0][P::col(c)] * P::kUnit,
                   mean = tiles.numbers[1][P::col(c)];
 #pragma unroll

@@ -108,12 +108,14 @@ void attention_forward(CudaStream s, const AttentionDims& d, ConstAct qkv, Act o
   if (qkv.dtype == DType::f32)
     return run<AttentionFma<64, 32>>(s, d, qkv.as<float>(), o.as<float>(), lse);
   // The widest sums that registers hold, so that a head is one chunk, or few; and 32 rows per warp
-  // where there is room for them and there are as many.
+  // where registers suffice and there are as many rows.
   const bool few = d.tokens <= 64;
-  const auto run_bf16 =
-      d.head_dim <= 64    ? few ? run<AttentionMma<64, 64, 1>> : run<AttentionMma<64, 64, 2>>
-         : d.head_dim <= 128 ? few ? run<AttentionMma<128, 64, 1>> : run<AttentionMma<128, 32, 2>>
-                             : run<AttentionMma<256, 32, 1>>;
+  const auto run_bf16 = [&] {
+    if (d.head_dim <= 64) return few ? run<AttentionMma<64, 64, 1>> : run<AttentionMma<64, 64, 2>>;
+    if (d.head_dim <= 128)
+      return few ? run<AttentionMma<128, 64, 1>> : run<AttentionMma<128, 32, 2>>;
+    return run<AttentionMma<256, 32, 1>>;
+  }();
   run_bf16(s, d, qkv.as<bf16>(), o.as<bf16>(), lse);
 }
 

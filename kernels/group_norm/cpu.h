@@ -18,9 +18,10 @@
 
 namespace haze::kernels::group_norm_cpu {
 
-constexpr int kRows =
-    4;  // pixels per turn of the inner loops, sharing one load of the coefficients
-constexpr std::size_t kKeptValues = 1 << 17;  // 512 KiB of d(loss)/dz per thread, to stay in L2
+/// Pixels per turn of the inner loops, sharing one load of the coefficients.
+constexpr int kRows = 4;
+/// 512 KiB of d(loss)/dz per thread, to stay in L2.
+constexpr std::size_t kKeptValues = 1 << 17;
 
 inline void check(const GroupNormDims& d) {
   HAZE_CHECK(d.n > 0 && d.hw > 0 && d.c > 0, "n=", d.n, " hw=", d.hw, " c=", d.c);

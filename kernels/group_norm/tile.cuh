@@ -1,18 +1,38 @@
 // tile.cuh — what both directions of the CUDA backend share: how a call is cut into blocks, and
 // sums over a block.
 //
-//   slab      An image is cut along its channels into slabs: the narrowest runs of whole groups
-//   that
-//             still fill a cache line of 128 bytes at every pixel. A warp reads whole lines
-//             whatever the size of a group, and a slab has all that its groups need.
-//   chunk     A slab is cut into chunks of pixels, each of which one block holds in registers:
-//             `held` vectors of 16 bytes per thread. A slab of one chunk is finished in one launch;
-//             where that makes the difference, 64 bytes at every pixel will do.
-//   threads   Neighbours take neighbouring vectors of a row: thread t is in column t % columns and
-//             takes the pixels t / columns, + rows, + 2·rows ...
-//   order     Chunks, and the order in which sums are added, follow from hw, c, groups and the
-//   type:
-//             an image's bits depend neither on the batch nor on the GPU.
+// Slab. An image is cut along its channels into slabs: the narrowest runs of whole groups that
+// still fill a cache line of 128 bytes at every pixel. A warp reads whole lines whatever the size of
+// a group, and a slab has all that its groups need.
+//
+// Chunk. A slab is cut into chunks of pixels, each of which one block holds in registers: `held`
+// vectors of 16 bytes per thread. A slab of one chunk is finished in one launch; where that makes
+// the difference, 64 bytes at every pixel will do.
+//
+// Threads. Neighbours take neighbouring vectors of a row: thread t is in column t % columns and
+// takes the pixels t / columns, + rows, + 2·rows ...
+//
+// Order. Chunks, and the order in which sums are added, follow from hw, c, groups and the type: an
+// image's bits are the same for every batch and on every GPU.
+//
+// Example: n = 1, hw = 4, c = 8, groups = 4, f32. A vector is 4 channels, a pixel 2 vectors, so the
+// plan is one slab of width 8 and one chunk, a block of 2 columns and 4 rows:
+//
+//              group 0   group 1   group 2   group 3
+//   channel    0    1    2    3    4    5    6    7
+//            ┌───────────────────┬───────────────────┐
+//   pixel 0  │     thread 0      │     thread 1      │   held = 1 of the 8 vectors that forward allows;
+//         1  │     thread 2      │     thread 3      │   threads 8 to 31 fill the warp and hold none
+//         2  │     thread 4      │     thread 5      │
+//         3  │     thread 6      │     thread 7      │
+//            └───────────────────┴───────────────────┘
+//
+// A thread adds its pixels, channel by channel, into part[row][channel] of shared memory; block_sums
+// adds the 4 rows to 8 totals; each_group takes group after group with one warp, adds totals 2g and
+// 2g + 1, and divides by the D = hw·c/groups = 8 values of the group.
+//
+// In bf16 a vector is all 8 channels, so there is one column and thread t holds pixel t. With
+// hw = 4096 a block of 256 rows would hold 2048 pixels: two chunks, whose moments are merged.
 #pragma once
 #include <algorithm>
 #include <numeric>
@@ -34,6 +54,8 @@ struct Moments {
 };
 using Pair = Vec<float, 2>;
 
+/// How one call is cut up. Of the example: parts 1, slabs 1, chunks 1, width 8, columns 2, rows 4,
+/// threads 32.
 struct SlabPlan {
   int hw, c, groups, per_group;
   int c1;             // channels of x's first tensor; c if there is no second
@@ -61,7 +83,7 @@ inline void check(const GroupNormDims& d) {
              " groups=", d.groups);
 }
 
-/// SlabPlan for vectors of N values of `size` bytes, of which a thread holds `held`.
+/// The plan for vectors of N values of `size` bytes, of which a thread holds `held`.
 inline SlabPlan plan_of(const GroupNormDims& d, int N, int size, int held) {
   SlabPlan p{};
   p.hw = d.hw, p.c = d.c, p.c1 = d.c - d.c2, p.groups = d.groups, p.per_group = d.c / d.groups;
