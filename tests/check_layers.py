@@ -41,6 +41,12 @@ LIBRARIES = [  # headers of a library -> where they may be included, and why onl
     (r"oneapi/", r"kernels/|tests/", "oneDNN is the kernels' business"),
 ]
 CUDA = r"cuda|cooperative|.*\.cuh$"
+WORDS = [  # a word -> where it may not stand, and why; oneDNN wants its arguments in a map
+    (r"std::(vector|string|map|unordered_map(?!<int, (dnnl::)?memory)|deque|function|make_unique|make_shared)\b|\bnew\b|\bmalloc\(",
+     r"kernels/<op>/(?!reference\.h)", "a kernel does not allocate: tiles on the stack, or the caller's scratch"),
+    (r"\b__(device|shared)__\b", r"kernels/(<op>|base|cpu|cuda|runtime)/(?!simt\.h|host_device\.h)",
+     "device code says HAZE_DEVICE, HAZE_HD, HAZE_SHARED"),
+]
 MAX_LINES = 400  # per file; a file that needs more is two files
 SOURCES = {".h", ".cpp", ".cu", ".cuh"}
 
@@ -82,6 +88,14 @@ def broken_rules(where, quote, target, under_nvcc=False):
         yield f"{target} is in no room: tests/check_layers.py names them"
 
 
+def forbidden_words(where, line):
+    """The words of `line` that file `where` may not use; comments may say anything."""
+    at = room_of(where) + "/" + where.rpartition("/")[2]
+    for word, place, why in WORDS:
+        if re.match(place, at) and (m := re.search(word, line.split("//")[0])):
+            yield f"{m[0]}: {why}"
+
+
 def includes(text):
     """(line, quote, target, whether nvcc alone sees it) of each include."""
     conditions = []
@@ -111,6 +125,9 @@ def check():
             continue
         for number, quote, target, under_nvcc in includes(text):
             for rule in broken_rules(where, quote, target, under_nvcc):
+                yield f"{where}:{number}: {rule}"
+        for number, line in enumerate(text.splitlines(), 1):
+            for rule in forbidden_words(where, line):
                 yield f"{where}:{number}: {rule}"
 
 
@@ -174,6 +191,17 @@ MUST_PASS = [
     ("engine/ops/add.cpp", '"', "kernels/add/add.h"),
     ("model/weights.cpp", '"', "engine/files/safetensors.h"),
 ]
+WORD_CASES = [  # file, line, whether it must be reported
+    ("kernels/add/add.cpp", "std::vector<float> sum(std::size_t(d.c), 0.f);", True),
+    ("kernels/add/add.cpp", "float* sum = new float[1024];", True),
+    ("kernels/add/add.cpp", "float sum[1024];  // a std::vector would be new", False),
+    ("kernels/add/reference.h", "std::vector<T> p;", False),
+    ("kernels/matmul/matmul.cpp", "std::unordered_map<int, dnnl::memory> args{", False),
+    ("kernels/matmul/matmul.cpp", "std::unordered_map<int, float> sums;", True),
+    ("kernels/cpu/onednn.h", "std::map<std::pair<int, Key>, Value> values_;", False),
+    ("kernels/cuda/gemm/block.cuh", "__device__ void clear() {", True),
+    ("kernels/cuda/simt.h", "#define HAZE_DEVICE __device__ __forceinline__", False),
+]
 
 
 def self_test():
@@ -184,6 +212,9 @@ def self_test():
     for where, quote, target in MUST_PASS:
         for rule in broken_rules(where, quote, target):
             yield f"self-test: {where} including {target} was reported: {rule}"
+    for where, line, reported in WORD_CASES:
+        if bool(list(forbidden_words(where, line))) != reported:
+            yield f"self-test: {where}: {line} was {'not ' if reported else ''}reported"
     text = "#if defined(__CUDACC__)\n#include <cuda_bf16.h>\n#else\n#include <cuda_fp16.h>\n#endif\n#include <cuda.h>\n"
     if [under for *_, under in includes(text)] != [True, False, False]:
         yield "self-test: what nvcc alone sees is misread"

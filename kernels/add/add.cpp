@@ -2,7 +2,7 @@
 // so that NHWC accesses stay contiguous.
 #include "kernels/add/add.h"
 
-#include <vector>
+#include <algorithm>
 
 #include "kernels/base/stream.h"
 #include "kernels/cpu/loops.h"
@@ -29,20 +29,25 @@ void add_channel(const AddChannelDims& d, const T* x, const T* v, T* y) {
     }
 }
 
+/// Channels whose sums lie on the stack at a time.
+constexpr int kSumTile = 1024;
+
 template <class T, class G>
 void sum_pixels(const AddChannelDims& d, const T* dy, G* dv, bool adds) {
 #pragma omp parallel for schedule(static)
-  for (int n = 0; n < d.n; ++n) {
-    std::vector<float> sum(std::size_t(d.c), 0.f);
-    float* total = sum.data();
-    for (int p = 0; p < d.hw; ++p) {
-      const T* row = dy + (std::size_t(n) * d.hw + p) * d.c;
+  for (int n = 0; n < d.n; ++n)
+    for (int first = 0; first < d.c; first += kSumTile) {
+      const int channels = std::min(kSumTile, d.c - first);
+      float sum[kSumTile];
+      std::fill_n(sum, channels, 0.f);
+      for (int p = 0; p < d.hw; ++p) {
+        const T* row = dy + (std::size_t(n) * d.hw + p) * d.c + first;
 #pragma omp simd
-      for (int c = 0; c < d.c; ++c) total[c] += float(row[c]);
+        for (int c = 0; c < channels; ++c) sum[c] += float(row[c]);
+      }
+      G* out = dv + std::size_t(n) * d.c + first;
+      for (int c = 0; c < channels; ++c) out[c] = adds ? float(out[c]) + sum[c] : sum[c];
     }
-    G* out = dv + std::size_t(n) * d.c;
-    for (int c = 0; c < d.c; ++c) out[c] = adds ? float(out[c]) + total[c] : total[c];
-  }
 }
 
 }  // namespace

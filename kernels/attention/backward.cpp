@@ -7,9 +7,7 @@
 // from the P and dP of this very pass, so that each row of dS sums to zero as closely as f32
 // allows: the gradient of a bias of k, which is zero, then stays as small as in other systems, and
 // Adam does not make steps of the noise. Hence o is not read.
-#include <array>
 #include <omp.h>
-#include <vector>
 
 #include "kernels/attention/block.h"
 #include "kernels/base/math.h"
@@ -161,18 +159,17 @@ bool splits(const AttentionDims& d) {
   return 7 * std::int64_t(d.n) * d.heads < 5 * std::int64_t(omp_get_max_threads());
 }
 
-/// The ranges of one image and head, in the order in which they must run: one for everything, or
-/// first kSplit queries each, then kSplit keys each.
-std::array<std::vector<TaskRange>, 2> ranges_of(int tokens, bool split) {
-  constexpr int kSplit = 64;
-  if (!split) return {{{{0, tokens, 0, tokens, true, true}}, {}}};
-  std::array<std::vector<TaskRange>, 2> ranges;
-  for (int first = 0; first < tokens; first += kSplit) {
-    const int some = std::min(kSplit, tokens - first);
-    ranges[0].push_back({0, tokens, first, some, false, true});
-    ranges[1].push_back({first, some, 0, tokens, true, false});
-  }
-  return ranges;
+/// The tasks of one image and head: one for everything, or first kSplit queries each, then (phase 1)
+/// kSplit keys each.
+constexpr int kSplit = 64;
+int tasks_of_head(int tokens, bool split, int phase) {
+  return split ? (tokens + kSplit - 1) / kSplit : 1 - phase;
+}
+TaskRange range_of(int tokens, bool split, int phase, int task) {
+  if (!split) return {0, tokens, 0, tokens, true, true};
+  const int first = task * kSplit, some = std::min(kSplit, tokens - first);
+  return phase == 0 ? TaskRange{0, tokens, first, some, false, true}
+                    : TaskRange{first, some, 0, tokens, true, false};
 }
 
 template <class T>
@@ -181,18 +178,16 @@ void backward(const AttentionDims& d, const T* qkv, const float* lse, const T* d
   const std::size_t floats = Scratch(nullptr, d, dtype_of<T>).carver.used;
   const std::int64_t heads = std::int64_t(d.n) * d.heads, threads = omp_get_max_threads();
   const bool split = splits(d);
-  const auto phases = ranges_of(d.tokens, split);
   const auto run = add ? run_range<T, true> : run_range<T, false>;
   float* const means = split ? scratch + floats * std::size_t(threads) : nullptr;
 #pragma omp parallel num_threads(int(threads))
   {
     const Scratch own(scratch + floats * std::size_t(omp_get_thread_num()), d, dtype_of<T>);
-    for (const auto& ranges : phases) {
-      const std::int64_t tasks = heads * std::int64_t(ranges.size());
+    for (int phase = 0; phase < 2; ++phase) {
+      const int per_head = tasks_of_head(d.tokens, split, phase);
 #pragma omp for schedule(static)
-      for (std::int64_t task = 0; task < tasks; ++task) {
-        const auto head = std::size_t(task) / ranges.size(),
-                   range = std::size_t(task) % ranges.size();
+      for (std::int64_t task = 0; task < heads * per_head; ++task) {
+        const auto head = std::size_t(task / per_head);
         const std::size_t row = head * std::size_t(d.tokens);
         run(d,
             {{d, qkv, head},
@@ -200,7 +195,7 @@ void backward(const AttentionDims& d, const T* qkv, const float* lse, const T* d
              lse + row,
              split ? means + row : nullptr,
              {d, dqkv, head}},
-            ranges[range], own);
+            range_of(d.tokens, split, phase, int(task % per_head)), own);
       }
     }
   }

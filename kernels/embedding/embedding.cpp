@@ -1,8 +1,8 @@
-// embedding.cpp — CPU backend. Backward walks the table, not the batch: each row belongs to one
-// thread, which adds its part of dy in order.
+// embedding.cpp — CPU backend. Backward goes over the table's rows: each belongs to one thread, which
+// adds its part of dy in the order of n.
 #include "kernels/embedding/embedding.h"
 
-#include <vector>
+#include <algorithm>
 
 #include "kernels/base/stream.h"
 
@@ -20,28 +20,29 @@ void gather(const EmbeddingDims& d, const From* table, const std::int32_t* index
   }
 }
 
+/// Numbers of a row whose sums lie on the stack at a time.
+constexpr int kSumTile = 1024;
+
 template <class From, class To>
 void scatter(const EmbeddingDims& d, const From* dy, const std::int32_t* index, To* dtable,
              bool adds) {
-#pragma omp parallel
-  {
-    std::vector<float> room(std::size_t(d.width));
-    float* sum = room.data();
-#pragma omp for schedule(static)
-    for (int r = 0; r < d.rows; ++r) {
-      To* out = dtable + std::size_t(r) * d.width;
+#pragma omp parallel for schedule(static)
+  for (int r = 0; r < d.rows; ++r)
+    for (int first = 0; first < d.width; first += kSumTile) {
+      const int count = std::min(kSumTile, d.width - first);
+      float sum[kSumTile];
+      To* out = dtable + std::size_t(r) * d.width + first;
 #pragma omp simd
-      for (int i = 0; i < d.width; ++i) sum[i] = adds ? float(out[i]) : 0.0f;
+      for (int i = 0; i < count; ++i) sum[i] = adds ? float(out[i]) : 0.0f;
       for (int n = 0; n < d.n; ++n) {
         if (index[n] != r) continue;
-        const From* in = dy + std::size_t(n) * d.width;
+        const From* in = dy + std::size_t(n) * d.width + first;
 #pragma omp simd
-        for (int i = 0; i < d.width; ++i) sum[i] += float(in[i]);
+        for (int i = 0; i < count; ++i) sum[i] += float(in[i]);
       }
 #pragma omp simd
-      for (int i = 0; i < d.width; ++i) out[i] = sum[i];
+      for (int i = 0; i < count; ++i) out[i] = sum[i];
     }
-  }
 }
 
 }  // namespace

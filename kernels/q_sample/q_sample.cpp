@@ -2,7 +2,7 @@
 // 4 elements), so everything else is done on the tile while it is in the first cache.
 #include "kernels/q_sample/q_sample.h"
 
-#include <vector>
+#include <algorithm>
 
 #include "kernels/base/stream.h"
 #include "kernels/cpu/noise_tiles.h"
@@ -25,11 +25,15 @@ void noise_values(const ItemDims& d, const float* x0, const std::int32_t* t,
   });
 }
 
+/// to [count] = elements first .. of the mirrored image.
 template <class P>
-void mirror(const ImageDims& d, const P* from, P* to) {
-  for (int y = 0; y < d.h; ++y, from += d.w * d.c, to += d.w * d.c)
-    for (int x = 0; x < d.w; ++x)
-      for (int c = 0; c < d.c; ++c) to[x * d.c + c] = from[(d.w - 1 - x) * d.c + c];
+void mirrored_tile(const ImageDims& d, const P* image, int first, int count, P* to) {
+  int pixel = first / d.c, c = first % d.c;
+  for (int i = 0; i < count; ++pixel, c = 0) {
+    const int column = pixel % d.w;
+    const P* from = image + std::size_t(pixel - column + d.w - 1 - column) * d.c;
+    for (; c < d.c && i < count; ++c) to[i++] = from[c];
+  }
 }
 
 /// x0 of stored values: f32 as it is; both scales of bytes as (gain·byte - offset)/255, the
@@ -42,14 +46,16 @@ inline void scale(const std::uint8_t* in, int count, bool zero_to_one, float* x0
 }
 
 template <class P, class T>
-void noise_image(const ImageDims& d, const P* image, float a, float b, const ImageDraws& draws,
-                 std::uint32_t item, T* x_t, float* x0_out) {
+void noise_image(const ImageDims& d, const P* image, bool mirrored, float a, float b,
+                 const ImageDraws& draws, std::uint32_t item, T* x_t, float* x0_out) {
   const int elements = d.elements();
   for (int first = 0; first < elements; first += kTile) {
     const int count = std::min(kTile, elements - first);
     float eps[kTile], x0[kTile];
+    P stored[kTile];
     draw_normals(draws.noise, item, first, count, eps);
-    scale(image + first, count, draws.zero_to_one, x0);
+    if (mirrored) mirrored_tile(d, image, first, count, stored);
+    scale(mirrored ? stored : image + first, count, draws.zero_to_one, x0);
     T* out = x_t + first;
 #pragma omp simd
     for (int i = 0; i < count; ++i) out[i] = a * x0[i] + b * eps[i];
@@ -69,22 +75,16 @@ template <class P, class T>
 void noise_images(const ImageDims& d, const P* images, const std::int32_t* index,
                   const NoiseSchedule& schedule, const ImageDraws& draws, std::int32_t* t, T* x_t,
                   float* x0) {
-#pragma omp parallel
-  {
-    std::vector<P> mirrored(draws.mirrors ? std::size_t(d.elements()) : 0);
-#pragma omp for schedule(static)
-    for (int n = 0; n < d.n; ++n) {
-      const std::uint32_t item = draws.first_item + std::uint32_t(n);
-      t[n] = time_of(draws, item, schedule.steps, t[n]);
-      const P* image = images + std::size_t(index[n]) * d.elements();
-      if (draws.mirrors && random4(draws.flip, item, 0).v[0] >> 31) {
-        mirror(d, image, mirrored.data());
-        image = mirrored.data();
-      }
-      const std::size_t at = std::size_t(n) * d.elements();
-      noise_image(d, image, schedule.sqrt_alpha_bar[t[n]], schedule.sqrt_one_minus_alpha_bar[t[n]],
-                  draws, item, x_t + at, x0 ? x0 + at : nullptr);
-    }
+#pragma omp parallel for schedule(static)
+  for (int n = 0; n < d.n; ++n) {
+    const std::uint32_t item = draws.first_item + std::uint32_t(n);
+    t[n] = time_of(draws, item, schedule.steps, t[n]);
+    const P* image = images + std::size_t(index[n]) * d.elements();
+    const bool mirrored = draws.mirrors && random4(draws.flip, item, 0).v[0] >> 31;
+    const std::size_t at = std::size_t(n) * d.elements();
+    noise_image(d, image, mirrored, schedule.sqrt_alpha_bar[t[n]],
+                schedule.sqrt_one_minus_alpha_bar[t[n]], draws, item, x_t + at,
+                x0 ? x0 + at : nullptr);
   }
 }
 

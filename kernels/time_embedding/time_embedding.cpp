@@ -1,39 +1,41 @@
 // time_embedding.cpp — CPU backend. A few thousand sines per call: exactness before speed.
 #include "kernels/time_embedding/time_embedding.h"
 
+#include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "kernels/base/stream.h"
 
 namespace haze::kernels {
 namespace {
 
-std::vector<float> frequencies(const TimeEmbeddingDims& d) {
-  const int half = d.dim / 2;
-  const double log_period = std::log(10000.0), steps = half - double(d.freq_shift);
-  std::vector<float> f;
-  for (int i = 0; i < half; ++i) {
-    const float exponent = d.step_first ? float(-log_period / steps) * float(i)
-                                        : float(-log_period) * float(i) / float(steps);
-    f.push_back(float(std::exp(double(exponent))));
-  }
-  return f;
+/// Frequencies that lie on the stack at a time: those of every network in use at once.
+constexpr int kTile = 1024;
+
+float frequency(const TimeEmbeddingDims& d, int i) {
+  const double log_period = std::log(10000.0), steps = d.dim / 2 - double(d.freq_shift);
+  const float exponent = d.step_first ? float(-log_period / steps) * float(i)
+                                      : float(-log_period) * float(i) / float(steps);
+  return float(std::exp(double(exponent)));
 }
 
 template <class T>
 void embed(const TimeEmbeddingDims& d, const std::int32_t* t, T* y) {
   const int half = d.dim / 2;
-  const std::vector<float> f = frequencies(d);
+  for (int from = 0; from < half; from += kTile) {
+    const int count = std::min(kTile, half - from);
+    float f[kTile];
+    for (int i = 0; i < count; ++i) f[i] = frequency(d, from + i);
 #pragma omp parallel for schedule(static)
-  for (int n = 0; n < d.n; ++n) {
-    T* first = y + std::size_t(n) * d.dim;
-    T *sine = d.cosine_first ? first + half : first,
-      *cosine = d.cosine_first ? first : first + half;
-    for (int i = 0; i < half; ++i) {
-      const float angle = float(t[n]) * f[std::size_t(i)];
-      sine[i] = std::sin(angle);
-      cosine[i] = std::cos(angle);
+    for (int n = 0; n < d.n; ++n) {
+      T* first = y + std::size_t(n) * d.dim + from;
+      T *sine = d.cosine_first ? first + half : first,
+        *cosine = d.cosine_first ? first : first + half;
+      for (int i = 0; i < count; ++i) {
+        const float angle = float(t[n]) * f[i];
+        sine[i] = std::sin(angle);
+        cosine[i] = std::cos(angle);
+      }
     }
   }
 }

@@ -20,6 +20,7 @@ const Case kCases[] = {
     {"one pixel", {3, 1, 5}},
     {"nothing divides a vector register", {3, 35, 7}},
     {"one channel", {2, 49, 1}},
+    {"more channels than a tile of sums", {1, 3, 1029}},
 };
 
 std::size_t size(const AddChannelDims& d) { return std::size_t(d.n) * d.hw * d.c; }

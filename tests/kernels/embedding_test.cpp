@@ -18,6 +18,7 @@ const Case kCases[] = {
     {"one row for all", {5, 1, 7}, {0, 0, 0, 0, 0}},
     {"one column", {3, 4, 1}, {3, 0, 3}},
     {"no look-up of most rows", {1, 33, 35}, {32}},
+    {"wider than a tile of sums", {3, 2, 1029}, {1, 0, 1}},
 };
 
 TEST(Embedding, GradientMatchesFiniteDifferences) {

@@ -22,7 +22,7 @@ TEST(TimeEmbedding, MatchesTheFormulaInEveryConvention) {
   const std::vector<int> t{0, 1, 2, 17, 500, 999, 1000};
   for (const Stream stream : test::streams())
     for (const DType type : {DType::f32, DType::bf16})
-      for (const int dim : {4, 32, 70, 256})
+      for (const int dim : {4, 32, 70, 256, 2 * 1029})
         for (const bool cosine_first : {false, true})
           for (const float shift : {0.0f, 1.0f})
             for (const bool step_first : {false, true}) {
