@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "apps/options.h"
+#include "apps/common_options.h"
 #include "engine/files/new_file.h"
 
 namespace haze::apps {

@@ -3,7 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "apps/options.h"
+#include "apps/common_options.h"
+#include "apps/config/config.h"
 #include "kernels/base/stream.h"
 
 namespace haze::apps {

@@ -1,52 +1,49 @@
-// flags.h — the flags of a subcommand as CLI11 takes them. Included by the options' own .cpp files
-// alone: nobody else knows CLI11.
+// flags.h — the flags of a subcommand: each is added with its help and with the option that it
+// fills. The library that parses them, CLI11, is known to flags.cpp alone.
 #pragma once
-#include <CLI/CLI.hpp>
-#include <algorithm>
 #include <charconv>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
 
-#include "apps/options.h"
-#include "apps/suggest.h"
+#include "apps/common_options.h"
+#include "apps/config/config.h"
+#include "kernels/base/check.h"
 
 namespace haze::apps {
 
 using Strings = std::vector<std::string>;
 
-/// CLI11's own layout, less its decorations: "--flag VALUE", with the environment variable.
-class Format : public CLI::Formatter {
-  std::string make_option_opts(const CLI::Option* option) const override {
-    const std::string env = option->get_envname();
-    return (option->get_type_size() ? " " + option->get_type_name() : "") +
-           (env.empty() ? "" : " (" + env + ")");
-  }
-};
-
-/// Adds the flags of one subcommand, group by group.
+/// A flag is "--name" or "-n,--name"; a name without a dash is an argument that is known by its
+/// place. What it fills has to live until parse() returns.
 class Flags {
  public:
-  explicit Flags(CLI::App& app) : app_(app) {
-    auto format = std::make_shared<Format>();
-    format->column_width(34);
-    app_.formatter(format);
-  }
-  Flags& group(const std::string& name) {
-    group_ = name;
-    return *this;
-  }
-  template <class F>  // f(const std::string&)
-  CLI::Option* value(const std::string& flag, const std::string& what, const std::string& help,
-                     F f) {
-    std::function<void(const std::string&)> set = f;
-    return app_.add_option_function(flag, set, help)->type_name(what)->group(group_);
-  }
-  CLI::Option* text(const std::string& flag, std::string& to, const std::string& what,
-                    const std::string& help) {
-    return value(flag, what, help, [&to](const std::string& s) { to = s; });
+  using Set = std::function<void(const std::string&)>;
+
+  /// `arguments`: what follows the subcommand's name on the command line. `introduction`: the
+  /// beginning of its help.
+  Flags(const std::string& command, const std::string& introduction, const Strings& arguments,
+        CommonOptions& common);
+  ~Flags();
+  Flags(const Flags&) = delete;
+  Flags& operator=(const Flags&) = delete;
+
+  /// The heading of the flags that follow.
+  void group(const std::string& name) { group_ = name; }
+  /// Calls set(value), which throws InputError for one that it does not take. The help calls the
+  /// value `what`. `environment`: a variable that stands in for the flag.
+  void value(const std::string& flag, const std::string& what, const std::string& help, Set set,
+             const char* environment = "");
+  void text(const std::string& flag, std::string& to, const std::string& what,
+            const std::string& help, const char* environment = "") {
+    value(
+        flag, what, help, [&to](const std::string& s) { to = s; }, environment);
   }
   /// `unit`: may stand behind the number, "3%".
   template <class T>
-  CLI::Option* number(const std::string& flag, T& to, double min, double max,
-                      const std::string& help, char unit = 0) {
+  void number(const std::string& flag, T& to, double min, double max, const std::string& help,
+              char unit = 0) {
     const auto set = [&to, flag = flag.substr(flag.rfind(',') + 1), min, max,
                       unit](const std::string& s) {
       T x{};
@@ -57,23 +54,9 @@ class Flags {
                              "number from ", std::int64_t(min), " to ", std::int64_t(max)));
       to = x;
     };
-    return value(flag, "N", help, set);
+    value(flag, "N", help, set);
   }
-  CLI::Option* one_of(const std::string& flag, const Strings& words, const std::string& help,
-                      std::function<void(const std::string&)> f) {
-    std::string list;
-    for (const auto& w : words) list += (list.empty() ? "" : "|") + w;
-    return value(flag, list, help, [flag, words, f](const std::string& s) {
-      if (std::ranges::find(words, s) == words.end()) {
-        const std::string guess = nearest(s, words);
-        std::string all;
-        for (const auto& w : words) all += (all.empty() ? "" : ", ") + w;
-        throw InputError(cat(flag, ": ", s, "; one of ", all,
-                             guess.empty() ? "" : "; did you mean " + guess + "?"));
-      }
-      f(s);
-    });
-  }
+  void one_of(const std::string& flag, const Strings& words, const std::string& help, Set set);
   /// --precision for a network that is trained already.
   template <class T>  // Precision, or an optional one
   void precision(T& to, const std::string& help) {
@@ -84,62 +67,33 @@ class Flags {
   }
   /// A flag that may be given several times; with `separator` also several values at once.
   void list(const std::string& flag, Strings& to, const std::string& what, const std::string& help,
-            char separator = 0) {
-    std::function<void(const Strings&)> add = [&to](const Strings& all) {
-      to.insert(to.end(), all.begin(), all.end());
-    };
-    CLI::Option* option = app_.add_option_function(flag, add, help)->type_name(what)->group(group_);
-    option->allow_extra_args(false);
-    if (separator) option->delimiter(separator);
-  }
-  void yes(const std::string& flag, bool& to, const std::string& help, bool becomes = true) {
-    app_.add_flag_callback(
-            flag, [&to, becomes] { to = becomes; }, help)
-        ->group(group_);
-  }
+            char separator = 0);
+  /// A flag without a value: given, it sets `to`.
+  void boolean(const std::string& flag, bool& to, const std::string& help, bool becomes = true);
   /// A flag that sets a configuration key.
-  CLI::Option* key(const std::string& flag, const std::string& what, const std::string& key,
-                   Settings& into, const std::string& help) {
-    return value(flag, what, help, [&into, flag, key](const std::string& s) {
-      parse_assignment(key + "=" + s, flag, into);
-    });
-  }
-  void settings(Settings& into) {
-    std::function<void(const Strings&)> set = [&into](const Strings& all) {
-      for (const std::string& one : all) parse_assignment(one, "--set", into);
-    };
-    app_.add_option_function("--set", set, "set a configuration key; haze info --keys lists them")
-        ->type_name("KEY=VALUE")
-        ->group(group_);
-  }
+  void key(const std::string& flag, const std::string& what, const std::string& key, Settings& into,
+           const std::string& help);
+  /// --set.
+  void settings(Settings& into);
+
+  /// Whether the flag is on the command line; the environment's value does not count.
+  bool written(const std::string& flag) const;
+
+  /// Reads the arguments and the environment into the options. Returns the help's text if that is
+  /// asked for, else "". Throws InputError.
+  std::string parse();
+
+  CommonOptions& common;
 
  private:
-  CLI::App& app_;
+  struct Parser;
+  std::unique_ptr<Parser> parser_;
+  Strings arguments_;
   std::string group_ = "Options";
 };
 
-/// What --seed takes: a number below 2^53, or "random".
-std::uint64_t seed_of(const std::string& text);
-/// What --size takes: height and width from "32x48".
-std::vector<int> size_of(const std::string& text);
-/// Flags that several subcommands have.
-void common_flags(Flags& flags, CommonOptions& o);
-void compute_flags(Flags& flags, CommonOptions& o, bool& fusion);
-/// --no-metadata, of commands that draw pictures of samples.
-void metadata_flag(Flags& flags, SampleOptions& s);
-/// What to sample from, and how. The defaults are those of `s`, the sampler's is called `usual`;
-/// `compares`: several samplers and numbers of steps may be asked for at once.
-void sampler_flags(Flags& flags, SampleOptions& s, const std::string& usual, bool compares = false);
-/// The subcommands whose flags are in eval_options.cpp.
-void classifier_flags(Flags flags, Options& o);
-void eval_flags(Flags flags, Options& o);
-/// In edit_options.cpp.
-void edit_flags(Flags flags, Options& o);
-
-template <class T>
-void weights_flag(Flags& flags, T& o) {
-  flags.one_of("--weights", {"ema", "raw"}, "averaged or last weights [ema, where there are any]",
-               [&o](const std::string& s) { o.ema = s == "ema", o.ema_asked = true; });
-}
+/// The word's error where one of `known` is meant: "FLAG: WORD; one of A, B; did you mean B?"
+[[noreturn]] void refuse_word(const std::string& flag, const std::string& word,
+                              const Strings& known, const char* quantity);
 
 }  // namespace haze::apps

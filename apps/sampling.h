@@ -3,7 +3,7 @@
 #pragma once
 #include "apps/config/config.h"
 #include "apps/console.h"
-#include "apps/options.h"
+#include "apps/sample_options.h"
 #include "model/sampler.h"
 
 namespace haze::apps {

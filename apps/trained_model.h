@@ -3,8 +3,8 @@
 #pragma once
 #include "apps/checkpointing.h"
 #include "apps/console.h"
-#include "apps/options.h"
 #include "apps/sample_grid.h"
+#include "apps/sample_options.h"
 #include "model/editing.h"
 
 namespace haze::apps {

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "apps/device.h"
+#include "apps/flag_groups.h"
 #include "apps/sample_grid.h"
 #include "apps/version.h"
 
@@ -33,7 +34,37 @@ void bench_deliver(const BenchOptions& options, const std::string& json) {
     write_output(options.out, std::vector<std::uint8_t>(line.begin(), line.end()));
 }
 
-int run_bench(const BenchOptions& options, Program program) {
+namespace {
+
+void add_flags(Flags& flags, BenchOptions& b) {
+  flags.group("What to time");
+  flags.text("WHAT", b.what, "", "step, sample, kernels (each alone), or compare two results");
+  flags.text("BEFORE", b.before, "", "with compare: what --out or --json wrote");
+  flags.text("AFTER", b.after, "", "and what it wrote then");
+  flags.text("--config", b.config, "FILE|NAME|-", "configuration of network and training");
+  flags.settings(b.settings);
+  flags.key("--batch", "N", "train.batch_size", b.settings, "images per step [configuration's]");
+  precision_key(flags, b.settings);
+  flags.number("--steps", b.steps, 1, 100000, "steps to time [20]");
+  flags.number("--warmup", b.warmup, 0, 100000, "steps of training before them [4]");
+  flags.group("Kernels");
+  flags.list("-k,--kernel", b.kernels, "NAME[,NAME...]", "kernels, or how their names begin [all]",
+             ',');
+  flags.list("--shape", b.shapes, "n=N,h=H,c=C,co=C",
+             "images, height and width, channels in and out; may be repeated");
+  flags.text("--explain", b.explain, "NAME",
+             "trace this kernel in the emulator: traffic, bank conflicts, races");
+  flags.boolean("--list", b.list,
+                "names of the kernels; KERNEL/VERSION is an earlier version of one");
+  flags.group("Result");
+  flags.boolean("--json", b.json, "one JSON document on standard output, with every sample");
+  flags.text("--out", b.out, "FILE", "write that JSON document here; the table comes all the same");
+  flags.number("--fail-on", b.fail_on, 0, 1000,
+               "compare: exit code 1 if a result is slower by more than N % [no]", '%');
+  compute_flags(flags, b.fusion);
+}
+
+int run(const BenchOptions& options, const Program& program) {
   const CommonOptions& common = program.common;
   if (options.what == "compare") {
     common.refuse({"--config", "--set", "--batch", "--precision", "--steps", "--warmup", "--kernel",
@@ -65,6 +96,28 @@ int run_bench(const BenchOptions& options, Program program) {
   throw InputError(
       cat("bench: ", options.what.empty() ? "nothing" : options.what,
           "; what to time is step, sample or kernels; compare holds two results together"));
+}
+
+}  // namespace
+
+Command bench_command() {
+  return {
+      .name = "bench",
+      .summary = "time a training step, a sampling step or every kernel; compare",
+      .examples = R"(  haze bench step --config mnist
+  haze bench sample --config mnist --batch 16 --device cuda
+  haze bench kernels -k conv3x3,group_norm --shape n=64,h=16,c=128,co=128
+  haze bench kernels --explain group_norm_swish.forward --shape n=1,h=16,c=64,co=64
+  haze bench step --config mnist --precision bf16 --batch 64 --json > before.json
+  haze bench compare before.json after.json --fail-on 3%
+)",
+      .about =
+          R"(Times steps of a configuration on images of noise, or kernels alone, and prints median, spread
+and memory, for kernels also the share of what the device reached at best in the same run,
+and on a GPU earlier versions of the kernel, cuDNN and cuBLAS beside it.
+Cold: with the caches full of something else, as in a training step; hot: call after call.
+scripts/bench-cpu holds the figure against oneDNN alone and against PyTorch.)",
+      .action = {add_flags, run}};
 }
 
 }  // namespace haze::apps

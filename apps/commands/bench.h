@@ -3,14 +3,28 @@
 #include <string>
 #include <vector>
 
-#include "apps/commands/commands.h"
+#include "apps/command.h"
 #include "apps/json_writer.h"
 #include "engine/bench/kernel_cases.h"
 
 namespace haze::apps {
 
-int bench_steps(const BenchOptions& options, Program program);
-int bench_kernels(const BenchOptions& options, Program program);
+struct BenchOptions {
+  std::string what, config, out;
+  std::string before, after;  // of compare: files
+  double fail_on = -1;        // percent; below 0: never
+  Settings settings;
+  int steps = 20, warmup = 4;
+  bool json = false, fusion = true;
+  // kernels
+  std::vector<std::string> kernels;  // names or their beginnings; empty: all
+  std::vector<std::string> shapes;   // "n=64,h=16,c=128,co=128"
+  std::string explain;               // a kernel to trace instead of timing it
+  bool list = false;
+};
+
+int bench_steps(const BenchOptions& options, const Program& program);
+int bench_kernels(const BenchOptions& options, const Program& program);
 /// Prints the trace of one call of options.explain in the emulator. Where this program's kernels
 /// are not traced, the program beside it whose kernels are takes over.
 int explain_kernel(const BenchOptions& options, const Program& program);

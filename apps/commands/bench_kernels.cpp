@@ -159,7 +159,7 @@ void print_rows(std::span<const Row> rows, const Run& run) {
 
 }  // namespace
 
-int bench_kernels(const BenchOptions& options, Program program) {
+int bench_kernels(const BenchOptions& options, const Program& program) {
   if (!options.explain.empty()) return explain_kernel(options, program);
   if (options.list) {
     for (const std::string& name : engine::kernel_case_names()) std::puts(name.c_str());

@@ -84,7 +84,7 @@ double mib(std::size_t bytes) { return double(bytes) / (1 << 20); }
 
 }  // namespace
 
-int bench_steps(const BenchOptions& options, Program program) {
+int bench_steps(const BenchOptions& options, const Program& program) {
   if (options.config.empty())
     throw InputError(cat("--config: not given; try haze bench ", options.what, " --config mnist"));
   Settings settings = load_config(options.config);

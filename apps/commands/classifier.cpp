@@ -3,13 +3,40 @@
 #include <cstdio>
 
 #include "apps/classifier_file.h"
-#include "apps/commands/commands.h"
+#include "apps/command.h"
 #include "apps/data/dataset.h"
 #include "apps/device.h"
+#include "apps/flag_groups.h"
 #include "apps/json_writer.h"
 
 namespace haze::apps {
 namespace {
+
+struct ClassifierOptions {
+  std::string data, test, out;
+  std::vector<int> size;  // height, width; empty: as the data is
+  int epochs = 3, batch = 128;
+  double learning_rate = 1e-3;
+  std::uint64_t seed = 0;
+  bool json = false, fusion = true;
+};
+
+void add_flags(Flags& flags, ClassifierOptions& c) {
+  flags.group("What to learn");
+  flags.text("--data", c.data, "SPEC", "data set with classes, e.g. mnist:DIR, images:DIR",
+             "HAZE_DATA");
+  flags.value("--size", "HxW", "resize to height x width, the network's [as the data]",
+              [&c](const std::string& s) { c.size = size_of(s); });
+  flags.text("--test", c.test, "SPEC", "images for the accuracy [SPEC#test, or every tenth image]");
+  flags.number("--epochs", c.epochs, 1, 10000, "passes through the data [3]");
+  flags.number("--batch", c.batch, 1, 65536, "images per step [128]");
+  flags.number("--learning-rate", c.learning_rate, 0, 1, "of Adam, at the start [0.001]");
+  flags.value("--seed", "N|random", "[0]", [&c](const std::string& s) { c.seed = seed_of(s); });
+  flags.group("Result");
+  flags.text("--out", c.out, "FILE", "safetensors file to write");
+  flags.boolean("--json", c.json, "one JSON document on standard output");
+  compute_flags(flags, c.fusion);
+}
 
 Dataset open_labelled(const std::string& spec, const DatasetOptions& options) {
   Dataset data = open_dataset(spec, options);
@@ -40,9 +67,7 @@ Dataset split_off(Dataset& data) {
   return test;
 }
 
-}  // namespace
-
-int run_classifier(const ClassifierOptions& o, Program program) {
+int run(const ClassifierOptions& o, const Program& program) {
   Console& console = program.console;
   if (o.data.empty()) throw InputError("--data: not given; the data set to learn, mnist:DIR, say");
   if (o.out.empty()) throw InputError("--out: not given; the safetensors file to write");
@@ -112,6 +137,21 @@ int run_classifier(const ClassifierOptions& o, Program program) {
                 o.out.c_str());
   }
   return 0;
+}
+
+}  // namespace
+
+Command classifier_command() {
+  return {
+      .name = "classifier",
+      .summary = "train a classifier of a data set, to judge samples with",
+      .examples = R"(  haze classifier --data mnist:data/mnist --out mnist-classifier.safetensors
+  haze classifier --data images:photos --epochs 10 --out photos.safetensors
+)",
+      .about =
+          R"(Says how many test images it gets right. haze eval measures in its features, and asks it which
+class a sample shows.)",
+      .action = {add_flags, run}};
 }
 
 }  // namespace haze::apps

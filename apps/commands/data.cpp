@@ -3,8 +3,9 @@
 #include <cmath>
 #include <cstdio>
 
-#include "apps/commands/commands.h"
+#include "apps/command.h"
 #include "apps/data/points.h"
+#include "apps/flag_groups.h"
 #include "apps/image/grid.h"
 #include "apps/image/png.h"
 #include "apps/json_writer.h"
@@ -13,6 +14,27 @@
 
 namespace haze::apps {
 namespace {
+
+struct DataOptions {
+  std::string spec, out, label;
+  std::vector<int> size;  // height, width; empty: as the data is
+  int channels = 0;       // 0: as the data is
+  bool json = false, skip_bad = false;
+};
+
+void add_flags(Flags& flags, DataOptions& d) {
+  flags.group("What to look at");
+  flags.text("SPEC", d.spec, "", "mnist:DIR, cifar10:DIR, images:DIR, synthetic:digits, ...",
+             "HAZE_DATA");
+  flags.text("--label", d.label, "NAME", "this class only [all]");
+  flags.value("--size", "HxW", "resize to height x width pixels [as the data is]",
+              [&d](const std::string& s) { d.size = size_of(s); });
+  flags.number("--channels", d.channels, 1, 3, "1 grey, 3 colour [as the data is]");
+  flags.boolean("--skip-bad", d.skip_bad, "leave out images that cannot be read");
+  flags.group("Result");
+  flags.text("--out", d.out, "FILE|-", "PNG of the first 64 images, or of all points [none]");
+  flags.boolean("--json", d.json, "one JSON document on standard output");
+}
 
 struct Values {
   double least = 255, largest = 0;
@@ -112,9 +134,7 @@ Image picture_of(const Dataset& data) {
   return make_grid({data.images.data(), bytes}, n, data.height, data.width, data.channels);
 }
 
-}  // namespace
-
-int run_data(const DataOptions& options, Program program) {
+int run(const DataOptions& options, const Program& program) {
   if (options.spec.empty())
     throw InputError(
         "SPEC: not given; mnist:DIR, cifar10:DIR, images:DIR, synthetic:digits or points:moons");
@@ -135,6 +155,20 @@ int run_data(const DataOptions& options, Program program) {
   std::fputs((options.json ? as_json(data, values) : as_text(data, values)).c_str(), stdout);
   if (!options.json && !options.out.empty()) std::printf("%s\n", options.out.c_str());
   return 0;
+}
+
+}  // namespace
+
+Command data_command() {
+  return {
+      .name = "data",
+      .summary = "look at a data set",
+      .examples = R"(  haze data synthetic:digits --out digits.png
+  haze data images:photos --size 64x64 --channels 3 --out grid.png
+)",
+      .about =
+          R"(Says how many images a data set has, their size, channels, classes and values, and draws a grid.)",
+      .action = {add_flags, run}};
 }
 
 }  // namespace haze::apps

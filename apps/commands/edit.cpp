@@ -3,8 +3,9 @@
 #include <cmath>
 #include <cstdio>
 
-#include "apps/commands/commands.h"
+#include "apps/command.h"
 #include "apps/device.h"
+#include "apps/flag_groups.h"
 #include "apps/given_image.h"
 #include "apps/image/grid.h"
 #include "apps/image/png.h"
@@ -15,6 +16,36 @@
 
 namespace haze::apps {
 namespace {
+
+struct EditOptions {
+  EditOptions() { sample.n = 8, sample.sampler = "", sample.out = "edit.png"; }
+  SampleOptions sample;             // sampler "": ddim to reconstruct, else ddpm
+  std::string mode;                 // "vary", "inpaint", "interpolate", "reconstruct"
+  std::vector<std::string> images;  // files, or DATASET@NUMBER
+  std::string mask;
+  double strength = 0.5;
+  int jump = 10, repeats = 5;
+};
+
+void add_flags(Flags& flags, EditOptions& e) {
+  flags.group("What to edit");
+  flags.one_of("MODE", {"vary", "inpaint", "interpolate", "reconstruct"}, "",
+               [&e](const std::string& mode) { e.mode = mode; });
+  flags.list("--image", e.images, "FILE",
+             "PNG or JPEG, or a data set's, as in mnist:DIR@7; repeatable");
+  flags.text("--mask", e.mask, "FILE", "inpaint: PNG of the network's size, white: draw anew");
+  flags.number("--strength", e.strength, 0.001, 1,
+               "how far into noise, 1: all the way; not inpaint [0.5]");
+  flags.number("--jump", e.jump, 1, 100000, "inpaint: steps after which to go back [10]");
+  flags.number("--repeats", e.repeats, 1, 1000, "inpaint: how often each stretch is drawn [5]");
+  sampler_flags(flags, e.sample, "ddpm; reconstruct: ddim");
+  flags.group("Result");
+  flags.text("--out", e.sample.out, "FILE|-", "PNG: what was given, then the result [edit.png]");
+  metadata_flag(flags, e.sample);
+  compute_flags(flags, e.sample.fusion);
+  flags.number("--batch", e.sample.batch, 1, 65536, "images per network call [64]");
+  flags.precision(e.sample.precision, "of activations; tf32: on cuda [as trained]");
+}
 
 using Values = std::vector<float>;
 
@@ -92,9 +123,7 @@ void check(const EditOptions& o, const CommonOptions& common) {
                          "others take --repeats 1"));
 }
 
-}  // namespace
-
-int run_edit(const EditOptions& options, Program program) {
+int run(const EditOptions& options, const Program& program) {
   check(options, program.common);
   Console& console = program.console;
   const Stream stream = open_device(program.common);
@@ -142,6 +171,26 @@ int run_edit(const EditOptions& options, Program program) {
                    std::sqrt(squares / double(values.size())), " (black to white is ",
                    job.range() == Range::zero_to_one ? 1 : 2, ")"));
   return 0;
+}
+
+}  // namespace
+
+Command edit_command() {
+  return {
+      .name = "edit",
+      .summary = "vary, inpaint, interpolate or reconstruct given images",
+      .examples =
+          R"(  haze edit vary --checkpoint runs/mnist --image mnist:data/mnist#test@7 --strength 0.4
+  haze edit inpaint --checkpoint runs/mnist --image digit.png --mask mask.png --steps 100
+  haze edit interpolate --checkpoint runs/mnist --image a.png --image b.png --strength 0.6
+  haze edit reconstruct --checkpoint runs/mnist --image a.png --steps 50
+)",
+      .about =
+          R"(vary noises the image part of the way and draws it anew; inpaint keeps what is black in the
+mask, to the bit, and draws what is white; interpolate goes from one image to another;
+reconstruct follows DDIM backwards, --strength of the way into noise, and back. The picture
+shows what was given, then what was made of it.)",
+      .action = {add_flags, run}};
 }
 
 }  // namespace haze::apps

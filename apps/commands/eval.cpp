@@ -3,15 +3,84 @@
 #include <cstdio>
 #include <optional>
 
-#include "apps/commands/commands.h"
+#include "apps/command.h"
 #include "apps/device.h"
 #include "apps/eval_report.h"
+#include "apps/flag_groups.h"
 #include "apps/image_sets.h"
 #include "apps/sampling.h"
 #include "apps/trained_model.h"
 
 namespace haze::apps {
 namespace {
+
+enum class Metric : std::uint8_t { frechet, kid, swd, class_accuracy, nll };
+
+struct EvalOptions {
+  EvalOptions() { sample.n = 1000; }
+  SampleOptions sample;     // what is drawn from the checkpoint
+  std::string samples;      // images that are there already: a file, a folder or a data set
+  std::string data, label;  // what they are held against
+  int data_n = 0;           // its first images; 0: all
+  std::vector<Metric> metrics = {Metric::frechet, Metric::kid, Metric::swd};
+  std::string features = "pixels";
+  std::string classifier;  // for class_accuracy; "": that of the features
+  int subsets = 100, subset_size = 0, directions = 512;
+  int nll_times = 0;  // 0: every t
+  bool json = false;
+};
+
+const std::vector<std::pair<std::string, Metric>> kMetrics = {
+    {"frechet", Metric::frechet}, {"kid", Metric::kid},
+    {"swd", Metric::swd},         {"class-accuracy", Metric::class_accuracy},
+    {"nll", Metric::nll},
+};
+
+void metrics_of(const std::string& list, std::vector<Metric>& to) {
+  to.clear();
+  for (std::size_t at = 0; at <= list.size();) {
+    const std::size_t end = std::min(list.find(',', at), list.size());
+    const std::string name = list.substr(at, end - at);
+    Strings known;
+    for (const auto& [word, metric] : kMetrics) {
+      known.push_back(word);
+      if (word == name) to.push_back(metric);
+    }
+    if (std::ranges::find(known, name) == known.end())
+      refuse_word("--metrics", name, known, "some of ");
+    at = end + 1;
+  }
+}
+
+void add_flags(Flags& flags, EvalOptions& e) {
+  sampler_flags(flags, e.sample, "ddpm");
+  flags.group("What to sample");
+  flags.text("--samples", e.samples, "FILE|DIR|SPEC",
+             "not a checkpoint: saved tensors, a folder, a data set");
+  flags.group("What to hold it against");
+  flags.text("--data", e.data, "SPEC", "data set, e.g. mnist:DIR#test", "HAZE_DATA");
+  flags.text("--label", e.label, "NAME", "this class of the data only [all]");
+  flags.number("--data-n", e.data_n, 2, 1 << 30, "its first N images [all]");
+  flags.group("What to measure");
+  flags.value("--metrics", "LIST", "frechet, kid, swd, class-accuracy, nll [frechet,kid,swd]",
+              [&e](const std::string& s) { metrics_of(s, e.metrics); });
+  flags.text("--features", e.features, "pixels|classifier:FILE|inception:FILE",
+             "what distances are taken in [pixels]");
+  flags.text("--classifier", e.classifier, "FILE",
+             "of haze classifier, for class-accuracy [that of --features]");
+  flags.number("--subsets", e.subsets, 1, 100000, "random subsets of kid [100]");
+  flags.number("--subset-size", e.subset_size, 2, 1 << 20,
+               "images in each [a tenth of the smaller set, at most 1000]");
+  flags.number("--directions", e.directions, 1, 1 << 20, "random directions of swd [512]");
+  flags.number("--nll-times", e.nll_times, 2, 100000,
+               "of the chain's times, compute so many, estimate the rest [all]");
+  flags.group("Result");
+  flags.boolean("--json", e.json, "one JSON document on standard output");
+  compute_flags(flags, e.sample.fusion);
+  flags.number("--batch", e.sample.batch, 1, 65536,
+               "images per network call; changes no image [64]");
+  flags.precision(e.sample.precision, "of activations; tf32: on cuda [as trained]");
+}
 
 bool wants(const EvalOptions& o, Metric metric) {
   return std::ranges::find(o.metrics, metric) != o.metrics.end();
@@ -155,9 +224,7 @@ void check(const EvalOptions& o, const CommonOptions& common) {
   refuse_idle(o, common);
 }
 
-}  // namespace
-
-int run_eval(const EvalOptions& o, Program program) {
+int run(const EvalOptions& o, const Program& program) {
   check(o, program.common);
   Console& console = program.console;
   const Stream stream = open_device(program.common);
@@ -197,6 +264,25 @@ int run_eval(const EvalOptions& o, Program program) {
   console.clear_bar();
   std::fputs((o.json ? as_json(result) : as_text(result)).c_str(), stdout);
   return 0;
+}
+
+}  // namespace
+
+Command eval_command() {
+  return {
+      .name = "eval",
+      .summary = "measure how good samples are",
+      .examples = R"(  haze eval --checkpoint runs/mnist --data mnist:data/mnist#test --n 1000 \
+      --sampler ddim --steps 50 --features classifier:mnist-classifier.safetensors
+  haze eval --checkpoint runs/mnist --data mnist:data/mnist#test --data-n 64 --metrics nll
+  haze eval --samples mnist:data/mnist --n 5000 --data mnist:data/mnist#test
+)",
+      .about =
+          R"(Draws images and holds them against a data set: Fréchet distance, kernel distance (KID) and
+sliced Wasserstein distance of their features; how often a classifier sees the class asked for;
+and the negative log-likelihood of the data in bits per dimension.
+docs/eval.md says what each number is. Nothing of the run is touched.)",
+      .action = {add_flags, run}};
 }
 
 }  // namespace haze::apps

@@ -2,12 +2,26 @@
 #include <cstdio>
 
 #include "apps/checkpointing.h"
-#include "apps/commands/commands.h"
+#include "apps/command.h"
+#include "apps/flag_groups.h"
 #include "apps/sample_grid.h"
 
 namespace haze::apps {
+namespace {
 
-int run_export(const ExportOptions& options, Program program) {
+struct ExportOptions {
+  std::string checkpoint, out;
+  bool ema = true, ema_asked = false;
+};
+
+void add_flags(Flags& flags, ExportOptions& e) {
+  flags.text("--checkpoint", e.checkpoint, "PATH",
+             "a run folder (its newest good checkpoint) or a file");
+  weights_flag(flags, e.ema, e.ema_asked);
+  flags.text("--out", e.out, "FILE|-", "safetensors file to write");
+}
+
+int run(const ExportOptions& options, const Program& program) {
   if (options.out.empty()) throw InputError("--out: not given; the safetensors file to write");
   const TrainedWeights trained = load_weights(options.checkpoint, options.ema, options.ema_asked);
   for (const std::string& message : trained.messages) program.console.warning(message);
@@ -19,6 +33,21 @@ int run_export(const ExportOptions& options, Program program) {
                            " tensors, ", trained.ema ? "ema" : "raw", " weights"));
   if (options.out != "-") std::printf("%s\n", options.out.c_str());
   return 0;
+}
+
+}  // namespace
+
+Command export_command() {
+  return {
+      .name = "export",
+      .summary = "write plain weights under their system's own names",
+      .examples = R"(  haze export --checkpoint runs/demo --out demo.safetensors
+  haze export --checkpoint runs/demo/checkpoints/step-00001000.safetensors --weights raw \
+      --out raw.safetensors
+)",
+      .about =
+          R"(Writes the network's weights in PyTorch's layout, named as in the system that they come from.)",
+      .action = {add_flags, run}};
 }
 
 }  // namespace haze::apps

@@ -5,7 +5,7 @@
 #include <png.h>
 #include <zlib.h>
 
-#include "apps/commands/commands.h"
+#include "apps/command.h"
 #include "apps/config/find.h"
 #include "apps/config/keys.h"
 #include "apps/data/input_file.h"
@@ -17,6 +17,22 @@
 
 namespace haze::apps {
 namespace {
+
+struct InfoOptions {
+  std::string config, picture;
+  Settings settings;
+  bool json = false, keys = false, schema = false;
+};
+
+void add_flags(Flags& flags, InfoOptions& i) {
+  flags.text("PNG", i.picture, "", "a picture that haze has drawn: print how it was made");
+  flags.text("--config", i.config, "FILE|NAME|-", "describe this configuration's network too");
+  flags.settings(i.settings);
+  flags.boolean("--keys", i.keys, "list every configuration key: what is allowed, what it is for");
+  flags.boolean("--schema", i.schema,
+                "the keys as JSON Schema, for editors that complete and check");
+  flags.boolean("--json", i.json, "one JSON document on standard output");
+}
 
 #define HAZE_TEXT_(x) #x
 #define HAZE_TEXT(x) HAZE_TEXT_(x)
@@ -147,9 +163,7 @@ std::string recipe_of(const std::string& picture) {
   return text + "\n";
 }
 
-}  // namespace
-
-int run_info(const InfoOptions& options, Program program) {
+int run(const InfoOptions& options, const Program& program) {
   if (options.config.empty())
     program.common.refuse({"--set"}, "no --config", "it changes a configuration's keys");
   if (options.keys)
@@ -166,6 +180,22 @@ int run_info(const InfoOptions& options, Program program) {
                                           : as_text(options);
   std::fputs(text.c_str(), stdout);
   return 0;
+}
+
+}  // namespace
+
+Command info_command() {
+  return {
+      .name = "info",
+      .summary = "this build, this machine, a configuration, a picture",
+      .examples = R"(  haze info
+  haze info --config mnist
+)",
+      .about =
+          R"(What to paste into a report of a fault. With a configuration: the network's blocks, their
+shapes and the number of parameters. With a PNG that haze has drawn: how it was made, as JSON:
+checkpoint, sampler, seed and the rest, enough to draw it again.)",
+      .action = {add_flags, run}};
 }
 
 }  // namespace haze::apps

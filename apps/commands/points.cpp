@@ -4,8 +4,9 @@
 #include <cmath>
 #include <cstdio>
 
-#include "apps/commands/commands.h"
+#include "apps/command.h"
 #include "apps/device.h"
+#include "apps/flag_groups.h"
 #include "apps/image/png.h"
 #include "apps/json_writer.h"
 #include "apps/point_pictures.h"
@@ -16,6 +17,24 @@
 
 namespace haze::apps {
 namespace {
+
+struct PointsOptions : SampleOptions {
+  PointsOptions() { n = 10000, batch = 1000, out = "points.png"; }
+  std::string panels;
+  bool json = false;
+};
+
+void add_flags(Flags& flags, PointsOptions& p) {
+  sampler_flags(flags, p, "ddpm");
+  flags.group("Result");
+  flags.text("--out", p.out, "FILE|-", "PNG of all samples and the curve [points.png]");
+  flags.text("--panels", p.panels, "FILE|-",
+             "PNG of the chain: data destroyed, samples rebuilt [none]");
+  flags.boolean("--json", p.json, "one JSON document on standard output");
+  metadata_flag(flags, p);
+  compute_flags(flags, p.fusion);
+  flags.number("--batch", p.batch, 1, 65536, "points per network call; changes none [1000]");
+}
 
 constexpr int kDestroyed = 20, kRebuilt = 10, kColumns = 10, kShown = 1000;
 
@@ -54,9 +73,7 @@ std::string as_json(const CurveFit& fit, int n, std::uint64_t seed) {
   return w.end_array().end_object().text() + "\n";
 }
 
-}  // namespace
-
-int run_points(const PointsOptions& o, Program program) {
+int run(const PointsOptions& o, const Program& program) {
   Console& console = program.console;
   const bool piped = o.out == "-" || o.panels == "-";  // standard output is a picture's
   if (piped && (o.json || o.out == o.panels))
@@ -91,6 +108,21 @@ int run_points(const PointsOptions& o, Program program) {
         panels_picture(*set, chain_panels(trained.context, *trained.network, config, *set, sampler),
                        kColumns));
   return 0;
+}
+
+}  // namespace
+
+Command points_command() {
+  return {
+      .name = "points",
+      .summary = "samples of a model of 2-D points, measured against their curve",
+      .examples = R"(  haze points --checkpoint runs/s-curve --out points.png
+  haze points --checkpoint runs/s-curve --panels chain.png --json
+)",
+      .about =
+          R"(Prints the mean distance of the samples to the noiseless curve, and how many of them lie along
+each tenth of it. haze data points:s_curve says the same of the data.)",
+      .action = {add_flags, run}};
 }
 
 }  // namespace haze::apps

@@ -1,8 +1,9 @@
 // sample.cpp — `haze sample`: images from a checkpoint.
 #include <cstdio>
 
-#include "apps/commands/commands.h"
+#include "apps/command.h"
 #include "apps/device.h"
+#include "apps/flag_groups.h"
 #include "apps/point_pictures.h"
 #include "apps/sample_grid.h"
 #include "apps/sampling.h"
@@ -11,6 +12,23 @@
 
 namespace haze::apps {
 namespace {
+
+void add_flags(Flags& flags, SampleOptions& s) {
+  sampler_flags(flags, s, "ddpm", true);
+  flags.group("Sampler");
+  flags.text("--noise", s.noise, "FILE",
+             "given noise: safetensors with x_T and, for ddpm and ddim, z");
+  flags.group("Result");
+  flags.text("--out", s.out, "FILE|-", "PNG grid; DIR/ or DIR/%05d.png: each its own [grid.png]");
+  flags.text("--save-tensors", s.save_tensors, "FILE|-",
+             "the images as safetensors: samples [n,C,H,W]");
+  flags.text("--animation", s.animation, "FILE|-",
+             "animated PNG of the predictions along the chain; as one batch");
+  metadata_flag(flags, s);
+  compute_flags(flags, s.fusion);
+  flags.number("--batch", s.batch, 1, 65536, "images per network call; changes no image [64]");
+  flags.precision(s.precision, "of activations; tf32: on cuda [as trained]");
+}
 
 void save_tensors(const std::string& path, const std::vector<float>& values, int n,
                   const RunConfig& config, const std::string& recipe) {
@@ -60,9 +78,7 @@ std::vector<SampleOptions> compared(const SampleOptions& options) {
   return rows;
 }
 
-}  // namespace
-
-int run_sample(const SampleOptions& options, Program program) {
+int run(const SampleOptions& options, const Program& program) {
   Console& console = program.console;
   const int pipes =
       (options.out == "-") + (options.save_tensors == "-") + (options.animation == "-");
@@ -124,6 +140,21 @@ int run_sample(const SampleOptions& options, Program program) {
   if (pipes == 0)
     for (const std::string& path : made) std::printf("%s\n", path.c_str());
   return 0;
+}
+
+}  // namespace
+
+Command sample_command() {
+  return {
+      .name = "sample",
+      .summary = "draw images from a trained network",
+      .examples = R"(  haze sample --checkpoint runs/demo --out grid.png
+  haze sample --checkpoint runs/demo --n 16 --sampler ddim --eta 1 --steps 50 \
+      --seed 7 --out a.png
+)",
+      .about =
+          R"(An image depends on the weights, the seed and its own number only: --batch changes none.)",
+      .action = {add_flags, run}};
 }
 
 }  // namespace haze::apps

@@ -4,9 +4,10 @@
 #include <filesystem>
 
 #include "apps/checkpointing.h"
-#include "apps/commands/commands.h"
+#include "apps/command.h"
 #include "apps/config/find.h"
 #include "apps/device.h"
+#include "apps/flag_groups.h"
 #include "apps/training.h"
 #include "apps/version.h"
 
@@ -14,6 +15,45 @@ namespace haze::apps {
 namespace {
 
 namespace fs = std::filesystem;
+
+struct TrainOptions {
+  std::string config, out;
+  Settings settings;  // flags, --set and the environment, over the file
+  bool resume = false, overwrite = false, dry_run = false, print_config = false, skip_bad = false;
+  bool fusion = true;
+};
+
+void add_flags(Flags& flags, TrainOptions& t) {
+  flags.group("What to train");
+  flags.text("--config", t.config, "FILE|NAME|-",
+             "configuration: a file, a shipped name, or stdin");
+  flags.settings(t.settings);
+  const bool written = flags.written("--data");
+  flags.value(
+      "--data", "SPEC", "data set, e.g. mnist:DIR, images:DIR, synthetic:digits",
+      [&t, written](const std::string& s) {
+        if (!written && t.settings.count("data.spec")) return;  // --set wins over the environment
+        t.settings["data.spec"] = {{{s}, false}, written ? "--data" : "HAZE_DATA"};
+      },
+      "HAZE_DATA");
+  flags.boolean("--skip-bad", t.skip_bad, "leave out images that cannot be read");
+  flags.group("Run");
+  flags.text("--out", t.out, "DIR", "run folder [runs/NUMBER-NAME, under HAZE_RUNS if set]");
+  flags.boolean("--resume", t.resume,
+                "go on from the newest good checkpoint in DIR, if there is one");
+  flags.boolean("--overwrite", t.overwrite,
+                "move a run that is in DIR to DIR.old-1 and start afresh");
+  flags.key("--steps", "N", "train.steps", t.settings, "steps of the whole run [configuration's]");
+  flags.value("--seed", "N|random", "of everything drawn at random [configuration's]",
+              [&t](const std::string& s) {
+                t.settings["train.seed"] = {{{std::int64_t(seed_of(s))}, false}, "--seed"};
+              });
+  precision_key(flags, t.settings);
+  flags.boolean("--dry-run", t.dry_run, "check all, say what would be done, write nothing");
+  flags.boolean("--print-config", t.print_config,
+                "print every key, its value and where it is from");
+  compute_flags(flags, t.fusion);
+}
 
 /// The file's settings under those of the command line.
 Settings gather(const TrainOptions& options) {
@@ -30,6 +70,7 @@ Settings gather(const TrainOptions& options) {
                      "; try haze train --config demo --out runs/demo");
   }
   for (const auto& [key, setting] : options.settings) settings[key] = setting;
+  if (options.skip_bad) settings["data.skip_bad"] = {{{true}, false}, "--skip-bad"};
   return settings;
 }
 
@@ -141,9 +182,7 @@ void say_end(const Training& training, const RunConfig& config, const std::strin
   console.info(cat("next: haze sample --checkpoint ", folder, " --out grid.png"));
 }
 
-}  // namespace
-
-int run_train(const TrainOptions& options, Program program) {
+int run(const TrainOptions& options, const Program& program) {
   Console& console = program.console;
   const Settings settings = gather(options);
   RunConfig config = resolve(settings);
@@ -218,6 +257,22 @@ int run_train(const TrainOptions& options, Program program) {
     folder.finish(1, training.steps_done());
     throw;
   }
+}
+
+}  // namespace
+
+Command train_command() {
+  return {
+      .name = "train",
+      .summary = "train a denoising network on images",
+      .examples = R"(  haze train --config demo --out runs/demo
+  haze train --config mnist --data mnist:data/mnist --out runs/mnist --resume
+)",
+      .about =
+          R"(Trains the network that the configuration describes. DIR gets config.json, metrics.jsonl,
+log.txt, sample grids and checkpoints. Ctrl-C or SIGTERM finishes the step, writes a checkpoint
+and leaves; a second one leaves at once; SIGUSR1 writes a checkpoint and goes on.)",
+      .action = {add_flags, run}};
 }
 
 }  // namespace haze::apps

@@ -5,15 +5,35 @@
 #include <cstdio>
 #include <optional>
 
-#include "apps/commands/commands.h"
+#include "apps/command.h"
 #include "apps/config/find.h"
 #include "apps/device.h"
+#include "apps/flag_groups.h"
 #include "apps/json_writer.h"
 #include "engine/files/new_file.h"
 #include "engine/files/safetensors.h"
 
 namespace haze::apps {
 namespace {
+
+struct VerifyOptions {
+  std::string config, weights, fixture, expect, output;
+  Precision precision = Precision::f32;
+  bool json = false, fusion = true;
+};
+
+void add_flags(Flags& flags, VerifyOptions& v) {
+  flags.group("What to verify");
+  flags.text("--config", v.config, "FILE|NAME|-", "configuration of the network");
+  flags.text("--weights", v.weights, "FILE", "safetensors under the system's own names");
+  flags.text("--fixture", v.fixture, "FILE", "the recorded numbers");
+  flags.text("--expect", v.expect, "FILE", "a training record: the weights after it");
+  flags.group("Result");
+  flags.text("--output", v.output, "FILE", "write what was computed, under the record's names");
+  flags.boolean("--json", v.json, "one JSON document on standard output");
+  compute_flags(flags, v.fusion);
+  flags.precision(v.precision, "of activations; bf16: within twice the recorded error [f32]");
+}
 
 /// A whole file; integers become floats. NaN is let through from a record: it must fail there.
 model::StateDict read_all(const std::string& flag, const std::string& path, bool allow_nonfinite) {
@@ -79,9 +99,7 @@ std::string as_text(const model::Verification& result) {
                            : cat("all ", result.comparisons.size(), " tensors agree\n"));
 }
 
-}  // namespace
-
-int run_verify(const VerifyOptions& options, Program program) {
+int run(const VerifyOptions& options, const Program& program) {
   if (options.config.empty())
     throw InputError("--config: not given; the network's configuration, a JSON file");
   const RunConfig config = resolve(load_config(options.config));
@@ -99,6 +117,23 @@ int run_verify(const VerifyOptions& options, Program program) {
   if (!options.output.empty()) write_all(options.output, result.computed);
   std::fputs((options.json ? as_json(result) : as_text(result)).c_str(), stdout);
   return result.ok() ? 0 : 1;
+}
+
+}  // namespace
+
+Command verify_command() {
+  return {
+      .name = "verify",
+      .summary = "hold a network against numbers recorded elsewhere",
+      .examples =
+          R"(  haze verify --config net.json --weights net.safetensors --fixture net.forward.safetensors
+  haze verify --config net.json --weights net.safetensors --fixture net.train.safetensors \
+      --expect net.trained.safetensors
+)",
+      .about =
+          R"(Recognises a forward, gradient, sampling or training record by its tensors' names, computes it
+again and prints the largest differences. Exit 1 if one is over the tolerance.)",
+      .action = {add_flags, run}};
 }
 
 }  // namespace haze::apps

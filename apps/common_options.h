@@ -1,0 +1,26 @@
+// common_options.h — the options that every subcommand takes.
+#pragma once
+#include <cstdint>
+#include <initializer_list>
+#include <set>
+#include <string>
+
+namespace haze::apps {
+
+enum class Color : std::uint8_t { automatic, always, never };
+
+struct CommonOptions {
+  bool quiet = false, verbose = false, progress = true;
+  Color color = Color::automatic;
+  std::string log_file;
+  std::string device = "cpu";
+  int threads = 0;              // 0: as many as the machine has
+  std::set<std::string> given;  // flags on the command line, as "--steps"; not the environment's
+
+  /// InputError if one of the flags was given: "--strength: given with inpaint; it belongs to
+  /// vary". For flags that would change nothing.
+  void refuse(std::initializer_list<const char*> flags, const std::string& with,
+              const std::string& allowed) const;
+};
+
+}  // namespace haze::apps
