@@ -5,9 +5,13 @@
 #include <set>
 #include <string>
 
+#include "apps/words.h"
+
 namespace haze::apps {
 
 enum class Color : std::uint8_t { automatic, always, never };
+template <>
+inline constexpr auto kWords<Color> = words_for<Color>("auto", "always", "never");
 
 struct CommonOptions {
   bool quiet = false, verbose = false, progress = true;

@@ -32,11 +32,7 @@ void common_flags(Flags& flags) {
   flags.group("Output");
   flags.boolean("-q,--quiet", o.quiet, "errors only");
   flags.boolean("-v,--verbose", o.verbose, "say more, such as where it computes");
-  flags.one_of(
-      "--color", {"auto", "always", "never"}, "of messages; auto: on a terminal [auto]",
-      [&o](const std::string& s) {
-        o.color = s == "auto" ? Color::automatic : s == "always" ? Color::always : Color::never;
-      });
+  flags.choice("--color", o.color, "of messages; auto: on a terminal [auto]");
   flags.boolean("--no-progress", o.progress, "no bar and no progress lines", false);
   flags.text("--log-file", o.log_file, "FILE", "append what standard error says to FILE");
 }
@@ -52,7 +48,7 @@ void compute_flags(Flags& flags, bool& fusion) {
 }
 
 void precision_key(Flags& flags, Settings& settings) {
-  flags.key("--precision", "f32|tf32|bf16", "train.precision", settings,
+  flags.key("--precision", joined(kWords<Precision>, "|"), "train.precision", settings,
             "of activations; tf32: f32, products rounded [configuration's]");
 }
 
@@ -98,12 +94,15 @@ void sampler_flags(Flags& flags, SampleOptions& s, const std::string& usual, boo
   flags.value("--seed", "N|random", "of what is drawn at random [0]",
               [&s](const std::string& t) { s.seed = seed_of(t); });
   flags.group("Sampler");
-  Strings samplers = {"ddpm", "ddim", "dpmpp", "heun"};
+  Strings samplers = words_of<model::SamplerKind>();
   if (compares) samplers.emplace_back("all");
   flags.one_of(
       "--sampler", samplers,
       cat("dpmpp: DPM-Solver++ 2M", compares ? "; all: side by side" : "", " [", usual, "]"),
-      [&s](const std::string& t) { s.sampler = t; });
+      [&s](const std::string& t) {
+        s.sampler = value_of<model::SamplerKind>(t);
+        s.all_samplers = !s.sampler;
+      });
   flags.value("--steps", compares ? "N,..." : "N",
               cat("steps per image", compares ? "; several: side by side" : "", " [the chain's]"),
               [&s, compares](const std::string& t) {
@@ -111,9 +110,7 @@ void sampler_flags(Flags& flags, SampleOptions& s, const std::string& usual, boo
                 s.steps = s.all_steps[0];
               });
   flags.number("--eta", s.eta, 0, 1, "noise of ddim: 0 none, 1 as ddpm [0]");
-  flags.one_of("--spacing", {"linspace", "leading", "trailing"},
-               "which times a shorter chain visits [linspace]",
-               [&s](const std::string& t) { s.spacing = t; });
+  flags.choice("--spacing", s.spacing, "which times a shorter chain visits [linspace]");
   flags.group("Classes, of a network trained with model.num_classes");
   flags.text("--class", s.label, "N|each|none", "what to draw; each: one after the other [none]");
   flags.number("--guidance", s.guidance, -1000, 1000,

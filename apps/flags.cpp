@@ -19,12 +19,6 @@ class Format : public CLI::Formatter {
   }
 };
 
-std::string joined(const Strings& words, const char* separator) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : separator) + word;
-  return text;
-}
-
 /// Whatever CLI11 objects to, in haze's form.
 [[noreturn]] void explain(const CLI::App& command, const CLI::ParseError& error) {
   const std::string help = "; see haze " + command.get_name() + " --help";

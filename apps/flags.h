@@ -57,13 +57,14 @@ class Flags {
     value(flag, "N", help, set);
   }
   void one_of(const std::string& flag, const Strings& words, const std::string& help, Set set);
-  /// --precision for a network that is trained already.
-  template <class T>  // Precision, or an optional one
-  void precision(T& to, const std::string& help) {
-    one_of("--precision", {"f32", "tf32", "bf16"}, help, [&to](const std::string& s) {
-      for (const Precision p : {Precision::f32, Precision::tf32, Precision::bf16})
-        if (s == name_of(p)) to = p;
-    });
+  /// One of an enumeration's words.
+  template <HasWords E>
+  void choice(const std::string& flag, E& to, const std::string& help) {
+    one_of(flag, words_of<E>(), help, [&to](const std::string& s) { to = *value_of<E>(s); });
+  }
+  template <HasWords E>
+  void choice(const std::string& flag, std::optional<E>& to, const std::string& help) {
+    one_of(flag, words_of<E>(), help, [&to](const std::string& s) { to = value_of<E>(s); });
   }
   /// A flag that may be given several times; with `separator` also several values at once.
   void list(const std::string& flag, Strings& to, const std::string& what, const std::string& help,

@@ -10,9 +10,12 @@
 namespace haze::apps {
 
 struct SampleOptions {
-  std::string checkpoint, out = "grid.png", noise, save_tensors, animation, sampler = "ddpm";
+  std::string checkpoint, out = "grid.png", noise, save_tensors, animation;
   bool ema = true, ema_asked = false, fusion = true, metadata = true;
-  std::string spacing = "linspace", label;  // label: a number, "each", "none" or "" (none)
+  std::optional<model::SamplerKind> sampler;  // none: the command's usual one
+  bool all_samplers = false;                  // to compare
+  model::Spacing spacing = model::Spacing::linspace;
+  std::string label;  // a number, "each", "none" or "" (none)
   int n = 64, steps = 0, batch = 64;
   std::vector<int> all_steps;  // more than one only to compare
   double eta = 0, guidance = 1, rescale = 0;

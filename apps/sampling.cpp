@@ -58,31 +58,13 @@ std::vector<std::int32_t> labels_of(const SampleOptions& o, const RunConfig& con
 
 }  // namespace
 
-model::SamplerKind sampler_kind(const std::string& name) {
-  for (const auto kind : kSamplers)
-    if (name == name_of(kind)) return kind;
-  throw InputError(cat("--sampler: ", name, "; one sampler here"));
-}
-
-const char* name_of(model::SamplerKind kind) {
-  constexpr const char* names[] = {"ddpm", "ddim", "dpmpp", "heun"};
-  return names[int(kind)];
-}
-
-const char* name_of(model::Spacing spacing) {
-  constexpr const char* names[] = {"linspace", "leading", "trailing"};
-  return names[int(spacing)];
-}
-
 model::SampleOptions sampler_options(const SampleOptions& o, const RunConfig& config,
                                      Console& console) {
   model::SampleOptions s;
-  s.kind = sampler_kind(o.sampler);
+  s.kind = o.sampler.value_or(model::SamplerKind::ddpm);
   if (s.kind != model::SamplerKind::ddim && o.eta != 0)
     throw InputError(cat("--eta: ", o.eta, "; it belongs to --sampler ddim"));
-  s.spacing = o.spacing == "leading"    ? model::Spacing::leading
-              : o.spacing == "trailing" ? model::Spacing::trailing
-                                        : model::Spacing::linspace;
+  s.spacing = o.spacing;
   s.labels = labels_of(o, config);
   s.guidance = {o.guidance, o.rescale};
   s.steps = o.steps > 0 ? o.steps : config.diffusion.steps;

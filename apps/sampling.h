@@ -13,11 +13,4 @@ namespace haze::apps {
 model::SampleOptions sampler_options(const SampleOptions& o, const RunConfig& config,
                                      Console& console);
 
-constexpr model::SamplerKind kSamplers[] = {model::SamplerKind::ddpm, model::SamplerKind::ddim,
-                                            model::SamplerKind::dpmpp, model::SamplerKind::heun};
-const char* name_of(model::SamplerKind kind);
-const char* name_of(model::Spacing spacing);
-/// The sampler of that name. InputError for another, and for "all".
-model::SamplerKind sampler_kind(const std::string& name);
-
 }  // namespace haze::apps

@@ -17,10 +17,20 @@
 namespace haze::apps {
 namespace {
 
+enum class Mode : std::uint8_t { vary, inpaint, interpolate, reconstruct };
+
+}  // namespace
+
+template <>
+inline constexpr auto kWords<Mode> = words_for<Mode>("vary", "inpaint", "interpolate",
+                                                     "reconstruct");
+
+namespace {
+
 struct EditOptions {
-  EditOptions() { sample.n = 8, sample.sampler = "", sample.out = "edit.png"; }
-  SampleOptions sample;             // sampler "": ddim to reconstruct, else ddpm
-  std::string mode;                 // "vary", "inpaint", "interpolate", "reconstruct"
+  EditOptions() { sample.n = 8, sample.out = "edit.png"; }
+  SampleOptions sample;  // usual sampler: ddim to reconstruct, else ddpm
+  std::optional<Mode> mode;
   std::vector<std::string> images;  // files, or DATASET@NUMBER
   std::string mask;
   double strength = 0.5;
@@ -29,8 +39,7 @@ struct EditOptions {
 
 void add_flags(Flags& flags, EditOptions& e) {
   flags.group("What to edit");
-  flags.one_of("MODE", {"vary", "inpaint", "interpolate", "reconstruct"}, "",
-               [&e](const std::string& mode) { e.mode = mode; });
+  flags.choice("MODE", e.mode, "");
   flags.list("--image", e.images, "FILE",
              "PNG or JPEG, or a data set's, as in mnist:DIR@7; repeatable");
   flags.text("--mask", e.mask, "FILE", "inpaint: PNG of the network's size, white: draw anew");
@@ -44,7 +53,7 @@ void add_flags(Flags& flags, EditOptions& e) {
   metadata_flag(flags, e.sample);
   compute_flags(flags, e.sample.fusion);
   flags.number("--batch", e.sample.batch, 1, 65536, "images per network call [64]");
-  flags.precision(e.sample.precision, "of activations; tf32: on cuda [as trained]");
+  flags.choice("--precision", e.sample.precision, "of activations; tf32: on cuda [as trained]");
 }
 
 using Values = std::vector<float>;
@@ -81,12 +90,12 @@ Values inpaint(Job& job) {
 Values edited(Job& job) {
   const EditOptions& o = job.options;
   const auto& diffusion = job.config.diffusion;
-  if (o.mode == "inpaint") return inpaint(job);
+  if (o.mode == Mode::inpaint) return inpaint(job);
   job.sampler.strength = o.strength;
-  if (o.mode == "vary")
+  if (o.mode == Mode::vary)
     return model::variations(job.context, job.network, diffusion, job.values(0), job.size(),
                              o.sample.n, job.sampler);
-  if (o.mode == "interpolate")
+  if (o.mode == Mode::interpolate)
     return model::interpolation(job.context, job.network, diffusion, job.values(0), job.values(1),
                                 job.size(), o.sample.n, job.sampler);
   Values all;
@@ -100,25 +109,29 @@ Values edited(Job& job) {
 /// Everything that can be wrong before a network is loaded.
 void check(const EditOptions& o, const CommonOptions& common) {
   const std::size_t images = o.images.size();
-  if (o.mode.empty()) throw InputError("edit: vary, inpaint, interpolate or reconstruct?");
+  if (!o.mode) throw InputError("edit: vary, inpaint, interpolate or reconstruct?");
   if (images == 0)
     throw InputError("--image: not given; a PNG or JPEG file, or DATASET@NUMBER, e.g. mnist:DIR@7");
-  const std::size_t most = o.mode == "interpolate" ? 2 : o.mode == "reconstruct" ? 1 << 16 : 1;
-  if (images > most || (o.mode == "interpolate" && images < 2))
-    throw InputError(cat("--image: ", images, " given; ", o.mode, " takes ", most));
-  if (o.mask.empty() == (o.mode == "inpaint"))
+  const char* mode = name_of(*o.mode);
+  const std::size_t most = o.mode == Mode::interpolate   ? 2
+                           : o.mode == Mode::reconstruct ? 1 << 16
+                                                         : 1;
+  if (images > most || (o.mode == Mode::interpolate && images < 2))
+    throw InputError(cat("--image: ", images, " given; ", mode, " takes ", most));
+  if (o.mask.empty() == (o.mode == Mode::inpaint))
     throw InputError(o.mask.empty() ? "--mask: not given; a PNG, white where to draw anew"
                                     : cat("--mask: ", o.mask, "; it belongs to inpaint"));
-  const bool inpaints = o.mode == "inpaint", reconstructs = o.mode == "reconstruct";
-  if (inpaints) common.refuse({"--strength"}, o.mode, "it belongs to the other edits");
-  if (!inpaints) common.refuse({"--jump", "--repeats"}, o.mode, "it belongs to inpaint");
+  const bool inpaints = o.mode == Mode::inpaint, reconstructs = o.mode == Mode::reconstruct;
+  if (inpaints) common.refuse({"--strength"}, mode, "it belongs to the other edits");
+  if (!inpaints) common.refuse({"--jump", "--repeats"}, mode, "it belongs to inpaint");
   if (inpaints && o.repeats == 1)
     common.refuse({"--jump"}, "--repeats 1", "each stretch is drawn once, there is no way back");
   if (reconstructs)
-    common.refuse({"--n", "--seed"}, o.mode, "it gives each image back and draws nothing");
-  const std::string& sampler = o.sample.sampler;
-  if (inpaints && o.repeats > 1 && (sampler == "dpmpp" || sampler == "heun"))
-    throw InputError(cat("--sampler: ", sampler,
+    common.refuse({"--n", "--seed"}, mode, "it gives each image back and draws nothing");
+  const auto sampler = o.sample.sampler;
+  if (inpaints && o.repeats > 1 &&
+      (sampler == model::SamplerKind::dpmpp || sampler == model::SamplerKind::heun))
+    throw InputError(cat("--sampler: ", name_of(*sampler),
                          "; inpaint goes back and forth with ddpm or ddim; ",
                          "others take --repeats 1"));
 }
@@ -134,8 +147,10 @@ int run(const EditOptions& options, const Program& program) {
   if (size.channels != 1 && size.channels != 3)
     throw InputError(cat(trained.weights.path, ": it was not trained on pictures"));
   SampleOptions drawn = s;
-  if (options.mode == "reconstruct") drawn.n = int(options.images.size());
-  if (s.sampler.empty()) drawn.sampler = options.mode == "reconstruct" ? "ddim" : "ddpm";
+  if (options.mode == Mode::reconstruct) drawn.n = int(options.images.size());
+  if (!s.sampler)
+    drawn.sampler =
+        options.mode == Mode::reconstruct ? model::SamplerKind::ddim : model::SamplerKind::ddpm;
   trained.fit_threads(program.common, std::min(drawn.n, s.batch));
   console.detail(computing_on(stream, trained.context.fusion));
   std::vector<Image> images;
@@ -144,8 +159,8 @@ int run(const EditOptions& options, const Program& program) {
   Job job{
       options, config, trained.context, *trained.network, sampler_options(drawn, config, console),
       images};
-  console.info(cat(trained.name(), "; ", options.mode, ", ", drawn.n, " images, ", drawn.sampler,
-                   " ", job.sampler.steps, " steps, seed ", s.seed));
+  console.info(cat(trained.name(), "; ", name_of(*options.mode), ", ", drawn.n, " images, ",
+                   name_of(job.sampler.kind), " ", job.sampler.steps, " steps, seed ", s.seed));
   const Values values = edited(job);
   console.clear_bar();
 
@@ -158,12 +173,12 @@ int run(const EditOptions& options, const Program& program) {
   shown.insert(shown.end(), values.begin(), values.end());
   const int n = int(shown.size() / job.size().size());
   Recipe recipe = trained.recipe(s, job.sampler, drawn.n);
-  recipe.edit = options.mode;
+  recipe.edit = name_of(*options.mode);
   recipe.init = options.images;
-  const int columns = options.mode == "reconstruct" ? int(images.size()) : n <= 12 ? n : 0;
+  const int columns = options.mode == Mode::reconstruct ? int(images.size()) : n <= 12 ? n : 0;
   write_output(s.out, grid_png(shown, n, config, s.metadata ? to_json(recipe) : "", columns));
   if (s.out != "-") std::printf("%s\n", s.out.c_str());
-  if (options.mode != "reconstruct") return 0;
+  if (options.mode != Mode::reconstruct) return 0;
   double squares = 0;
   for (std::size_t i = 0; i < values.size(); ++i)
     squares += double(values[i] - shown[i]) * double(values[i] - shown[i]);

@@ -16,6 +16,14 @@ namespace {
 
 enum class Metric : std::uint8_t { frechet, kid, swd, class_accuracy, nll };
 
+}  // namespace
+
+template <>
+inline constexpr auto kWords<Metric> = words_for<Metric>("frechet", "kid", "swd", "class-accuracy",
+                                                         "nll");
+
+namespace {
+
 struct EvalOptions {
   EvalOptions() { sample.n = 1000; }
   SampleOptions sample;     // what is drawn from the checkpoint
@@ -30,26 +38,17 @@ struct EvalOptions {
   bool json = false;
 };
 
-const std::vector<std::pair<std::string, Metric>> kMetrics = {
-    {"frechet", Metric::frechet}, {"kid", Metric::kid},
-    {"swd", Metric::swd},         {"class-accuracy", Metric::class_accuracy},
-    {"nll", Metric::nll},
-};
-
-void metrics_of(const std::string& list, std::vector<Metric>& to) {
-  to.clear();
+std::vector<Metric> metrics_of(const std::string& list) {
+  std::vector<Metric> metrics;
   for (std::size_t at = 0; at <= list.size();) {
     const std::size_t end = std::min(list.find(',', at), list.size());
     const std::string name = list.substr(at, end - at);
-    Strings known;
-    for (const auto& [word, metric] : kMetrics) {
-      known.push_back(word);
-      if (word == name) to.push_back(metric);
-    }
-    if (std::ranges::find(known, name) == known.end())
-      refuse_word("--metrics", name, known, "some of ");
+    const auto metric = value_of<Metric>(name);
+    if (!metric) refuse_word("--metrics", name, words_of<Metric>(), "some of ");
+    metrics.push_back(*metric);
     at = end + 1;
   }
+  return metrics;
 }
 
 void add_flags(Flags& flags, EvalOptions& e) {
@@ -62,8 +61,8 @@ void add_flags(Flags& flags, EvalOptions& e) {
   flags.text("--label", e.label, "NAME", "this class of the data only [all]");
   flags.number("--data-n", e.data_n, 2, 1 << 30, "its first N images [all]");
   flags.group("What to measure");
-  flags.value("--metrics", "LIST", "frechet, kid, swd, class-accuracy, nll [frechet,kid,swd]",
-              [&e](const std::string& s) { metrics_of(s, e.metrics); });
+  flags.value("--metrics", "LIST", joined(kWords<Metric>, ", ") + " [frechet,kid,swd]",
+              [&e](const std::string& s) { e.metrics = metrics_of(s); });
   flags.text("--features", e.features, "pixels|classifier:FILE|inception:FILE",
              "what distances are taken in [pixels]");
   flags.text("--classifier", e.classifier, "FILE",
@@ -79,7 +78,7 @@ void add_flags(Flags& flags, EvalOptions& e) {
   compute_flags(flags, e.sample.fusion);
   flags.number("--batch", e.sample.batch, 1, 65536,
                "images per network call; changes no image [64]");
-  flags.precision(e.sample.precision, "of activations; tf32: on cuda [as trained]");
+  flags.choice("--precision", e.sample.precision, "of activations; tf32: on cuda [as trained]");
 }
 
 bool wants(const EvalOptions& o, Metric metric) {
@@ -101,7 +100,7 @@ Dataset draw(const EvalOptions& o, TrainedModel& trained, Console& console) {
   console.clear_bar();
   Dataset set =
       as_images("samples", values, o.sample.n, h, w, c, config.data.range == DataRange::zero_one);
-  set.spec = cat(trained.name(), "; ", o.sample.sampler, " ", sampler.steps, " steps, seed ",
+  set.spec = cat(trained.name(), "; ", name_of(sampler.kind), " ", sampler.steps, " steps, seed ",
                  o.sample.seed);
   if (!sampler.labels.empty())
     set.spec += cat(", class ", o.sample.label, ", guidance ", o.sample.guidance);

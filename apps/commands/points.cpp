@@ -89,8 +89,8 @@ int run(const PointsOptions& o, const Program& program) {
   const model::SampleOptions sampler = sampler_options(o, config, console);
   trained.fit_threads(program.common, sampler.batch);
   console.detail(computing_on(stream, trained.context.fusion));
-  console.info(cat(trained.name(), "; ", o.n, " points, ", o.sampler, " ", sampler.steps,
-                   " steps, seed ", o.seed));
+  console.info(cat(trained.name(), "; ", o.n, " points, ", name_of(sampler.kind), " ",
+                   sampler.steps, " steps, seed ", o.seed));
   const std::vector<float> values =
       model::sample(trained.context, *trained.network, config.diffusion, o.n, 1, 1, 2, sampler);
   console.clear_bar();

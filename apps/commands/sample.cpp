@@ -27,7 +27,7 @@ void add_flags(Flags& flags, SampleOptions& s) {
   metadata_flag(flags, s);
   compute_flags(flags, s.fusion);
   flags.number("--batch", s.batch, 1, 65536, "images per network call; changes no image [64]");
-  flags.precision(s.precision, "of activations; tf32: on cuda [as trained]");
+  flags.choice("--precision", s.precision, "of activations; tf32: on cuda [as trained]");
 }
 
 void save_tensors(const std::string& path, const std::vector<float>& values, int n,
@@ -59,20 +59,21 @@ void write_each(const std::vector<std::string>& files, const std::vector<float>&
 /// The combinations of --sampler all and --steps 10,20: each a row of the picture.
 std::vector<SampleOptions> compared(const SampleOptions& options) {
   std::vector<SampleOptions> rows;
-  std::vector<std::string> samplers = {options.sampler};
-  if (options.sampler == "all") {
-    samplers.clear();
-    for (const auto kind : kSamplers) samplers.emplace_back(name_of(kind));
-  }
+  std::vector<model::SamplerKind> samplers;
+  if (options.all_samplers)
+    for (std::size_t k = 0; k < kWords<model::SamplerKind>.size(); ++k)
+      samplers.push_back(model::SamplerKind(k));
+  else
+    samplers.push_back(options.sampler.value_or(model::SamplerKind::ddpm));
   const std::vector<int> steps =
       options.all_steps.empty() ? std::vector{options.steps} : options.all_steps;
-  for (const std::string& sampler : samplers)
+  for (const model::SamplerKind sampler : samplers)
     for (const int n : steps) {
       SampleOptions row = options;
       row.sampler = sampler;
       row.steps = n;
       row.all_steps = {n};
-      if (options.sampler == "all" && sampler != "ddim") row.eta = 0;
+      if (options.all_samplers && sampler != model::SamplerKind::ddim) row.eta = 0;
       rows.push_back(row);
     }
   return rows;
@@ -109,8 +110,8 @@ int run(const SampleOptions& options, const Program& program) {
   for (const SampleOptions& row : rows) {
     sampler = sampler_options(row, config, console);
     if (!options.animation.empty()) sampler = film.watching(sampler, config, options.n);
-    console.info(cat(trained.name(), "; ", options.n, " images, ", row.sampler, " ", sampler.steps,
-                     " steps, seed ", options.seed));
+    console.info(cat(trained.name(), "; ", options.n, " images, ", name_of(sampler.kind), " ",
+                     sampler.steps, " steps, seed ", options.seed));
     const auto drawn =
         model::sample(trained.context, *trained.network, config.diffusion, options.n,
                       config.data.image_size[0], config.data.image_size[1], channels, sampler);
@@ -121,7 +122,7 @@ int run(const SampleOptions& options, const Program& program) {
   Recipe recipe = trained.recipe(options, sampler, n);
   recipe.options.eta = options.eta;
   for (std::size_t k = 0; rows.size() > 1 && k < rows.size(); ++k)
-    recipe.rows.push_back(cat(rows[k].sampler, " ", rows[k].steps));
+    recipe.rows.push_back(cat(name_of(*rows[k].sampler), " ", rows[k].steps));
   const std::string text = options.metadata ? to_json(recipe) : "";
   std::vector<std::string> made = files;
   if (files.empty()) made = {options.out};

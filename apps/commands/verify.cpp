@@ -32,7 +32,8 @@ void add_flags(Flags& flags, VerifyOptions& v) {
   flags.text("--output", v.output, "FILE", "write what was computed, under the record's names");
   flags.boolean("--json", v.json, "one JSON document on standard output");
   compute_flags(flags, v.fusion);
-  flags.precision(v.precision, "of activations; bf16: within twice the recorded error [f32]");
+  flags.choice("--precision", v.precision,
+               "of activations; bf16: within twice the recorded error [f32]");
 }
 
 /// A whole file; integers become floats. NaN is let through from a record: it must fail there.

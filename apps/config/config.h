@@ -6,15 +6,21 @@
 #include <variant>
 #include <vector>
 
+#include "apps/config/words.h"
 #include "kernels/base/dtype.h"
 #include "model/config.h"
 
 namespace haze::apps {
 
 enum class DataRange : std::uint8_t { minus_one_one, zero_one };
+template <>
+inline constexpr auto kWords<DataRange> = words_for<DataRange>("minus_one_one", "zero_one");
+
 /// tf32: as f32, but convolutions and linear layers round what they multiply (CudaStream::tf32).
 enum class Precision : std::uint8_t { f32, tf32, bf16 };
-const char* name_of(Precision precision);
+template <>
+inline constexpr auto kWords<Precision> = words_for<Precision>("f32", "tf32", "bf16");
+
 /// The type of the activations.
 constexpr DType activations_of(Precision precision) {
   return precision == Precision::bf16 ? DType::bf16 : DType::f32;

@@ -1,7 +1,6 @@
 #include "apps/config/keys.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "apps/json_writer.h"
@@ -9,33 +8,13 @@
 namespace haze::apps {
 namespace {
 
-using Words = std::string_view;
-constexpr std::array<Words, 5> kTypes = {"labml_unet", "ddpm_unet", "point_mlp", "conv_denoiser",
-                                         "linear_denoiser"};
-constexpr std::array<Words, 4> kSchedules = {"linear", "cosine", "sigmoid", "sigmoid_alpha_bar"};
-constexpr std::array<Words, 3> kVariances = {"beta", "beta_tilde", "learned"};
-constexpr std::array<Words, 3> kPredictions = {"eps", "x0", "v"};
-constexpr std::array<Words, 2> kStarts = {"unit", "schedule"};
-constexpr std::array<Words, 2> kLossWeights = {"none", "min_snr"};
-constexpr std::array<Words, 3> kTimesteps = {"uniform", "antithetic", "importance"};
-constexpr std::array<Words, 2> kRanges = {"minus_one_one", "zero_one"};
-constexpr std::array<Words, 2> kDecays = {"none", "cosine"};
-constexpr std::array<Words, 3> kPrecisions = {"f32", "tf32", "bf16"};
-
-/// The enumerations are bytes, so that a byte pointer may read and write them.
-template <class E>
-Choice choice(E& e, std::span<const Words> words) {
-  static_assert(sizeof(E) == 1);
-  return {reinterpret_cast<std::uint8_t*>(&e), words};
-}
-
 #define HAZE_FIELD(expression) [](RunConfig& c) -> Field { return expression; }
 constexpr double kMany = 1e9;
 constexpr double kExact = 9007199254740991.0;  // 2^53 - 1: exact in every JSON reader
 constexpr double kChannels = 65536;
 
 const Key kKeys[] = {
-    {"model.type", HAZE_FIELD(choice(c.model.family, kTypes)), 0, 0,
+    {"model.type", HAZE_FIELD(choice(c.model.family)), 0, 0,
      "the network: a U-Net as labml or as DDPM (diffusers) has it, or a small one of a tutorial"},
     {"model.image_channels", HAZE_FIELD(&c.model.image_channels), 1, 64,
      "1 grey, 3 colour; 2 for 2-D points, the default of point_mlp"},
@@ -73,29 +52,29 @@ const Key kKeys[] = {
      "the network also sees its earlier prediction of the image", kUNets},
 
     {"diffusion.steps", HAZE_FIELD(&c.diffusion.steps), 1, 100000, "T, length of the noise chain"},
-    {"diffusion.schedule", HAZE_FIELD(choice(c.diffusion.schedule, kSchedules)), 0, 0,
+    {"diffusion.schedule", HAZE_FIELD(choice(c.diffusion.schedule)), 0, 0,
      "how beta, the noise of a step, grows; sigmoid_alpha_bar is a sigmoid of what is left "
      "instead"},
     {"diffusion.beta_start", HAZE_FIELD(&c.diffusion.beta_start), 1e-12, 0.9999,
      "first beta, of linear and sigmoid"},
     {"diffusion.beta_end", HAZE_FIELD(&c.diffusion.beta_end), 1e-12, 0.9999,
      "last beta, of linear and sigmoid"},
-    {"diffusion.prediction", HAZE_FIELD(choice(c.diffusion.prediction, kPredictions)), 0, 0,
+    {"diffusion.prediction", HAZE_FIELD(choice(c.diffusion.prediction)), 0, 0,
      "what the network predicts: the noise, the image, or v of both"},
-    {"diffusion.variance", HAZE_FIELD(choice(c.diffusion.variance, kVariances)), 0, 0,
+    {"diffusion.variance", HAZE_FIELD(choice(c.diffusion.variance)), 0, 0,
      "of a DDPM sampling step: beta, the smaller beta_tilde, or learned between the two"},
     {"diffusion.clip_x0", HAZE_FIELD(&c.diffusion.clip_x0), 0, 1,
      "clip the predicted image to the data's range while sampling"},
     {"diffusion.noise_at_t0", HAZE_FIELD(&c.diffusion.noise_at_t0), 0, 1,
      "add noise in the last DDPM sampling step too; default false for all but labml_unet"},
-    {"diffusion.start", HAZE_FIELD(choice(c.diffusion.start, kStarts)), 0, 0,
+    {"diffusion.start", HAZE_FIELD(choice(c.diffusion.start)), 0, 0,
      "spread of the noise that sampling starts from: 1, or what the schedule ends with"},
 
     {"data.spec", HAZE_FIELD(&c.data.spec), 0, 4096,
      "synthetic:digits, points:s_curve, mnist:DIR, cifar10:DIR, images:DIR"},
     {"data.image_size", HAZE_FIELD(&c.data.image_size), 1, 16384,
      "[height, width] in pixels; []: as the data is"},
-    {"data.range", HAZE_FIELD(choice(c.data.range, kRanges)), 0, 0,
+    {"data.range", HAZE_FIELD(choice(c.data.range)), 0, 0,
      "what black and white become: -1 and 1, or 0 and 1"},
     {"data.label", HAZE_FIELD(&c.data.label), 0, 4096,
      "name of the one class to train on, as haze data lists them; \"\": all"},
@@ -108,7 +87,7 @@ const Key kKeys[] = {
     {"train.learning_rate", HAZE_FIELD(&c.train.learning_rate), 0, 1e6, "of Adam"},
     {"train.warmup_steps", HAZE_FIELD(&c.train.warmup_steps), 0, kMany,
      "steps over which the learning rate rises"},
-    {"train.lr_decay", HAZE_FIELD(choice(c.train.lr_decay, kDecays)), 0, 0,
+    {"train.lr_decay", HAZE_FIELD(choice(c.train.lr_decay)), 0, 0,
      "how it falls after them: cosine reaches 0 at train.steps"},
     {"train.grad_clip", HAZE_FIELD(&c.train.grad_clip), 0, 1e6,
      "largest norm of the gradient; 0: no limit"},
@@ -118,13 +97,13 @@ const Key kKeys[] = {
      "of the averaged weights in images, in place of ema_decay; 0: by ema_decay"},
     {"train.ema_warmup", HAZE_FIELD(&c.train.ema_warmup), 0, 1,
      "average over less at first, while the weights still change fast"},
-    {"train.loss_weight", HAZE_FIELD(choice(c.train.loss_weight, kLossWeights)), 0, 0,
+    {"train.loss_weight", HAZE_FIELD(choice(c.train.loss_weight)), 0, 0,
      "of the times t: min_snr as in Hang et al. 2023"},
     {"train.min_snr_gamma", HAZE_FIELD(&c.train.min_snr_gamma), 1e-3, 1e6,
      "limit of the signal-to-noise ratio in that weight"},
     {"train.vlb_weight", HAZE_FIELD(&c.train.vlb_weight), 0, 1e6,
      "of the variational bound, which trains a learned variance"},
-    {"train.timesteps", HAZE_FIELD(choice(c.train.timesteps, kTimesteps)), 0, 0,
+    {"train.timesteps", HAZE_FIELD(choice(c.train.timesteps)), 0, 0,
      "how t is drawn: antithetic takes t and T-1-t in turn, importance where losses are large"},
     {"train.label_dropout", HAZE_FIELD(&c.train.label_dropout), 0, 1,
      "part of the images that are trained without their class, for guidance"},
@@ -137,7 +116,7 @@ const Key kKeys[] = {
     {"train.weight_decay", HAZE_FIELD(&c.train.weight_decay), 0, 1, "as in AdamW"},
     {"train.flip", HAZE_FIELD(&c.train.flip), 0, 1, "mirror images at random"},
     {"train.seed", HAZE_FIELD(&c.seed), 0, kExact, "of everything drawn at random"},
-    {"train.precision", HAZE_FIELD(choice(c.precision, kPrecisions)), 0, 0,
+    {"train.precision", HAZE_FIELD(choice(c.precision)), 0, 0,
      "of activations; tf32: f32 that tensor cores round where they multiply, on cuda"},
     {"train.log_every", HAZE_FIELD(&c.train.log_every), 1, kMany, "steps between metrics"},
     {"train.sample_every", HAZE_FIELD(&c.train.sample_every), 0, kMany,
@@ -209,12 +188,10 @@ void store(Choice into, const Key& key, const Value& value) {
   const auto* word = value.is_list ? nullptr : std::get_if<std::string>(&value.items[0]);
   const auto found = word ? std::ranges::find(into.words, *word) : into.words.end();
   if (found == into.words.end()) refuse(key, value);
-  *into.value = std::uint8_t(found - into.words.begin());
+  into.set(into.place, std::size_t(found - into.words.begin()));
 }
 
 }  // namespace
-
-const char* name_of(Precision precision) { return kPrecisions[std::size_t(precision)].data(); }
 
 std::span<const Key> keys() { return kKeys; }
 
@@ -226,10 +203,10 @@ const Key* find_key(std::string_view name) {
 bool belongs_to(const Key& key, model::Family family) { return key.families & bit(family); }
 
 std::string owners_of(const Key& key) {
-  std::string names;
-  for (unsigned f = 0; f < kTypes.size(); ++f)
-    if (belongs_to(key, model::Family(f))) names += cat(names.empty() ? "" : ", ", kTypes[f]);
-  return names;
+  std::vector<std::string_view> names;
+  for (std::size_t f = 0; f < kWords<model::Family>.size(); ++f)
+    if (belongs_to(key, model::Family(f))) names.push_back(kWords<model::Family>[f]);
+  return joined(names, ", ");
 }
 
 void assign(const Key& key, RunConfig& config, const Value& value) {
@@ -246,7 +223,7 @@ std::string json_of(const Key& key, const RunConfig& config) {
   return std::visit(
       Overloaded{[&](std::vector<int>* v) { return list(*v); },
                  [&](std::vector<bool>* v) { return list(*v); },
-                 [](Choice c) { return json_quoted(c.words[*c.value]); },
+                 [](Choice c) { return json_quoted(c.words[c.get(c.place)]); },
                  [](auto* v) { return JsonWriter(0).value(*v).text(); }},
       key.field(const_cast<RunConfig&>(config)));  // read only: field() serves assign() as well
 }
@@ -264,11 +241,7 @@ std::string allowed(const Key& key) {
                  [&](std::string*) { return std::string("a text"); },
                  [&](std::vector<int>*) { return "a list of whole numbers" + range; },
                  [&](std::vector<bool>*) { return std::string("a list of true and false"); },
-                 [&](Choice c) {
-                   std::string words = "one of";
-                   for (const auto w : c.words) words += cat(words.size() > 6 ? ", " : " ", w);
-                   return words;
-                 },
+                 [&](Choice c) { return "one of " + joined(c.words, ", "); },
                  [&](auto*) { return "a number" + range; }},
       key.field(any));
 }

@@ -8,11 +8,18 @@
 
 namespace haze::apps {
 
-/// An enumeration's place and the words for its values 0, 1, ...
+/// The place of an enumeration's value, which is read and written by the number of its word.
 struct Choice {
-  std::uint8_t* value;
+  void* place;
   std::span<const std::string_view> words;
+  std::size_t (*get)(const void* place);
+  void (*set)(void* place, std::size_t number);
 };
+template <HasWords E>
+Choice choice(E& place) {
+  return {&place, kWords<E>, [](const void* p) { return std::size_t(*static_cast<const E*>(p)); },
+          [](void* p, std::size_t number) { *static_cast<E*>(p) = E(number); }};
+}
 /// Where a key's value lives in a RunConfig; the type says what it may be.
 using Field = std::variant<int*, std::uint64_t*, float*, double*, bool*, std::string*,
                            std::vector<int>*, std::vector<bool>*, Choice>;

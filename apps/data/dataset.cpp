@@ -49,7 +49,7 @@ Dataset draw(const std::string& spec, std::string what, bool points) {
     what.resize(colon);
   }
   if (points) {
-    if (const auto set = find_point_set(what)) return draw_points(*set, count);
+    if (const auto set = value_of<PointSet>(what)) return draw_points(*set, count);
     refuse(spec, "points:s_curve[:N], points:moons[:N] and points:swiss_roll[:N] can be drawn");
   }
   if (what == "digits") return draw_digits(count);

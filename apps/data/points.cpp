@@ -12,7 +12,6 @@ namespace haze::apps {
 namespace {
 
 using std::numbers::pi;
-constexpr std::string_view kNames[] = {"s_curve", "moons", "swiss_roll"};
 constexpr std::uint32_t kFirstSet = 2;  // numbers of these drawn sets; 0 and 1 are images
 
 float on_grid(double v) { return float(std::nearbyint(v * 0x1p20) * 0x1p-20); }
@@ -26,17 +25,11 @@ double square_distance(Point p, Point a, Point b) {
 
 }  // namespace
 
-std::optional<PointSet> find_point_set(std::string_view name) {
-  const auto at = std::ranges::find(kNames, name);
-  if (at == std::end(kNames)) return {};
-  return PointSet(at - std::begin(kNames));
-}
-
 std::optional<PointSet> point_set_of(std::string_view spec) {
   constexpr std::string_view kKind = "points:";
   if (!spec.starts_with(kKind)) return {};
   spec.remove_prefix(kKind.size());
-  return find_point_set(spec.substr(0, spec.find(':')));
+  return value_of<PointSet>(spec.substr(0, spec.find(':')));
 }
 
 Point curve_at(PointSet set, double u) {

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "apps/data/dataset.h"
+#include "apps/words.h"
 
 namespace haze::apps {
 
@@ -21,10 +22,10 @@ namespace haze::apps {
 /// 0.5 before that by 50). The mean distance of such points to their curve is 0.01·sqrt(2/π) =
 /// 0.008.
 enum class PointSet : std::uint8_t { s_curve, moons, swiss_roll };
+template <>
+inline constexpr auto kWords<PointSet> = words_for<PointSet>("s_curve", "moons", "swiss_roll");
 constexpr double kPointNoise = 0.01;
 
-/// By its name in a data set's specification ("s_curve" of "points:s_curve:500").
-std::optional<PointSet> find_point_set(std::string_view name);
 /// Of a whole specification; nothing if it is not one of points.
 std::optional<PointSet> point_set_of(std::string_view spec);
 

@@ -190,7 +190,7 @@ TEST(Config, EveryKeyIsSetAndReadBack) {
           if constexpr (std::is_pointer_v<decltype(place)>)
             places.insert(reinterpret_cast<char*>(place) - reinterpret_cast<std::uintptr_t>(&c));
           else
-            places.insert(place.value - reinterpret_cast<std::uintptr_t>(&c));
+            places.insert(static_cast<char*>(place.place) - reinterpret_cast<std::uintptr_t>(&c));
         },
         key.field(c));
   }
