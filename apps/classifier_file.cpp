@@ -1,9 +1,8 @@
 #include "apps/classifier_file.h"
 
-#include <charconv>
-
 #include "engine/files/new_file.h"
 #include "engine/files/safetensors.h"
+#include "kernels/base/text.h"
 #include "model/weights.h"
 
 namespace haze::apps {
@@ -15,11 +14,9 @@ template <class T>
 T number(const engine::SafetensorsReader& file, const std::string& key) {
   const auto found = file.metadata().find(key);
   const std::string text = found == file.metadata().end() ? "" : found->second;
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size())
-    throw InputError(cat(file.path(), ": metadata ", key, ": \"", text, "\"; a number"));
-  return value;
+  const auto value = parse_number<T>(text);
+  if (!value) throw InputError(cat(file.path(), ": metadata ", key, ": \"", text, "\"; a number"));
+  return *value;
 }
 
 std::string text(const engine::SafetensorsReader& file, const std::string& key) {

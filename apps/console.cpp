@@ -121,4 +121,10 @@ std::string duration(double seconds) {
   return text;
 }
 
+double Stopwatch::seconds() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+}
+
+double Stopwatch::rate(int done) const { return done / std::max(seconds(), 1e-9); }
+
 }  // namespace haze::apps

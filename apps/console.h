@@ -46,4 +46,17 @@ class Console {
 /// "3m02s", "2h05m", "41s".
 std::string duration(double seconds);
 
+/// Says of work that goes on since the watch was made how fast it is and how long it still takes.
+class Stopwatch {
+ public:
+  double seconds() const;
+  /// Of `done` parts so far, per second.
+  double rate(int done) const;
+  /// duration() of the parts that are left, at that rate.
+  std::string left(int done, int total) const { return duration((total - done) / rate(done)); }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
 }  // namespace haze::apps

@@ -1,11 +1,11 @@
 #include "apps/device.h"
 
-#include <charconv>
 #include <cstdlib>
 #include <fstream>
 #include <omp.h>
 
 #include "engine/device.h"
+#include "kernels/base/text.h"
 
 namespace haze::apps {
 namespace {
@@ -76,10 +76,7 @@ Stream open_device(const CommonOptions& options) {
   if (device == "cpu") return CpuStream{};
   if (device == "cuda") return engine::open_cuda(0);
   if (device.starts_with("cuda:")) {
-    int index = 0;
-    const char *first = device.data() + 5, *last = device.data() + device.size();
-    const auto [end, error] = std::from_chars(first, last, index);
-    if (error == std::errc() && end == last && first != last) return engine::open_cuda(index);
+    if (const auto index = parse_number<int>(device.substr(5))) return engine::open_cuda(*index);
   }
   throw InputError(cat("--device: ", device, "; cpu, cuda or cuda:N"));
 }

@@ -6,25 +6,20 @@ namespace haze::apps {
 
 std::uint64_t seed_of(const std::string& text) {
   if (text == "random") return std::random_device()();
-  std::uint64_t seed = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
-  if (error != std::errc() || end != text.data() + text.size() || seed >> 53)
+  const auto seed = parse_number<std::uint64_t>(text, 0, (std::uint64_t(1) << 53) - 1);
+  if (!seed)
     throw InputError(cat("--seed: ", text, "; a whole number from 0 to 2^53 - 1, or random"));
-  return seed;
+  return *seed;
 }
 
 std::vector<int> size_of(const std::string& text) {
-  int height = 0, width = 0;
-  const char* end = text.data() + text.size();
-  const auto h = std::from_chars(text.data(), end, height);
-  bool good = h.ec == std::errc() && h.ptr != end && *h.ptr == 'x';
-  if (good) {
-    const auto w = std::from_chars(h.ptr + 1, end, width);
-    good = w.ec == std::errc() && w.ptr == end;
-  }
-  if (!good || std::min(height, width) < 1 || std::max(height, width) > 16384)
+  constexpr int kLongest = 16384;
+  std::vector<int> size;
+  for (const std::string_view side : split(text, 'x'))
+    size.push_back(parse_number<int>(side, 1, kLongest).value_or(0));
+  if (size.size() != 2 || size[0] == 0 || size[1] == 0)
     throw InputError(cat("--size: ", text, "; HEIGHTxWIDTH in pixels, as in 32x32"));
-  return {height, width};
+  return size;
 }
 
 void common_flags(Flags& flags) {
@@ -66,17 +61,14 @@ namespace {
 
 std::vector<int> steps_of(const std::string& text, bool several) {
   std::vector<int> steps;
-  for (std::size_t at = 0; at <= text.size();) {
-    const std::size_t end = std::min(text.find(',', at), text.size());
-    int n = 0;
-    const auto [stop, error] = std::from_chars(text.data() + at, text.data() + end, n);
-    if (error != std::errc() || stop != text.data() + end || n < 1 || n > 100000)
+  for (const std::string_view part : split(text, ',')) {
+    const auto n = parse_number<int>(part, 1, 100000);
+    if (!n)
       throw InputError(
           cat("--steps: ", text,
               several ? "; whole numbers from 1 to 100000, separated by commas, as in 10,20"
                       : "; a whole number from 1 to 100000"));
-    steps.push_back(n);
-    at = end + 1;
+    steps.push_back(*n);
   }
   if (steps.size() > 1 && !several)
     throw InputError(cat("--steps: ", text, "; one number; haze sample compares several"));

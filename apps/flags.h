@@ -1,7 +1,6 @@
 // flags.h — the flags of a subcommand: each is added with its help and with the option that it
 // fills. The library that parses them, CLI11, is known to flags.cpp alone.
 #pragma once
-#include <charconv>
 #include <functional>
 #include <memory>
 #include <string>
@@ -10,6 +9,7 @@
 #include "apps/common_options.h"
 #include "apps/config/config.h"
 #include "kernels/base/check.h"
+#include "kernels/base/text.h"
 
 namespace haze::apps {
 
@@ -46,13 +46,12 @@ class Flags {
               char unit = 0) {
     const auto set = [&to, flag = flag.substr(flag.rfind(',') + 1), min, max,
                       unit](const std::string& s) {
-      T x{};
-      const char* last = s.data() + s.size() - (unit && s.ends_with(unit));
-      const auto [end, error] = std::from_chars(s.data(), last, x);
-      if (error != std::errc() || end != last || !(double(x) >= min && double(x) <= max))
+      const std::size_t size = s.size() - (unit && s.ends_with(unit));
+      const auto number = parse_number<T>(std::string_view(s).substr(0, size));
+      if (!number || !(double(*number) >= min && double(*number) <= max))
         throw InputError(cat(flag, ": ", s, "; a ", std::is_integral_v<T> ? "whole " : "",
                              "number from ", std::int64_t(min), " to ", std::int64_t(max)));
-      to = x;
+      to = *number;
     };
     value(flag, "N", help, set);
   }

@@ -1,12 +1,11 @@
 #include "apps/given_image.h"
 
-#include <charconv>
-
 #include "apps/data/dataset.h"
 #include "apps/data/input_file.h"
 #include "apps/image/jpeg.h"
 #include "apps/image/resize.h"
 #include "kernels/base/check.h"
+#include "kernels/base/text.h"
 
 namespace haze::apps {
 namespace {
@@ -19,10 +18,10 @@ Image read_picture(const std::string& path) {
 bool names_dataset_image(const std::string& where, std::string& spec, int& index) {
   const std::size_t at = where.rfind('@'), colon = where.find(':');
   if (at == where.npos || colon == where.npos || colon > at) return false;
-  const char* end = where.data() + where.size();
-  const auto [stop, error] = std::from_chars(where.data() + at + 1, end, index);
-  if (error != std::errc() || stop != end || index < 0)
+  const auto number = parse_number<int>(std::string_view(where).substr(at + 1));
+  if (!number || *number < 0)
     throw InputError(cat("--image: ", where, "; DATASET@NUMBER, as in mnist:DIR@7"));
+  index = *number;
   spec = where.substr(0, at);
   return true;
 }

@@ -1,7 +1,6 @@
 #include "apps/run_folder.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -11,6 +10,7 @@
 #include "apps/device.h"
 #include "apps/json_writer.h"
 #include "apps/version.h"
+#include "kernels/base/text.h"
 
 namespace haze::apps {
 namespace {
@@ -53,9 +53,8 @@ std::string next_run_folder(const std::string& name, const std::string& precisio
   std::error_code none;
   for (const auto& entry : fs::directory_iterator(runs, none)) {
     const std::string file = entry.path().filename();
-    std::uint64_t number = 0;
-    std::from_chars(file.data(), file.data() + file.size(), number);
-    if (number < 100000) last = std::max(last, number);
+    const auto number = parse_number<std::uint64_t>(leading_digits(file));
+    if (number && *number < 100000) last = std::max(last, *number);
   }
   return (runs / cat(padded(last + 1, 5), "-", name, "-", precision)).string();
 }

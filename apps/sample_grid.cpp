@@ -1,7 +1,6 @@
 #include "apps/sample_grid.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 #include <filesystem>
 
@@ -13,6 +12,7 @@
 #include "apps/sampling.h"
 #include "apps/version.h"
 #include "engine/files/new_file.h"
+#include "kernels/base/text.h"
 
 namespace haze::apps {
 
@@ -120,16 +120,16 @@ std::vector<std::string> files_of_each(const std::string& out, int n) {
   if (out.ends_with('/') || std::filesystem::is_directory(out, none)) name += "/%05d.png";
   const std::size_t percent = name.find('%');
   if (percent == name.npos) return {};
-  int width = 0;
-  const char* last = name.data() + name.size();
-  const auto [end, error] = std::from_chars(name.data() + percent + 1, last, width);
-  if (end == last || *end != 'd' || width > 20 || name.find('%', percent + 1) != name.npos)
+  const std::string digits(leading_digits(std::string_view(name).substr(percent + 1)));
+  const std::string rest = name.substr(percent + 1 + digits.size());
+  const auto width = parse_number<int>("0" + digits, 0, 20);  // without digits: 0
+  if (!width || !rest.starts_with('d') || rest.find('%') != rest.npos)
     throw InputError(cat("--out: ", out, "; one %d or %05d, for the number of the image"));
   std::vector<std::string> files;
   for (int k = 0; k < n; ++k) {
     std::string number = std::to_string(k);
-    number.insert(0, std::size_t(std::max(0, width - int(number.size()))), '0');
-    files.push_back(name.substr(0, percent) + number + (end + 1));
+    number.insert(0, std::size_t(std::max(0, *width - int(number.size()))), '0');
+    files.push_back(name.substr(0, percent) + number + rest.substr(1));
   }
   return files;
 }

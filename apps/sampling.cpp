@@ -1,11 +1,10 @@
 #include "apps/sampling.h"
 
 #include <algorithm>
-#include <charconv>
-#include <chrono>
 #include <cstdio>
 
 #include "engine/files/safetensors.h"
+#include "kernels/base/text.h"
 #include "model/weights.h"
 
 namespace haze::apps {
@@ -17,12 +16,9 @@ std::vector<float> given(const engine::SafetensorsReader& file, const char* name
   const engine::SafetensorsEntry& entry = file.at(name);
   std::vector<std::int64_t> want = {n, c, h, w};
   if (steps > 0) want.insert(want.begin(), steps);
-  if (entry.shape != want) {
-    std::string text;
-    for (const auto extent : want) text += (text.empty() ? "[" : ",") + std::to_string(extent);
-    throw InputError(
-        cat(file.path(), ": ", name, ": ", entry.shape_text(), "; ", text, "] for these options"));
-  }
+  if (entry.shape != want)
+    throw InputError(cat(file.path(), ": ", name, ": ", entry.shape_text(), "; ", shape_text(want),
+                         " for these options"));
   return model::nchw_to_nhwc(file.read_f32(entry), n * std::max(steps, 1), c, h, w);
 }
 
@@ -48,12 +44,9 @@ std::vector<std::int32_t> labels_of(const SampleOptions& o, const RunConfig& con
   std::vector<std::int32_t> labels;
   for (int i = 0; i < o.n; ++i) labels.push_back(i % classes);
   if (o.label == "each") return labels;
-  int label = -1;
-  const char* end = o.label.data() + o.label.size();
-  const auto [stop, error] = std::from_chars(o.label.data(), end, label);
-  if (error != std::errc() || stop != end || label < 0 || label >= classes)
-    throw InputError(cat("--class: ", o.label, "; 0 to ", classes - 1, ", each or none"));
-  return std::vector<std::int32_t>(std::size_t(o.n), label);
+  const auto label = parse_number<int>(o.label, 0, classes - 1);
+  if (!label) throw InputError(cat("--class: ", o.label, "; 0 to ", classes - 1, ", each or none"));
+  return std::vector<std::int32_t>(std::size_t(o.n), *label);
 }
 
 }  // namespace
@@ -82,10 +75,8 @@ model::SampleOptions sampler_options(const SampleOptions& o, const RunConfig& co
     if (adds_noise && file.has("z")) s.z = given(file, "z", o.n, c, h, w, s.steps);
   }
   const int batches = (o.n + s.batch - 1) / s.batch;
-  s.progress = [&console, batches, start = std::chrono::steady_clock::now()](int done, int total) {
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    const double rate = done / std::max(seconds, 1e-9);
+  s.progress = [&console, batches, watch = Stopwatch()](int done, int total) {
+    const double rate = watch.rate(done);
     const int steps = std::max(total / batches, 1);  // of one batch; total counts those of all
     char speed[40];
     if (rate >= 1)
@@ -95,7 +86,7 @@ model::SampleOptions sampler_options(const SampleOptions& o, const RunConfig& co
     console.progress(
         double(done) / total,
         cat("step ", (done - 1) % steps + 1, " of ", steps, " batch ", (done - 1) / steps + 1,
-            " of ", batches, " ", speed, " left ", duration((total - done) / rate)),
+            " of ", batches, " ", speed, " left ", watch.left(done, total)),
         done == total);
     return true;
   };

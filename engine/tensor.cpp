@@ -1,5 +1,9 @@
 #include "engine/tensor.h"
 
+#include <span>
+
+#include "kernels/base/text.h"
+
 namespace haze::engine {
 
 Shape::Shape(std::initializer_list<int> extents) : Shape(std::vector<int>(extents)) {}
@@ -19,11 +23,7 @@ std::size_t Shape::size() const {
   return n;
 }
 
-std::string Shape::str() const {
-  std::string text = "[";
-  for (int i = 0; i < rank_; ++i) text += (i ? "," : "") + std::to_string((*this)[i]);
-  return text + "]";
-}
+std::string Shape::str() const { return shape_text(std::span(extents_).first(std::size_t(rank_))); }
 
 Tensor Tensor::reshaped(Shape to) const {
   HAZE_CHECK(to.size() == size(), "cannot view ", shape.str(), " as ", to.str());

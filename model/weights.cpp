@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/device_tensor.h"
+#include "kernels/base/text.h"
 
 namespace haze::model {
 
@@ -50,12 +51,6 @@ std::vector<float> from_pytorch(const Parameter& p, std::vector<float> values) {
   const std::size_t co = std::size_t(p.shape[0]), ci = std::size_t(p.shape[3]), k = taps(p.shape);
   if (p.layout == Layout::conv_transpose) values = swap_first_two(values, ci, co, k);
   return swap_last_two(values, co, ci, k);
-}
-
-std::string shape_text(const std::vector<std::int64_t>& shape) {
-  std::string text = "[";
-  for (std::size_t i = 0; i < shape.size(); ++i) text += cat(i ? "," : "", shape[i]);
-  return text + "]";
 }
 
 /// diffusers renamed its attention layers; files from before use the old names.

@@ -40,13 +40,10 @@ struct EvalOptions {
 
 std::vector<Metric> metrics_of(const std::string& list) {
   std::vector<Metric> metrics;
-  for (std::size_t at = 0; at <= list.size();) {
-    const std::size_t end = std::min(list.find(',', at), list.size());
-    const std::string name = list.substr(at, end - at);
+  for (const std::string_view name : split(list, ',')) {
     const auto metric = value_of<Metric>(name);
-    if (!metric) refuse_word("--metrics", name, words_of<Metric>(), "some of ");
+    if (!metric) refuse_word("--metrics", std::string(name), words_of<Metric>(), "some of ");
     metrics.push_back(*metric);
-    at = end + 1;
   }
   return metrics;
 }
@@ -164,11 +161,9 @@ LikelihoodReport likelihood(const EvalOptions& o, TrainedModel& trained, const D
                            " classes, the network knows ", config.model.num_classes));
     bound.labels = data.labels;
   }
-  bound.progress = [&, start = std::chrono::steady_clock::now()](int done, int total) {
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    console.progress(double(done) / total, cat("nll call ", done, " of ", total, " left ",
-                                               duration(seconds / done * (total - done))));
+  bound.progress = [&, watch = Stopwatch()](int done, int total) {
+    console.progress(double(done) / total,
+                     cat("nll call ", done, " of ", total, " left ", watch.left(done, total)));
   };
   return {model::bits_per_dim(trained.context, *trained.network, config.diffusion, data.images,
                               data.count, data.height, data.width, data.channels, bound),

@@ -1,7 +1,6 @@
 #include "apps/data/dataset.h"
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <new>
 #include <stdexcept>
@@ -13,6 +12,7 @@
 #include "apps/image/resize.h"
 #include "engine/files/xxh3.h"
 #include "kernels/base/check.h"
+#include "kernels/base/text.h"
 
 namespace haze::apps {
 namespace {
@@ -41,11 +41,11 @@ bool take_split(std::string& folder) {
 Dataset draw(const std::string& spec, std::string what, bool points) {
   int count = kDrawn;
   if (const auto colon = what.find(':'); colon != what.npos) {
-    const char *begin = what.data() + colon + 1, *end = what.data() + what.size();
-    const auto [stop, error] = std::from_chars(begin, end, count);
-    if (error != std::errc{} || stop != end || count < 1 || count > kMostDrawn)
+    const auto asked = parse_number<int>(std::string_view(what).substr(colon + 1), 1, kMostDrawn);
+    if (!asked)
       refuse(spec, cat("the number of ", points ? "points" : "images",
                        " is a whole number from 1 to ", kMostDrawn));
+    count = *asked;
     what.resize(colon);
   }
   if (points) {

@@ -1,10 +1,10 @@
 // checkpoint_load.cpp — believes nothing that a hash does not cover.
 #include <algorithm>
-#include <charconv>
 #include <exception>
 
 #include "engine/files/checkpoint_format.h"
 #include "engine/files/xxh3.h"
+#include "kernels/base/text.h"
 
 namespace haze::engine {
 namespace {
@@ -19,11 +19,10 @@ const std::string& required(const SafetensorsReader& file, const char* key) {
 
 std::uint64_t number(const SafetensorsReader& file, const char* key) {
   const std::string& text = required(file, key);
-  std::uint64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  if (std::to_string(value) != text)
+  const auto value = parse_number<std::uint64_t>(text);
+  if (!value || std::to_string(*value) != text)  // as it is written: without leading zeros
     throw InputError(cat(file.path(), ": its ", key, " is not a decimal number"));
-  return value;
+  return *value;
 }
 
 void check_header_hash(const SafetensorsReader& file) {

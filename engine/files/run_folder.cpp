@@ -1,12 +1,12 @@
 // run_folder.cpp — the lock of a run folder and the names of its checkpoints.
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "engine/files/checkpoint.h"
 #include "engine/files/new_file.h"
+#include "kernels/base/text.h"
 
 namespace haze::engine {
 namespace {
@@ -56,9 +56,9 @@ std::vector<std::uint64_t> list_checkpoints(FileSystem& fs, const std::string& r
   std::vector<std::uint64_t> steps;
   for (const auto& name : names) {
     if (name.size() <= kPrefix.size() + kSuffix.size()) continue;
-    std::uint64_t step = 0;
-    std::from_chars(name.data() + kPrefix.size(), name.data() + name.size() - kSuffix.size(), step);
-    if (name == file_name(step)) steps.push_back(step);  // nothing else spells this step
+    const auto step =
+        parse_number<std::uint64_t>(leading_digits(std::string_view(name).substr(kPrefix.size())));
+    if (step && name == file_name(*step)) steps.push_back(*step);  // nothing else spells this step
   }
   std::sort(steps.begin(), steps.end());
   return steps;

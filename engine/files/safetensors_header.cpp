@@ -5,6 +5,7 @@
 #include <set>
 
 #include "engine/files/safetensors.h"
+#include "kernels/base/text.h"
 
 namespace haze::engine {
 namespace {
@@ -240,11 +241,7 @@ std::size_t SafetensorsEntry::elements() const {
   return std::size_t(bytes() * 8 / std::uint64_t(safetensors_bits(dtype)));
 }
 
-std::string SafetensorsEntry::shape_text() const {
-  std::string text = "[";
-  for (const auto extent : shape) text += (text.size() > 1 ? "," : "") + std::to_string(extent);
-  return text + "]";
-}
+std::string SafetensorsEntry::shape_text() const { return haze::shape_text(shape); }
 
 const SafetensorsEntry* SafetensorsHeader::find(std::string_view name) const {
   const auto at = std::find_if(tensors.begin(), tensors.end(),
