@@ -5,7 +5,6 @@
 
 #include "apps/command.h"
 #include "apps/json_writer.h"
-#include "engine/bench/kernel_cases.h"
 
 namespace haze::apps {
 
@@ -36,25 +35,7 @@ JsonWriter bench_document(const BenchOptions& options, const Stream& stream,
                           const Program& program);
 /// Where the options want the JSON document of a measurement: standard output, a file.
 void bench_deliver(const BenchOptions& options, const std::string& json);
-/// Holds the results of two files of --out against each other. Returns 1 if options.fail_on says
-/// so.
+/// Compares the results of two files of --out. Returns 1 if options.fail_on says so.
 int bench_compare(const BenchOptions& options, const Program& program);
-
-/// A case to run, beside those versions of it that were named, or all.
-struct ChosenKernel {
-  std::string kernel;
-  std::vector<std::string> versions;
-  bool all = false;
-};
-/// What the user calls `wanted`: a case, all whose names begin so, or "case/version"; everything
-/// if nothing is named. What is named twice, and a case of several versions, comes once. Throws
-/// InputError, with the flag that it comes from, for what names none.
-std::vector<ChosenKernel> choose_kernels(const char* flag, const std::vector<std::string>& wanted);
-/// Those peers that were chosen. Throws InputError if a named version is none of this device's.
-std::vector<engine::Peer> chosen_peers(const ChosenKernel& chosen, const engine::KernelCase& at);
-/// Each of `wanted`, "n=64,h=16,c=128,co=128", once: what is left out keeps its default, co follows
-/// c. `usual` if nothing is wanted. Throws InputError for what is no such text.
-std::vector<engine::KernelShape> kernel_shapes(const std::vector<std::string>& wanted,
-                                               const engine::KernelShape& usual);
 
 }  // namespace haze::apps

@@ -1,10 +1,11 @@
-// bench_kernels.cpp — `haze bench kernels`: every kernel alone, against what the device reaches at
-// best.
+// bench_kernels.cpp — `haze bench kernels`: every kernel alone, and its share of what the device
+// reaches at best.
 #include <algorithm>
 #include <cstdio>
 #include <span>
 
 #include "apps/commands/bench.h"
+#include "apps/commands/bench_choice.h"
 #include "apps/config/find.h"
 #include "apps/device.h"
 
@@ -157,12 +158,24 @@ void print_rows(std::span<const Row> rows, const Run& run) {
   std::fflush(stdout);
 }
 
+/// The names, a line each, below what a shape's letters mean to those that follow.
+std::string list_of_kernels() {
+  std::string text, last;
+  for (const std::string& name : engine::kernel_case_names()) {
+    const std::string reading = engine::shape_reading(name.substr(0, name.find('/')));
+    if (reading != last) text += cat("# ", reading, "\n");
+    text += name + "\n";
+    last = reading;
+  }
+  return text;
+}
+
 }  // namespace
 
 int bench_kernels(const BenchOptions& options, const Program& program) {
   if (!options.explain.empty()) return explain_kernel(options, program);
   if (options.list) {
-    for (const std::string& name : engine::kernel_case_names()) std::puts(name.c_str());
+    std::fputs(list_of_kernels().c_str(), stdout);
     return 0;
   }
   const std::vector<ChosenKernel> chosen = choose_kernels("--kernel", options.kernels);

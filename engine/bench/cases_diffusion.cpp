@@ -195,7 +195,7 @@ std::vector<KernelCaseMaker> diffusion_kernel_cases() {
           {"guidance", guide(0)},
           {"guidance.rescaled", guide(0.7f)},
           {"blend", blend},
-          {"adam", adam}};
+          {"adam", adam, {}, "n*h*h*c parameters"}};
 }
 
 }  // namespace haze::engine

@@ -201,17 +201,20 @@ std::vector<KernelCaseMaker> image_kernel_cases() {
       {"group_norm_swish.forward", norm(true, false), {"v1_naive"}},
       {"group_norm_swish.backward", norm(true, true), {"v1_naive"}},
   };
-  const auto both = [&](const char* name, KernelCase (*f)(Context&, const KernelShape&, bool)) {
+  const auto both = [&](const char* name, KernelCase (*f)(Context&, const KernelShape&, bool),
+                        const char* reading = kImages) {
     for (const bool backward : {false, true})
       all.push_back({cat(name, backward ? ".backward" : ".forward"),
-                     [=](Context& c, const KernelShape& k) { return f(c, k, backward); }});
+                     [=](Context& c, const KernelShape& k) { return f(c, k, backward); },
+                     {},
+                     reading});
   };
 #define HAZE_ROWS_OF_ONE(F) both(kernels::F::kName, function_of_one<kernels::F>);
   HAZE_FUNCTIONS_OF_ONE(HAZE_ROWS_OF_ONE)
 #define HAZE_ROWS_OF_TWO(F) both(kernels::F::kName, function_of_two<kernels::F>);
   HAZE_FUNCTIONS_OF_TWO(HAZE_ROWS_OF_TWO)
   both("dropout", dropout);
-  both("concat", concat);
+  both("concat", concat, "images [n,h,h,c] beside [n,h,h,co]");
   both("upsample", upsample);
   const auto pooling = [](kernels::Pooling p) {
     return [=](Context& c, const KernelShape& k) { return pool(c, k, p); };

@@ -81,11 +81,12 @@ std::vector<KernelCaseMaker> label_kernel_cases() {
   const auto look_up = [](bool backward) {
     return [=](Context& c, const KernelShape& k) { return embedding(c, k, backward); };
   };
-  return {{"time_embedding", time_embedding},
-          {"labels", labels},
-          {"embedding.forward", look_up(false)},
-          {"embedding.backward", look_up(true)},
-          {"cross_entropy", cross_entropy}};
+  const char* const kTable = "n rows of c, of a table of co";
+  return {{"time_embedding", time_embedding, {}, "n times, each to a vector of c"},
+          {"labels", labels, {}, "n labels"},
+          {"embedding.forward", look_up(false), {}, kTable},
+          {"embedding.backward", look_up(true), {}, kTable},
+          {"cross_entropy", cross_entropy, {}, "n rows of co classes"}};
 }
 
 }  // namespace haze::engine

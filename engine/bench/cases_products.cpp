@@ -23,70 +23,93 @@ using Way = kernels::baselines::Product;
     to.without.push_back(cat(impl, ": ", found.why));
 }
 
-KernelCase convolution(Context& context, const KernelShape& k, int size, int stride, Way way) {
+struct Convolution {
+  kernels::Conv2dDims d;
+  Tensor x, w, y;   // of the activations' type
+  Tensor dw, bias;  // f32; the bias is 0, as the peers compute the product alone
+};
+
+Convolution make_convolution(Buffers& b, const KernelShape& k, int size, int stride) {
   const int pad = size / 2;
   const kernels::Conv2dDims d{k.n, k.h, k.h, k.c, k.co, size, size, stride, pad, pad, pad, pad};
-  const std::size_t in = std::size_t(d.n) * d.h * d.w * d.ci;
-  const std::size_t out = std::size_t(d.n) * d.ho() * d.wo() * d.co;
   const std::size_t weights = std::size_t(d.co) * size * size * d.ci;
+  return {d,
+          b.activations(std::size_t(d.n) * d.h * d.w * d.ci),
+          b.activations(weights),
+          b.activations(std::size_t(d.n) * d.ho() * d.wo() * d.co),
+          b.raw(weights, DType::f32),
+          b.raw(std::size_t(d.co), DType::f32)};
+}
+
+template <class S>
+std::function<void()> conv_forward(S s, Buffers& b, const Convolution& c) {
+  const kernels::Conv2dSummands summands{c.bias.f32(), {}, {}};
+  const auto scratch = b.memory(kernels::conv2d_forward_scratch_bytes(s, c.d, c.x.dtype, summands));
+  return [=] {
+    kernels::conv2d_forward(s, c.d, c.x.in(), c.w.in(), {c.bias.f32(), {}, {}}, c.y.act(),
+                            scratch.get());
+  };
+}
+
+template <class S>
+std::function<void()> conv_backward_data(S s, Buffers& b, const Convolution& c) {
+  const auto scratch =
+      b.memory(kernels::conv2d_backward_data_scratch_bytes(s, c.d, overwrite(c.x)));
+  return [=] {
+    kernels::conv2d_backward_data(s, c.d, c.y.in(), c.w.in(), overwrite(c.x), scratch.get());
+  };
+}
+
+template <class S>
+std::function<void()> conv_backward_weights(S s, Buffers& b, const Convolution& c) {
+  const kernels::Conv2dWeightGrads grads{overwrite(c.dw), overwrite(c.bias), {}};
+  const auto scratch =
+      b.memory(kernels::conv2d_backward_weights_scratch_bytes(s, c.d, c.x.dtype, grads));
+  return [=] {
+    kernels::conv2d_backward_weights(s, c.d, c.x.in(), c.y.in(),
+                                     {overwrite(c.dw), overwrite(c.bias), {}}, scratch.get());
+  };
+}
+
+template <OnCuda S>
+std::vector<Peer> earlier_forwards(S s, const Convolution& c) {
+  namespace earlier = kernels::conv2d_versions;
+  return {{"v1_naive", [=] { earlier::v1_naive(s, c.d, c.x.in(), c.w.in(), c.y.act()); }, c.y},
+          {"v2_tiled", [=] { earlier::v2_tiled(s, c.d, c.x.in(), c.w.in(), c.y.act()); }, c.y}};
+}
+
+/// cuDNN, and for a convolution that is a matrix product cuBLAS.
+template <OnCuda S>
+void add_conv_libraries(S s, Buffers& b, const Convolution& c, Way way, KernelCase& to) {
+  using namespace kernels::baselines;
+  // cuDNN's gradient of the weights has the type of what it is computed from.
+  const bool own = way == Way::weights && c.x.dtype != DType::f32;
+  const Tensor into = own ? b.raw(c.dw.size(), c.x.dtype) : to.result;
+  const kernels::Act third = way == Way::weights ? into.act() : c.w.act();
+  add_baseline(to, "cudnn", cudnn_convolution(s, c.d, way, c.x.act(), third, c.y.act()), into);
+  if (c.d.kh == 1 && c.d.stride == 1)
+    add_baseline(to, "cublas",
+                 cublas_matmul(s, {c.d.n * c.d.h * c.d.w, c.d.ci, c.d.co}, way, c.x.act(),
+                               (way == Way::weights ? c.dw : c.w).act(), c.y.act()),
+                 to.result);
+}
+
+KernelCase convolution(Context& context, const KernelShape& k, int size, int stride, Way way) {
   Buffers b(context);
-  const DType type = context.activations;
-  const Tensor x = b.activations(in), w = b.activations(weights), y = b.activations(out);
-  const Tensor dw = b.raw(weights, DType::f32);
-  // Zeros: the peers compute the product alone.
-  const Tensor bias = b.raw(std::size_t(d.co), DType::f32);
+  const Convolution c = make_convolution(b, k, size, stride);
   KernelCase result;
-  result.flops = 2.0 * double(out) * size * size * d.ci;
-  result.bytes = double(in + out) * size_of(type) +
-                 double(weights) * (way == Way::weights ? 4 : double(size_of(type)));
-  result.result = way == Way::forward ? y : way == Way::data ? x : dw;
-  std::visit(
-      [&]<class S>(S s) {
-        if (way == Way::forward) {
-          const kernels::Conv2dSummands summands{bias.f32(), {}, {}};
-          const auto scratch =
-              b.memory(kernels::conv2d_forward_scratch_bytes(s, d, type, summands));
-          result.run = [=] {
-            kernels::conv2d_forward(s, d, x.in(), w.in(), {bias.f32(), {}, {}}, y.act(),
-                                    scratch.get());
-          };
-          if constexpr (OnCuda<S>) {
-            namespace earlier = kernels::conv2d_versions;
-            result.peers = {
-                {"v1_naive", [=] { earlier::v1_naive(s, d, x.in(), w.in(), y.act()); }, y},
-                {"v2_tiled", [=] { earlier::v2_tiled(s, d, x.in(), w.in(), y.act()); }, y}};
-          }
-        } else if (way == Way::data) {
-          const auto scratch =
-              b.memory(kernels::conv2d_backward_data_scratch_bytes(s, d, overwrite(x)));
-          result.run = [=] {
-            kernels::conv2d_backward_data(s, d, y.in(), w.in(), overwrite(x), scratch.get());
-          };
-        } else {
-          const kernels::Conv2dWeightGrads grads{overwrite(dw), overwrite(bias), {}};
-          const auto scratch =
-              b.memory(kernels::conv2d_backward_weights_scratch_bytes(s, d, type, grads));
-          result.run = [=] {
-            kernels::conv2d_backward_weights(s, d, x.in(), y.in(),
-                                             {overwrite(dw), overwrite(bias), {}}, scratch.get());
-          };
-        }
-        if constexpr (OnCuda<S>) {
-          using namespace kernels::baselines;
-          // cuDNN's gradient of the weights has the type of what it is computed from.
-          const bool own = way == Way::weights && type != DType::f32;
-          const Tensor into = own ? b.raw(weights, type) : result.result;
-          const kernels::Act third = way == Way::weights ? into.act() : w.act();
-          add_baseline(result, "cudnn", cudnn_convolution(s, d, way, x.act(), third, y.act()),
-                       into);
-          if (size == 1 && stride == 1)
-            add_baseline(result, "cublas",
-                         cublas_matmul(s, {d.n * d.h * d.w, d.ci, d.co}, way, x.act(),
-                                       way == Way::weights ? dw.act() : w.act(), y.act()),
-                         result.result);
-        }
-      },
-      context.stream);
+  result.flops = 2.0 * double(c.y.size()) * size * size * c.d.ci;
+  result.bytes = double(c.x.bytes() + c.y.bytes() + (way == Way::weights ? c.dw : c.w).bytes());
+  result.result = way == Way::forward ? c.y : way == Way::data ? c.x : c.dw;
+  context.run([&]<class S>(S s) {
+    result.run = way == Way::forward ? conv_forward(s, b, c)
+                 : way == Way::data  ? conv_backward_data(s, b, c)
+                                     : conv_backward_weights(s, b, c);
+    if constexpr (OnCuda<S>) {
+      if (way == Way::forward) result.peers = earlier_forwards(s, c);
+      add_conv_libraries(s, b, c, way, result);
+    }
+  });
   return result;
 }
 
@@ -233,22 +256,27 @@ std::vector<KernelCaseMaker> product_kernel_cases() {
     const auto conv = [=](Way way) {
       return [=](Context& c, const KernelShape& k) { return convolution(c, k, size, stride, way); };
     };
-    all.push_back({cat(name, ".forward"), conv(Way::forward), {"v1_naive", "v2_tiled"}});
-    all.push_back({cat(name, ".dgrad"), conv(Way::data)});
-    all.push_back({cat(name, ".wgrad"), conv(Way::weights)});
+    const char* reading = "images [n,h,h,c], to co channels";
+    all.push_back({cat(name, ".forward"), conv(Way::forward), {"v1_naive", "v2_tiled"}, reading});
+    all.push_back({cat(name, ".dgrad"), conv(Way::data), {}, reading});
+    all.push_back({cat(name, ".wgrad"), conv(Way::weights), {}, reading});
   }
-  const auto each_way = [&](const char* name, KernelCase (*f)(Context&, const KernelShape&, Way)) {
+  const auto each_way = [&](const char* name, KernelCase (*f)(Context&, const KernelShape&, Way),
+                            const char* reading) {
     for (const auto& [suffix, way] :
          {std::pair{".forward", Way::forward}, {".dgrad", Way::data}, {".wgrad", Way::weights}})
-      all.push_back(
-          {cat(name, suffix), [=](Context& c, const KernelShape& k) { return f(c, k, way); }});
+      all.push_back({cat(name, suffix),
+                     [=](Context& c, const KernelShape& k) { return f(c, k, way); },
+                     {},
+                     reading});
   };
-  each_way("conv_transpose2d", conv_transpose);
-  each_way("matmul", linear);
+  each_way("conv_transpose2d", conv_transpose, "images [n,h,h,c], to [n,2h,2h,co]");
+  each_way("matmul", linear, "n*h*h rows, from c to co features");
   for (const bool backward : {false, true})
     all.push_back({backward ? "attention.backward" : "attention.forward",
                    [=](Context& c, const KernelShape& k) { return attention(c, k, backward); },
-                   {"v1_naive"}});
+                   {"v1_naive"},
+                   "n images of h*h tokens, one head of c channels"});
   return all;
 }
 

@@ -60,11 +60,15 @@ std::function<void()> on(const Context& context, F f) {
 template <class S>
 concept OnCuda = std::same_as<S, CudaStream>;
 
+/// What a shape's letters are to most kernels.
+inline constexpr const char* kImages = "images [n,h,h,c]";
+
 /// A row of the table of cases.
 struct KernelCaseMaker {
   std::string name;
   std::function<KernelCase(Context&, const KernelShape&)> make;
   std::vector<std::string> earlier = {};  // CUDA versions that the case has as peers on cuda
+  std::string reading = kImages;          // what a shape's letters are to it
 };
 /// Convolutions, matrix products, attention: what multiplies.
 std::vector<KernelCaseMaker> product_kernel_cases();

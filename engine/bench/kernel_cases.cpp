@@ -18,6 +18,12 @@ std::vector<KernelCaseMaker> makers() {
   return all;
 }
 
+KernelCaseMaker maker_of(const std::string& name) {
+  for (const KernelCaseMaker& row : makers())
+    if (row.name == name) return row;
+  throw InputError(cat("kernel: ", name, "; haze bench kernels --list names them"));
+}
+
 /// The values of `result` after `run`, which has to write them: they are zeros before.
 std::vector<float> result_of(Context& context, const std::function<void()>& run,
                              const Tensor& result) {
@@ -41,16 +47,15 @@ std::vector<std::string> kernel_case_names() {
   return names;
 }
 
+std::string shape_reading(const std::string& name) { return maker_of(name).reading; }
+
 KernelCase kernel_case(Context& context, const std::string& name, const KernelShape& shape) {
+  const KernelCaseMaker row = maker_of(name);
   if (shape.n < 1 || shape.h < 1 || shape.c < 1 || shape.co < 1)
-    throw InputError(cat("shape: ", shape.str(), "; every extent is at least 1"));
-  for (const KernelCaseMaker& row : makers())
-    if (row.name == name) {
-      KernelCase result = row.make(context, shape);
-      result.kernel = name;
-      return result;
-    }
-  throw InputError(cat("kernel: ", name, "; haze bench kernels --list names them"));
+    throw InputError(cat(name, ": ", shape.str(), "; ", row.reading, ", each at least 1"));
+  KernelCase result = row.make(context, shape);
+  result.kernel = name;
+  return result;
 }
 
 double difference(Context& context, const KernelCase& shipped, const Peer& peer) {

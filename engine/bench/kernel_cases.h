@@ -10,7 +10,8 @@
 
 namespace haze::engine {
 
-/// One size for all kernels: images [n,h,h,c], convolved to co channels.
+/// One size for all kernels: images [n,h,h,c], convolved to co channels. Kernels without images read
+/// the letters in their own way, which shape_reading() says.
 struct KernelShape {
   int n = 64, h = 16, c = 128, co = 128;
   std::string str() const;  // "n=64,h=16,c=128,co=128"
@@ -38,6 +39,9 @@ struct KernelCase {
 /// The names of all cases, in the order in which they are timed, each followed by the earlier
 /// versions that this build has of it: "conv3x3.forward", "conv3x3.forward/v1_naive".
 std::vector<std::string> kernel_case_names();
+/// What the letters of a shape are to the named case: "n*h*h rows, from c to co features". Throws
+/// InputError for a name that is none.
+std::string shape_reading(const std::string& name);
 /// The named case in the context's device and type; a name is of a case, not of a version. Throws
 /// InputError for a name that is none, or a shape that the kernel cannot have.
 KernelCase kernel_case(Context& context, const std::string& name, const KernelShape& shape);

@@ -172,6 +172,33 @@ TEST(Bench, EveryKernelHasACase) {
   EXPECT_GE(kernels, 24);
 }
 
+/// Names are lines of their own; a line that begins with # says what a shape means to those below.
+TEST(Bench, ListsWhatAShapeMeansToEachKernel) {
+  std::string reading;
+  std::vector<std::string> names;
+  for (const std::string& line : lines(haze({"bench", "kernels", "--list"}).out)) {
+    if (line.starts_with("# ")) {
+      EXPECT_NE(line.substr(2), reading);
+      reading = line.substr(2);
+      continue;
+    }
+    names.push_back(line);
+    EXPECT_EQ(engine::shape_reading(line.substr(0, line.find('/'))), reading) << line;
+  }
+  EXPECT_EQ(names, engine::kernel_case_names());
+  EXPECT_EQ(engine::shape_reading("matmul.dgrad"), "n*h*h rows, from c to co features");
+  EXPECT_EQ(engine::shape_reading("concat.backward"), "images [n,h,h,c] beside [n,h,h,co]");
+  EXPECT_EQ(engine::shape_reading("swish.forward"), "images [n,h,h,c]");
+  EXPECT_THROW(engine::shape_reading("conv7x7"), InputError);
+  engine::Context context(CpuStream{}, DType::f32);
+  try {
+    engine::kernel_case(context, "matmul.forward", {2, 0, 3, 4});
+    ADD_FAILURE() << "h=0 was taken";
+  } catch (const InputError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("n=2,h=0,c=3,co=4; n*h*h rows, from c to co features"));
+  }
+}
+
 /// Every case runs at a size that divides nothing, on the CPU and where there is one on the device,
 /// and says what it must move and how long it took.
 TEST(Bench, EveryCaseRuns) {
