@@ -67,75 +67,93 @@ Dataset split_off(Dataset& data) {
   return test;
 }
 
+struct Sets {
+  Dataset learn, test;
+  std::string test_spec;  // "": every tenth image of the data set
+};
+
+/// The test images are those asked for, or the data set's own, or a tenth put aside.
+Sets open_sets(const ClassifierOptions& o) {
+  DatasetOptions as;
+  if (!o.size.empty()) as.height = o.size[0], as.width = o.size[1];
+  Sets sets{open_labelled(o.data, as), {}, o.test};
+  Dataset& data = sets.learn;
+  const bool has_own = data.spec.starts_with("mnist:") || data.spec.starts_with("cifar10:");
+  if (o.test.empty() && has_own && data.spec.find('#') == data.spec.npos)
+    sets.test_spec = data.spec + "#test";
+  as = {.height = data.height, .width = data.width, .channels = data.channels};
+  sets.test = sets.test_spec.empty() ? split_off(data) : open_labelled(sets.test_spec, as);
+  if (sets.test.class_names != data.class_names)
+    throw InputError(cat("--test: ", sets.test_spec, " has other classes than ", o.data));
+  return sets;
+}
+
+void train(engine::Context& context, model::Classifier& network, const Dataset& data,
+           const ClassifierOptions& o, Console& console) {
+  const Stopwatch watch;
+  const auto progress = [&](int done, int total, float loss) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.4f", double(loss));
+    console.progress(
+        double(done) / total,
+        cat("step ", done, " of ", total, " loss ", text, " left ", watch.left(done, total)),
+        done == total);
+  };
+  model::train(context, network, {data.images, data.labels, data.count},
+               {o.epochs, o.batch, o.learning_rate, o.seed, progress});
+}
+
+/// The number of test images whose class it says.
+int right_answers(engine::Context& context, model::Classifier& network, const Dataset& test) {
+  const auto judged = model::judge(context, network, test.images, test.count);
+  int right = 0;
+  for (std::size_t i = 0; i < test.labels.size(); ++i) right += judged.labels[i] == test.labels[i];
+  return right;
+}
+
+void print(const ClassifierOptions& o, const Sets& sets, double accuracy, int right) {
+  if (!o.json) {
+    std::printf("accuracy %.4f (%d of %d test images)\n%s\n", accuracy, right, sets.test.count,
+                o.out.c_str());
+    return;
+  }
+  JsonWriter w;
+  w.begin_object().field("classifier", o.out).field("data", o.data);
+  w.field("test", sets.test_spec.empty() ? "every tenth image" : sets.test_spec);
+  w.field("accuracy", accuracy).field("right", right).field("images", sets.test.count);
+  w.field("epochs", o.epochs).field("seed", o.seed).end_object();
+  std::printf("%s\n", w.text().c_str());
+}
+
 int run(const ClassifierOptions& o, const Program& program) {
   Console& console = program.console;
   if (o.data.empty()) throw InputError("--data: not given; the data set to learn, mnist:DIR, say");
   if (o.out.empty()) throw InputError("--out: not given; the safetensors file to write");
   const Stream stream = open_device(program.common);
-  DatasetOptions as;
-  if (!o.size.empty()) as.height = o.size[0], as.width = o.size[1];
-  Dataset data = open_labelled(o.data, as);
-  const ClassifierRecord base{
-      {data.height, data.width, data.channels, int(data.class_names.size())},
-      data.spec,
-      data.fingerprint,
-      o.epochs,
-      o.seed,
-      0};
-  // The test images: asked for, or the data set's own, or a tenth put aside.
-  std::string test_spec = o.test;
-  const bool has_own = data.spec.starts_with("mnist:") || data.spec.starts_with("cifar10:");
-  if (test_spec.empty() && has_own && data.spec.find('#') == data.spec.npos)
-    test_spec = data.spec + "#test";
-  Dataset test =
-      test_spec.empty()
-          ? split_off(data)
-          : open_labelled(test_spec,
-                          {.height = data.height, .width = data.width, .channels = data.channels});
-  if (test.class_names != data.class_names)
-    throw InputError(cat("--test: ", test_spec, " has other classes than ", o.data));
-
-  model::Classifier network(base.config);
+  const Sets sets = open_sets(o);
+  const Dataset& data = sets.learn;
+  ClassifierRecord record{{data.height, data.width, data.channels, int(data.class_names.size())},
+                          data.spec,
+                          data.fingerprint,
+                          o.epochs,
+                          o.seed,
+                          0};
+  model::Classifier network(record.config);
   network.parameters().allocate(stream, o.seed, true, false, DType::f32);
-  console.info(cat("classifier of ", base.config.classes, " classes, ",
+  console.info(cat("classifier of ", record.config.classes, " classes, ",
                    network.parameters().elements(), " parameters; ", data.count,
-                   " images to learn, ", test.count, " to test on",
-                   test_spec.empty() ? ", every tenth put aside" : "", "; seed ", o.seed, "; ",
+                   " images to learn, ", sets.test.count, " to test on",
+                   sets.test_spec.empty() ? ", every tenth put aside" : "", "; seed ", o.seed, "; ",
                    device_description(stream)));
   engine::Context context(stream);
   context.fusion = o.fusion;
   console.detail(computing_on(stream, context.fusion));
-  const auto start = std::chrono::steady_clock::now();
-  model::train(
-      context, network, {data.images, data.labels, data.count},
-      {o.epochs, o.batch, o.learning_rate, o.seed, [&](int done, int total, float loss) {
-         const double seconds =
-             std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-         char text[32];
-         std::snprintf(text, sizeof text, "%.4f", double(loss));
-         console.progress(double(done) / total,
-                          cat("step ", done, " of ", total, " loss ", text, " left ",
-                              duration(seconds / done * (total - done))),
-                          done == total);
-       }});
-  const auto judged = model::judge(context, network, test.images, test.count);
-  int right = 0;
-  for (std::size_t i = 0; i < test.labels.size(); ++i) right += judged.labels[i] == test.labels[i];
-  ClassifierRecord record = base;
-  record.accuracy = double(right) / test.count;
+  train(context, network, data, o, console);
+  const int right = right_answers(context, network, sets.test);
+  record.accuracy = double(right) / sets.test.count;
   console.clear_bar();
   save_classifier(o.out, network, record);
-  if (o.json) {
-    JsonWriter w;
-    w.begin_object().field("classifier", o.out).field("data", o.data);
-    w.field("test", test_spec.empty() ? "every tenth image" : test_spec);
-    w.field("accuracy", record.accuracy).field("right", right).field("images", test.count);
-    w.field("epochs", o.epochs).field("seed", o.seed).end_object();
-    std::printf("%s\n", w.text().c_str());
-  } else {
-    std::printf("accuracy %.4f (%d of %d test images)\n%s\n", record.accuracy, right, test.count,
-                o.out.c_str());
-  }
+  print(o, sets, record.accuracy, right);
   return 0;
 }
 

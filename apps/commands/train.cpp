@@ -182,56 +182,113 @@ void say_end(const Training& training, const RunConfig& config, const std::strin
   console.info(cat("next: haze sample --checkpoint ", folder, " --out grid.png"));
 }
 
-int run(const TrainOptions& options, const Program& program) {
-  Console& console = program.console;
-  const Settings settings = gather(options);
+/// What a run is made of.
+struct Setup {
+  Settings settings;
+  RunConfig config;
+  Stream stream;
+  std::unique_ptr<model::Network> network;  // without memory as yet
+  std::string path;                         // of the run's folder
+  Dataset dataset;
+};
+
+/// Refuses whatever can be refused before the run's folder is touched; --overwrite alone has moved
+/// another run away by then.
+Setup set_up(const TrainOptions& options, Settings settings, const Program& program) {
   RunConfig config = resolve(settings);
-  if (options.print_config && !options.dry_run) {
-    std::fputs(to_text_with_origins(config, settings).c_str(), stdout);
-    return 0;
-  }
   const Stream stream =
       in_precision(open_device(program.common), config.precision, "train.precision");
-  const auto network = model::make_network(config.model);
+  auto network = model::make_network(config.model);
   model::make_schedule(config.diffusion);  // throws for a schedule that cannot be
-  const std::string path = choose_folder(options, config, console);
+  const std::string path = choose_folder(options, config, program.console);
   if (!(options.resume && holds_run(path))) refuse_idle_keys(config);
-  const Dataset dataset = open_data(config, console);
+  Dataset dataset = open_data(config, program.console);
   fit_threads(program.common, double(network->parameters().elements()) * config.train.batch_size *
                                   dataset.height * dataset.width);
+  return {std::move(settings), std::move(config), stream, std::move(network), path,
+          std::move(dataset)};
+}
+
+/// --dry-run: what would be done.
+void print_plan(const TrainOptions& options, const Setup& s, Console& console) {
+  console.info(describe(s.config, *s.network, s.dataset, s.stream) + "; folder " + s.path);
+  const std::string text =
+      options.print_config ? to_text_with_origins(s.config, s.settings) : to_json(s.config);
+  std::fputs(text.c_str(), stdout);
+}
+
+std::optional<engine::Checkpoint> newest_checkpoint(const Setup& s) {
+  return engine::load_newest_checkpoint(
+      engine::disk(), s.path, "",
+      [&](const engine::CheckpointHeader& h) { check_same_run(s.config, s.dataset, h); });
+}
+
+void say_complete(const Setup& s, const engine::Checkpoint& last, Console& console) {
+  for (const std::string& message : last.messages) console.warning(message);
+  console.info(cat("complete at step ", last.meta.step, ", train.steps is ", s.config.train.steps,
+                   "; to go on: haze train --resume --out ", s.path, " --steps ",
+                   2 * last.meta.step));
+  std::printf("%s\n", last.path.c_str());
+}
+
+/// Writes config.json and run.json, drops the metrics after step `first` and opens log.txt.
+/// Returns the number of rows dropped.
+std::size_t begin_files(const TrainOptions& options, const Setup& s, bool resumed,
+                        std::uint64_t first, RunFolder& folder, const Program& program) {
+  RunRecord record{program.arguments, device_description(s.stream), s.config.seed, {}};
+  if (resumed) record.resumed_from = first;
+  const std::size_t dropped = folder.start(first, to_json(s.config), record);
+  program.console.open_log(folder.file("log.txt"));
+  if (options.out.empty()) link_latest(s.path);
+  program.console.info(cat("haze ", version(), "; run folder ", s.path));
+  program.console.info(describe(s.config, *s.network, s.dataset, s.stream));
+  return dropped;
+}
+
+/// Trains to the end, or until a signal stops it; the exit code.
+int train(Training& training, const Setup& s, std::uint64_t first, RunFolder& folder,
+          Console& console) {
+  try {
+    const int code = training.run(first);
+    folder.finish(code, training.steps_done());
+    say_end(training, s.config, s.path, code, console);
+    if (code == 0) std::printf("%s\n", training.last_checkpoint().c_str());
+    return code;
+  } catch (const std::exception&) {
+    folder.finish(1, training.steps_done());
+    throw;
+  }
+}
+
+int run(const TrainOptions& options, const Program& program) {
+  Console& console = program.console;
+  Settings settings = gather(options);
+  if (options.print_config && !options.dry_run) {
+    std::fputs(to_text_with_origins(resolve(settings), settings).c_str(), stdout);
+    return 0;
+  }
+  const Setup setup = set_up(options, std::move(settings), program);
   if (options.dry_run) {
-    console.info(describe(config, *network, dataset, stream) + "; folder " + path);
-    std::fputs(
-        (options.print_config ? to_text_with_origins(config, settings) : to_json(config)).c_str(),
-        stdout);
+    print_plan(options, setup, console);
     return 0;
   }
 
-  RunFolder folder(path);
+  // The folder's lock comes before what is read from it.
+  RunFolder folder(setup.path);
   std::optional<engine::Checkpoint> from;
-  if (options.resume)
-    from = engine::load_newest_checkpoint(
-        engine::disk(), path, "",
-        [&](const engine::CheckpointHeader& h) { check_same_run(config, dataset, h); });
+  if (options.resume) from = newest_checkpoint(setup);
   const std::uint64_t first = from ? from->meta.step : 0;
-  if (from && first >= std::uint64_t(config.train.steps)) {
-    for (const std::string& message : from->messages) console.warning(message);
-    console.info(cat("complete at step ", first, ", train.steps is ", config.train.steps,
-                     "; to go on: haze train --resume --out ", path, " --steps ", 2 * first));
-    std::printf("%s\n", from->path.c_str());
+  if (from && first >= std::uint64_t(setup.config.train.steps)) {
+    say_complete(setup, *from, console);
     return 0;
   }
-  engine::Parameters& parameters = network->parameters();
-  parameters.allocate(stream, config.seed, true, config.train.keeps_ema(), config.activations());
-  if (from) restore_state(*from, parameters);
 
-  RunRecord record{program.arguments, device_description(stream), config.seed, {}};
-  if (from) record.resumed_from = first;
-  const std::size_t dropped = folder.start(first, to_json(config), record);
-  console.open_log(folder.file("log.txt"));
-  if (options.out.empty()) link_latest(path);
-  console.info(cat("haze ", version(), "; run folder ", path));
-  console.info(describe(config, *network, dataset, stream));
+  // Memory before the folder's files: a network that is too large leaves them as they were.
+  engine::Parameters& parameters = setup.network->parameters();
+  parameters.allocate(setup.stream, setup.config.seed, true, setup.config.train.keeps_ema(),
+                      setup.config.activations());
+  if (from) restore_state(*from, parameters);
+  const std::size_t dropped = begin_files(options, setup, from.has_value(), first, folder, program);
   model::StateDict state;
   if (from) {
     for (const std::string& message : from->messages) console.warning(message);
@@ -242,21 +299,12 @@ int run(const TrainOptions& options, const Program& program) {
     console.info("nothing to resume: starting afresh");
   }
 
-  engine::Context context(stream, config.activations());
+  engine::Context context(setup.stream, setup.config.activations());
   context.fusion = options.fusion;
-  Training training(config, dataset, context, *network, folder, console);
+  Training training(setup.config, setup.dataset, context, *setup.network, folder, console);
   training.mark_saved(first);
   if (first > 0) training.restore(state);
-  try {
-    const int code = training.run(first);
-    folder.finish(code, training.steps_done());
-    say_end(training, config, path, code, console);
-    if (code == 0) std::printf("%s\n", training.last_checkpoint().c_str());
-    return code;
-  } catch (const std::exception&) {
-    folder.finish(1, training.steps_done());
-    throw;
-  }
+  return train(training, setup, first, folder, console);
 }
 
 }  // namespace
