@@ -1,5 +1,5 @@
-// command.h — what a subcommand is: one row, defined with its flags and its code in
-// commands/NAME.cpp.
+// command.h — what a subcommand is: one row,
+// defined with its flags and its code in commands/NAME.cpp.
 #pragma once
 #include <functional>
 #include <memory>

@@ -21,8 +21,8 @@ Stream in_precision(Stream stream, Precision precision, const char* key = "--pre
 std::string device_description(const Stream& stream);
 /// "computing on ...", for --verbose: the device as it is set up now, and whether ops are fused.
 std::string computing_on(const Stream& stream, bool fusion);
-/// device_description of every device of this machine, a line each; what is wrong with cuda where
-/// it is.
+/// device_description of every device of this machine, a line each;
+/// what is wrong with cuda where it is.
 std::vector<std::string> devices();
 
 /// Lets a small network compute on one thread: where the work of a step, in multiply-adds, takes

@@ -1,5 +1,5 @@
-// trained_model.h — a checkpoint ready to compute with: what sample, edit, points and eval start
-// from.
+// trained_model.h — a checkpoint ready to compute with:
+// what sample, edit, points and eval start from.
 #pragma once
 #include "apps/checkpointing.h"
 #include "apps/console.h"
@@ -16,8 +16,8 @@ struct TrainedModel {
   engine::Context context;
 
   /// Loads what o.checkpoint names, in the precision and with the fusion that `o` asks for; what
-  /// was odd about the checkpoint goes to the console. InputError for one that cannot be sampled
-  /// from.
+  /// was odd about the checkpoint goes to the console.
+  /// InputError for one that cannot be sampled from.
   TrainedModel(const SampleOptions& o, Stream stream, Console& console);
 
   const RunConfig& config() const { return weights.config; }

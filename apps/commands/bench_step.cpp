@@ -1,5 +1,5 @@
-// bench_step.cpp — `haze bench step` and `haze bench sample`: how long a step of a configuration
-// takes.
+// bench_step.cpp — `haze bench step` and `haze bench sample`:
+// how long a step of a configuration takes.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -37,11 +37,8 @@ Measured measure(const BenchOptions& options, const RunConfig& config, Stream st
   model::Trainer trainer(context, *network, config.diffusion, config.train, config.seed);
   std::vector<std::int32_t> index(std::size_t(config.train.batch_size));
   std::vector<std::int32_t> labels(config.model.num_classes > 0 ? kImages : 0);
-  trainer.use({.height = height,
-               .width = width,
-               .channels = channels,
-               .images = images,
-               .labels = labels});
+  trainer.use(
+      {.height = height, .width = width, .channels = channels, .images = images, .labels = labels});
   Measured m;
   for (int step = 0; step < options.warmup + options.steps; ++step) {
     for (std::size_t b = 0; b < index.size(); ++b)

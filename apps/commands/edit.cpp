@@ -106,7 +106,7 @@ Values edited(Job& job) {
   return model::reconstruction(job.context, job.network, diffusion, all, job.size(), job.sampler);
 }
 
-/// Everything that can be wrong before a network is loaded.
+/// Refuses whatever can be refused before a network is loaded.
 void check(const EditOptions& o, const CommonOptions& common) {
   const std::size_t images = o.images.size();
   if (!o.mode) throw InputError("edit: vary, inpaint, interpolate or reconstruct?");

@@ -170,8 +170,8 @@ LikelihoodReport likelihood(const EvalOptions& o, TrainedModel& trained, const D
           config.diffusion.steps};
 }
 
-/// Flags that would say nothing beside the others.
-void refuse_idle(const EvalOptions& o, const CommonOptions& common) {
+/// Refuses flags that the others leave without effect.
+void refuse_unused(const EvalOptions& o, const CommonOptions& common) {
   const bool accuracy = wants(o, Metric::class_accuracy);
   if (!o.samples.empty())
     common.refuse({"--weights", "--sampler", "--steps", "--eta", "--spacing", "--class",
@@ -192,7 +192,7 @@ void refuse_idle(const EvalOptions& o, const CommonOptions& common) {
     common.refuse({"--features"}, "other --metrics", "distances are taken in them");
 }
 
-/// What cannot be, said before anything is computed.
+/// Refuses options that do not fit together, before anything is computed.
 void check(const EvalOptions& o, const CommonOptions& common) {
   const bool samples_wanted = wants_distance(o) || wants(o, Metric::class_accuracy);
   const bool data_wanted = wants_data(o);
@@ -215,7 +215,7 @@ void check(const EvalOptions& o, const CommonOptions& common) {
     throw InputError("--nll-times: given without --metrics nll");
   if (!samples_wanted && !o.samples.empty())
     throw InputError("--samples: given, but no metric looks at samples");
-  refuse_idle(o, common);
+  refuse_unused(o, common);
 }
 
 int run(const EvalOptions& o, const Program& program) {

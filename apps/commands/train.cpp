@@ -201,7 +201,7 @@ Setup set_up(const TrainOptions& options, Settings settings, const Program& prog
   auto network = model::make_network(config.model);
   model::make_schedule(config.diffusion);  // throws for a schedule that cannot be
   const std::string path = choose_folder(options, config, program.console);
-  if (!(options.resume && holds_run(path))) refuse_idle_keys(config);
+  if (!(options.resume && holds_run(path))) refuse_unused_keys(config);
   Dataset dataset = open_data(config, program.console);
   fit_threads(program.common, double(network->parameters().elements()) * config.train.batch_size *
                                   dataset.height * dataset.width);

@@ -90,13 +90,13 @@ RunConfig resolve(const Settings& settings) {
   return config;
 }
 
-void refuse_idle_keys(const RunConfig& c) {
+void refuse_unused_keys(const RunConfig& c) {
   const bool ranged = c.diffusion.schedule == model::ScheduleKind::linear ||
                       c.diffusion.schedule == model::ScheduleKind::sigmoid;
   const bool points = c.data.spec.starts_with("points:");
   const struct {
     const char* key;
-    bool idle;
+    bool unused;
     const char* where;
   } rules[] = {
       {"diffusion.beta_start", !ranged, "diffusion.schedule is linear or sigmoid"},
@@ -111,9 +111,9 @@ void refuse_idle_keys(const RunConfig& c) {
       {"train.flip", points, "the data are images"},
   };
   const RunConfig defaults;
-  for (const auto& [name, idle, where] : rules) {
+  for (const auto& [name, unused, where] : rules) {
     const Key& key = *find_key(name);
-    if (const std::string value = json_of(key, c); idle && value != json_of(key, defaults))
+    if (const std::string value = json_of(key, c); unused && value != json_of(key, defaults))
       throw InputError(cat(name, ": ", value, "; it counts only where ", where, ": leave it at ",
                            json_of(key, defaults)));
   }

@@ -76,10 +76,10 @@ void parse_assignment(const std::string& assignment, const std::string& origin, 
 /// true for labml_unet, whose chain adds noise in its last step too, and to false otherwise.
 RunConfig resolve(const Settings& settings);
 
-/// Refuses keys that say nothing because of others, such as a min_snr_gamma where loss_weight is
+/// Refuses keys that others leave without effect, such as a min_snr_gamma where loss_weight is
 /// none, unless they are at their defaults (as config.json has them). For new runs: what has been
 /// trained stays usable. Throws InputError.
-void refuse_idle_keys(const RunConfig& config);
+void refuse_unused_keys(const RunConfig& config);
 
 /// The whole configuration, every key of its model's family; resolve(parse(...)) gives it back.
 std::string to_json(const RunConfig& config);

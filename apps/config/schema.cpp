@@ -1,5 +1,5 @@
-// schema.cpp — the table of keys as JSON Schema, from which editors complete and check
-// configurations.
+// schema.cpp — the table of keys as JSON Schema,
+// from which editors complete and check configurations.
 #include "apps/config/keys.h"
 #include "apps/json_writer.h"
 

@@ -28,8 +28,8 @@ struct DatasetOptions {
   /// Size of the images; one of the two alone means a square. Not given: as they are stored, and
   /// then all files of a folder must have one size.
   std::optional<int> height = {}, width = {};
-  /// 1 or 3. A folder's files are converted (default 3); other sets must have it already: points
-  /// have 2.
+  /// 1 or 3. A folder's files are converted (default 3);
+  /// other sets must have it already: points have 2.
   std::optional<int> channels = {};
   /// Name of a class: only its images are kept, and the labels stay what they were. Empty: all.
   std::string label = {};

@@ -68,8 +68,8 @@ std::vector<std::vector<Point>> written(int digit, Draws& draws) {
   return lines;
 }
 
-/// Scales to the pixels' grid: the larger side of the ink about 20 pixels, the centre of mass near
-/// the middle.
+/// Scales to the pixels' grid: the larger side of the ink about 20 pixels,
+/// the centre of mass near the middle.
 void place(std::vector<std::vector<Point>>& lines, double radius, Draws& draws) {
   Point low{1e9, 1e9}, high{-1e9, -1e9}, mean{0, 0};
   double n = 0;

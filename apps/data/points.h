@@ -19,8 +19,8 @@ namespace haze::apps {
 ///               (0.5 - cos a, 0.25 - sin a) / 10,         a in [0, π]
 ///   swiss_roll  (a cos a, a sin a) / 50,                  a in [3π/2, 9π/2]
 /// Noise of standard deviation 0.01 is added to both coordinates (0.1 before the division by 10,
-/// 0.5 before that by 50). The mean distance of such points to their curve is 0.01·sqrt(2/π) =
-/// 0.008.
+/// 0.5 before that by 50). The mean distance of such points
+/// to their curve is 0.01·sqrt(2/π) = 0.008.
 enum class PointSet : std::uint8_t { s_curve, moons, swiss_roll };
 template <>
 inline constexpr auto kWords<PointSet> = words_for<PointSet>("s_curve", "moons", "swiss_roll");

@@ -1,5 +1,5 @@
-// shapes.cpp — circles, squares and triangles in colour on backgrounds that fade from one colour to
-// another.
+// shapes.cpp — circles, squares and triangles in colour on backgrounds
+// that fade from one colour to another.
 #include <algorithm>
 #include <array>
 #include <cmath>

@@ -18,8 +18,8 @@ constexpr std::uint64_t kMostFileBytes = std::uint64_t{64} << 20;
 /// 3 from 1 by repetition, 1 from 3 by ITU-R BT.601 luma, 0.299 R + 0.587 G + 0.114 B.
 Image with_channels(Image image, int channels);
 
-/// Turns a picture as its EXIF orientation (1 to 8, TIFF 6.0 tag 274) asks, so that row 0 is its
-/// top.
+/// Turns a picture as its EXIF orientation (1 to 8,
+/// TIFF 6.0 tag 274) asks, so that row 0 is its top.
 Image upright(Image image, int orientation);
 
 }  // namespace haze::apps

@@ -122,8 +122,8 @@ std::optional<std::string> png_recipe(std::span<const std::uint8_t> bytes,
   };
   if (bytes.size() < 8 || std::memcmp(bytes.data(), kSignature, 8) != 0)
     refuse(name, "does not start with a PNG's signature");
-  // Keyword, 0, compression flag 0, method 0, empty language, 0, empty translation, 0, then the
-  // text.
+  // Keyword, 0, compression flag 0, method 0, empty language,
+  // 0, empty translation, 0, then the text.
   const std::string_view head("haze\0\0\0\0\0", 9);
   for (std::size_t at = 8;;) {
     if (bytes.size() - at < 12) refuse(name, "the file ends early");

@@ -112,28 +112,28 @@ TEST(Config, EveryKeyRefusesWhatItCannotBeAndSaysWhatItCan) {
 }
 
 TEST(Config, KeysThatSayNothingAreRefused) {
-  const auto idle = [](const std::vector<std::string>& assignments) {
+  const auto unused = [](const std::vector<std::string>& assignments) {
     Settings s;
     for (const auto& a : assignments) parse_assignment(a, "--set", s);
-    return error_of([&] { refuse_idle_keys(resolve(s)); });
+    return error_of([&] { refuse_unused_keys(resolve(s)); });
   };
   EXPECT_EQ(
-      idle({"train.min_snr_gamma=3"}),
+      unused({"train.min_snr_gamma=3"}),
       "train.min_snr_gamma: 3; it counts only where train.loss_weight is min_snr: leave it at "
       "5");
   EXPECT_THAT(
-      idle({"diffusion.schedule=cosine", "diffusion.beta_end=0.5"}),
+      unused({"diffusion.schedule=cosine", "diffusion.beta_end=0.5"}),
       HasSubstr("diffusion.beta_end: 0.5; it counts only where diffusion.schedule is linear"));
-  EXPECT_THAT(idle({"diffusion.schedule=sigmoid_alpha_bar", "diffusion.beta_start=0.001"}),
+  EXPECT_THAT(unused({"diffusion.schedule=sigmoid_alpha_bar", "diffusion.beta_start=0.001"}),
               HasSubstr("diffusion.beta_start: 0.001"));
-  EXPECT_THAT(idle({"train.vlb_weight=1"}), HasSubstr("diffusion.variance is learned"));
-  EXPECT_THAT(idle({"train.label_dropout=0.5"}), HasSubstr("model.num_classes is above 0"));
-  EXPECT_THAT(idle({"train.ema_warmup=true"}), HasSubstr("train.ema_warmup: true"));
-  EXPECT_THAT(idle({"data.spec=points:moons", "train.flip=true"}), HasSubstr("train.flip: true"));
-  EXPECT_THAT(idle({"data.spec=points:moons", "data.range=zero_one"}), HasSubstr("data.range"));
+  EXPECT_THAT(unused({"train.vlb_weight=1"}), HasSubstr("diffusion.variance is learned"));
+  EXPECT_THAT(unused({"train.label_dropout=0.5"}), HasSubstr("model.num_classes is above 0"));
+  EXPECT_THAT(unused({"train.ema_warmup=true"}), HasSubstr("train.ema_warmup: true"));
+  EXPECT_THAT(unused({"data.spec=points:moons", "train.flip=true"}), HasSubstr("train.flip: true"));
+  EXPECT_THAT(unused({"data.spec=points:moons", "data.range=zero_one"}), HasSubstr("data.range"));
   for (const std::string& name : shipped_configs())
-    EXPECT_NO_THROW(refuse_idle_keys(resolve(load_config(name)))) << name;
-  EXPECT_NO_THROW(refuse_idle_keys(with("train.loss_weight=min_snr")));
+    EXPECT_NO_THROW(refuse_unused_keys(resolve(load_config(name)))) << name;
+  EXPECT_NO_THROW(refuse_unused_keys(with("train.loss_weight=min_snr")));
 }
 
 TEST(Config, KeysThatExcludeEachOtherAreRefused) {

@@ -1,5 +1,5 @@
-// dataset_test.cpp — what open_dataset understands and refuses, and the images drawn by the
-// program.
+// dataset_test.cpp — what open_dataset understands and refuses,
+// and the images drawn by the program.
 #include "apps/data/dataset.h"
 
 #include <set>

@@ -1,5 +1,5 @@
-// eval_test.cpp — `haze classifier` and `haze eval` on a tiny network and digits drawn by the
-// program.
+// eval_test.cpp — `haze classifier` and `haze eval` on a tiny network
+// and digits drawn by the program.
 #include <nlohmann/json.hpp>
 
 #include "engine/files/safetensors.h"

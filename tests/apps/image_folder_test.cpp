@@ -1,5 +1,5 @@
-// image_folder_test.cpp — folders of pictures: which files count, in which order, and what is
-// refused.
+// image_folder_test.cpp — folders of pictures:
+// which files count, in which order, and what is refused.
 #include <sys/stat.h>
 #include <unistd.h>
 

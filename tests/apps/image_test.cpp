@@ -58,8 +58,8 @@ TEST(Exif, FindsTheOrientationAndNothingElse) {
   }
 }
 
-// The eight ways a camera can lie on its side, drawn with the letter F of TIFF's and EXIF's own
-// figure.
+// The eight ways a camera can lie on its side,
+// drawn with the letter F of TIFF's and EXIF's own figure.
 TEST(Image, Upright) {
   const Bytes f = {1, 1, 1, 0, 1, 0};  // 3 rows of 2: "11", "10", "10"
   const auto stored = [](int h, int w, Bytes b) { return Image{h, w, 1, std::move(b)}; };

@@ -99,8 +99,8 @@ TEST(Png, ReadsEveryKind) {
             (Bytes{100, 255, 177}));
   EXPECT_EQ(decode(png(1, 1, 8, 6, {0, 1, 2, 3, 255})).pixels, (Bytes{1, 2, 3}));
   EXPECT_EQ(decode(png(1, 1, 8, 6, {0, 1, 2, 3, 0})).pixels, (Bytes{255, 255, 255}));
-  // Interlaced: passes 1, 4, 6 of Adam7 hold the four pixels of a 2x2 picture, pass 7 its second
-  // row.
+  // Interlaced: passes 1, 4, 6 of Adam7 hold the four pixels of a 2x2 picture,
+  // pass 7 its second row.
   EXPECT_EQ(decode(png(2, 2, 8, 0, {0, 1, 0, 2, 0, 3, 4}, {}, 1)).pixels, (Bytes{1, 2, 3, 4}));
 }
 

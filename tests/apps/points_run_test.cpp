@@ -66,8 +66,8 @@ TEST_F(PointModel, TrainsSamplesAndIsMeasured) {
   EXPECT_EQ(picture("s.png").width, 512);
 }
 
-// 7 steps make 7 frames, 120 make 50; the first is what plain programs show. Read back in
-// animation_test.cpp.
+// 7 steps make 7 frames, 120 make 50; the first is what plain programs show.
+// Read back in animation_test.cpp.
 TEST_F(PointModel, TheChainAsAnAnimation) {
   ASSERT_EQ(train("images", 1, {"--set", "diffusion.steps=120"}).code, 0);
   for (const auto& [steps, frames] : {std::pair{7, 7}, {120, 50}}) {

@@ -1,5 +1,5 @@
-// The JSON Schema of the configuration keys: the shipped copy is current, and says what the program
-// says.
+// The JSON Schema of the configuration keys: the shipped copy is current,
+// and says what the program says.
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
