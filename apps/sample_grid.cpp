@@ -48,6 +48,29 @@ std::string to_json(const Recipe& r) {
   return w.end_object().text();
 }
 
+GridPlan plan_grid(const RunConfig& config) {
+  GridPlan plan;
+  model::SampleOptions& options = plan.options;
+  const model::TrainConfig& train = config.train;
+  if (point_set_of(config.data.spec)) {
+    plan.count = train.sample_count > 0 ? train.sample_count : 2000;
+    options.kind = model::SamplerKind::ddpm;
+    options.steps = config.diffusion.steps;
+    options.batch = plan.count;
+  } else {
+    plan.count = train.sample_count > 0 ? train.sample_count : 64;
+    options.kind = model::SamplerKind::ddim;
+    options.eta = 1;
+    options.steps = std::min(50, config.diffusion.steps);
+    options.batch = std::min(plan.count, std::max(1, train.batch_size / train.accumulate));
+  }
+  options.seed = config.seed;
+  options.low = config.data.range == DataRange::zero_one ? 0 : -1;
+  for (int i = 0; i < plan.count && config.model.num_classes > 0; ++i)
+    options.labels.push_back(i % config.model.num_classes);
+  return plan;
+}
+
 bool has_picture(const RunConfig& config) {
   const int channels = config.model.image_channels;
   return channels == 1 || channels == 3 || point_set_of(config.data.spec);

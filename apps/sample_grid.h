@@ -24,6 +24,16 @@ struct Recipe {
 };
 std::string to_json(const Recipe& recipe);
 
+/// What the grids of a training run show, and how they are drawn.
+struct GridPlan {
+  int count = 0;  // images, or points
+  model::SampleOptions options;
+};
+/// Of images a few by 50 steps of noisy DDIM (docs/decisions/0007), as many at once as a part of a
+/// training batch has. Points are cheap and single ones say little: many of them, by the whole DDPM
+/// chain. The classes of a conditional network take turns.
+GridPlan plan_grid(const RunConfig& config);
+
 /// Whether samples of that configuration can be shown: images of 1 or 3 channels, or 2-D points.
 bool has_picture(const RunConfig& config);
 

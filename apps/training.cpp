@@ -11,7 +11,6 @@
 #include "apps/json_writer.h"
 #include "apps/sample_grid.h"
 #include "apps/version.h"
-#include "engine/device_tensor.h"
 #include "engine/permutation.h"
 
 namespace haze::apps {
@@ -30,21 +29,6 @@ bool due(std::uint64_t step, int every) { return every > 0 && step % std::uint64
 bool finite(const model::StepResult& r) {
   return std::isfinite(r.loss) && std::isfinite(r.grad_norm);
 }
-
-/// The weights of training, put back when it dies: sampling uses the network's own buffer.
-class KeptWeights {
- public:
-  explicit KeptWeights(engine::Parameters& p)
-      : parameters_(p), values_(engine::download(p.stream(), p.weights)) {}
-  ~KeptWeights() {
-    engine::overwrite(parameters_.stream(), parameters_.weights, values_);
-    parameters_.refresh_bf16();
-  }
-
- private:
-  engine::Parameters& parameters_;
-  std::vector<float> values_;
-};
 
 }  // namespace
 
@@ -207,41 +191,27 @@ void Training::save() {
 }
 
 void Training::sample() {
-  const auto start = Clock::now();
-  // Points are cheap and single ones say little: many of them, and the whole chain.
-  const bool points = dataset_.is_points();
-  const int asked = config_.train.sample_count, steps = points ? config_.diffusion.steps : 50;
-  const int images = asked > 0 ? asked : points ? 2000 : 64;
-  const int channels = config_.model.image_channels;
   if (!has_picture(config_)) return;
+  const auto start = Clock::now();
+  GridPlan plan = plan_grid(config_);
+  plan.options.progress = [this](int, int) { return signals_.stop() == 0; };
   engine::Parameters& parameters = network_.parameters();
-  model::SampleOptions options;
-  options.kind = points ? model::SamplerKind::ddpm : model::SamplerKind::ddim;
-  options.eta = points ? 0 : 1;  // docs/decisions/0007
-  options.steps = std::min(steps, config_.diffusion.steps);
-  options.seed = config_.seed;
-  options.low = config_.data.range == DataRange::zero_one ? 0 : -1;
-  options.batch =
-      points ? images
-             : std::min(images, std::max(1, config_.train.batch_size / config_.train.accumulate));
-  options.progress = [this](int, int) { return signals_.stop() == 0; };
-  for (int i = 0; i < images && config_.model.num_classes > 0; ++i)
-    options.labels.push_back(i % config_.model.num_classes);
   const bool ema = bool(parameters.ema);
   std::vector<float> values;
+  const auto draw = [&] {
+    values = model::sample(context_, network_, config_.diffusion, plan.count, dataset_.height,
+                           dataset_.width, config_.model.image_channels, plan.options);
+  };
   try {
-    const KeptWeights kept(parameters);
-    if (ema) parameters.use_ema();
-    values = model::sample(context_, network_, config_.diffusion, images, dataset_.height,
-                           dataset_.width, channels, options);
+    ema ? parameters.with_ema(draw) : draw();
   } catch (const RunError&) {
     if (signals_.stop()) return;  // the checkpoint is what matters now
     throw;
   }
   const Recipe recipe{std::filesystem::path(folder_.path() + "/").parent_path().filename().string(),
-                      done_, ema, options, images};
+                      done_, ema, plan.options, plan.count};
   last_sample_ = folder_.sample_file(done_);
-  write_output(last_sample_, grid_png(values, images, config_, to_json(recipe)));
+  write_output(last_sample_, grid_png(values, plan.count, config_, to_json(recipe)));
   console_.info(cat("sample step ", done_, " ", last_sample_, " ",
                     short_number("%.2fs", Seconds(Clock::now() - start).count())));
 }

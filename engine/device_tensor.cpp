@@ -129,6 +129,22 @@ void zero(const Stream& stream, const Tensor& to) {
   on(stream, [&](auto s) { kernels::zero(s, to.raw(), to.bytes()); });
 }
 
+void exchange(const Stream& stream, const Tensor& a, const Tensor& b, std::size_t through) {
+  HAZE_CHECK(a.shape == b.shape && a.dtype == b.dtype && through > 0, a.shape.str(), ' ',
+             name_of(a.dtype), " with ", b.shape.str(), ' ', name_of(b.dtype), " through ", through,
+             " bytes");
+  const std::size_t most = std::min(through, a.bytes());
+  const Tensor held = lasting(stream, {int(most)}, DType::u8);
+  for (std::size_t at = 0; at < a.bytes(); at += most) {
+    const Shape bytes{int(std::min(most, a.bytes() - at))};
+    const Tensor left = a.part(at, bytes, DType::u8), right = b.part(at, bytes, DType::u8);
+    const Tensor kept = held.part(0, bytes, DType::u8);
+    copy(stream, kept, left);
+    copy(stream, left, right);
+    copy(stream, right, kept);
+  }
+}
+
 void download(const Stream& stream, const Tensor& from, std::span<std::byte> to) {
   HAZE_CHECK(from.bytes() == to.size(), from.shape.str(), " holds ", from.bytes(),
              " bytes, asked for ", to.size());

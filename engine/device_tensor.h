@@ -57,6 +57,10 @@ void overwrite(const Stream& stream, const Tensor& to, std::span<const std::byte
 /// Overwrites `to` with `from`, of equal size and type, on the device.
 void copy(const Stream& stream, const Tensor& to, const Tensor& from);
 void zero(const Stream& stream, const Tensor& to);
+/// Exchanges what two tensors of equal size and type hold, on the device: their addresses stay, as
+/// captured work needs it (replay.h). Takes memory of at most `through` bytes meanwhile.
+void exchange(const Stream& stream, const Tensor& a, const Tensor& b,
+              std::size_t through = std::size_t{4} << 20);
 
 // ---- read ---------------------------------------------------------------------------------------
 

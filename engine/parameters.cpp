@@ -1,6 +1,7 @@
 #include "engine/parameters.h"
 
 #include <cmath>
+#include <exception>
 
 #include "engine/device_tensor.h"
 #include "engine/random.h"
@@ -127,6 +128,24 @@ void Parameters::use_ema() {
   HAZE_CHECK(ema, "this run keeps no EMA");
   copy(stream_, weights, ema);
   refresh_bf16();
+}
+
+void Parameters::exchange_ema() {
+  exchange(stream_, weights, ema);
+  refresh_bf16();
+}
+
+void Parameters::with_ema(const std::function<void()>& f) {
+  HAZE_CHECK(ema, "this run keeps no EMA");
+  exchange_ema();
+  std::exception_ptr thrown;
+  try {
+    f();
+  } catch (...) {
+    thrown = std::current_exception();
+  }
+  exchange_ema();
+  if (thrown) std::rethrow_exception(thrown);
 }
 
 }  // namespace haze::engine

@@ -5,6 +5,7 @@
 // padding between them stays zero.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -82,10 +83,15 @@ class Parameters {
   void refresh_bf16();
   /// The network computes with the EMA from now on (sampling): weights := ema.
   void use_ema();
+  /// Calls f while the network computes with the EMA, and then goes on with the weights as they
+  /// were, also if f throws: weights and ema exchange what they hold, at addresses that stay, so
+  /// that a captured training step remains right. f reads the parameters only.
+  void with_ema(const std::function<void()>& f);
 
   Stream stream() const { return stream_; }
 
  private:
+  void exchange_ema();
   std::vector<Parameter> parameters_;
   std::vector<bool> written_;
   std::size_t flat_size_ = 0;

@@ -134,6 +134,23 @@ TEST(DeviceTensor, StepMemoryIsTheArenasAndRunMemoryIsNot) {
   EXPECT_EQ(download(context, own), Floats({4, 5, 6}));
 }
 
+TEST(DeviceTensor, ExchangingGoesThroughLittleMemory) {
+  Context context(test::device());
+  for (const int n : {0, 1, 7, 101})
+    for (const std::size_t through : {1, 28, 400, 4096}) {
+      Floats f(static_cast<std::size_t>(n)), g(f);
+      std::iota(f.begin(), f.end(), 0.0f);
+      std::iota(g.begin(), g.end(), 1000.0f);
+      const Tensor a = upload(context, {n}, f), b = upload(context, {n}, g);
+      exchange(context, a, b, through);
+      EXPECT_EQ(download(context, a), g) << n << " through " << through;
+      EXPECT_EQ(download(context, b), f) << n << " through " << through;
+    }
+  expect_check(
+      [&] { exchange(context, zeros(context, {3}, DType::f32), zeros(context, {3}, DType::i32)); },
+      "[3] f32 with [3] i32");
+}
+
 TEST(DeviceTensor, HostMemoryMayChangeOnceItWasUploaded) {
   Context context(test::device());
   Floats f{1, 2, 3};

@@ -178,6 +178,43 @@ TEST(Parameters, UseEmaTakesTheEmaAndNeedsOne) {
   EXPECT_THROW(none.all.use_ema(), CheckError);
 }
 
+TEST(Parameters, WithTheEmaTheWeightsAreOnlyLent) {
+  for (const DType type : {DType::f32, DType::bf16}) {
+    Net n = make(1, type), none = make(1, type, true, false);
+    test::fill(n.all.ema, 0.75f);
+    const auto weights = floats(n.all.weights), ema = floats(n.all.ema);
+    const void* const at[] = {n.all.weights.raw(), n.all.ema.raw(), n.all.weights_bf16.raw()};
+    const auto inside = [&] {
+      EXPECT_EQ(floats(n.all.weights), ema);
+      EXPECT_EQ(floats(n.all.ema), weights);
+      EXPECT_EQ(download(n.all.stream(), n.all.value_of(n.conv))[5], 0.75f);
+      EXPECT_TRUE(n.all.weights.raw() == at[0] && n.all.ema.raw() == at[1] &&
+                  n.all.weights_bf16.raw() == at[2]);
+    };
+    const auto after = [&] {
+      EXPECT_EQ(floats(n.all.weights), weights);
+      EXPECT_EQ(floats(n.all.ema), ema);
+      EXPECT_EQ(download(n.all.stream(), n.all.value_of(n.conv))[5],
+                type == DType::bf16 ? float(bf16(weights[5])) : weights[5]);
+    };
+    n.all.with_ema(inside);
+    after();
+    try {
+      n.all.with_ema([&] {
+        inside();
+        throw RunError("stopped");
+      });
+      ADD_FAILURE() << "what is thrown goes on";
+    } catch (const RunError& e) {
+      EXPECT_STREQ(e.what(), "stopped");
+    }
+    after();
+    bool called = false;
+    EXPECT_THROW(none.all.with_ema([&] { called = true; }), CheckError);
+    EXPECT_FALSE(called);
+  }
+}
+
 TEST(Parameters, FinishGradientsZeroesWhatNothingReached) {
   Net n = make(1);
   const auto gradient = [&](ParamId id) { return floats(n.all.range_of(n.all.gradients, id)); };

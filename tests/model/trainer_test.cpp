@@ -4,9 +4,11 @@
 
 #include <cmath>
 #include <numeric>
+#include <set>
 
 #include "engine/permutation.h"
 #include "engine/random.h"
+#include "model/sampler.h"
 #include "model/unet.h"
 #include "tests/model/heap.h"
 #include "tests/model/networks.h"
@@ -155,6 +157,42 @@ TEST(Trainer, ReplayedStepsEqualStepsThatWereCalled) {
       weights[graphs] = test::read(network->parameters().weights);
     }
     EXPECT_EQ(weights[0], weights[1]) << name_of(type);
+  }
+}
+
+/// All state of training after seven steps, with images drawn from the EMA after some of them.
+std::vector<std::vector<float>> state_with_grids(DType type,
+                                                 const std::set<std::uint32_t>& grids_after) {
+  engine::Context context{test::device(), type};
+  const auto network = ready(tiny(Family::labml), context, 1, true, true);
+  engine::Parameters& p = network->parameters();
+  Trainer trainer(context, *network, kDiffusion,
+                  {.learning_rate = 1e-2, .ema_decay = 0.5, .flip = true}, 7);
+  const Images images(2, 4, 4, 3);
+  trainer.use(images.set());
+  for (std::uint32_t k = 0; k < 7; ++k) {
+    trainer.step(k, images.index);
+    if (!grids_after.contains(k)) continue;
+    SampleOptions options;
+    options.kind = SamplerKind::ddim;
+    options.steps = 2;
+    std::vector<float> x;
+    p.with_ema([&] { x = sample(context, *network, kDiffusion, 1, 4, 4, 3, options); });
+    EXPECT_EQ(x.size(), 4u * 4 * 3);
+  }
+  std::vector<std::vector<float>> state;
+  for (const engine::Tensor& t : {p.weights, p.ema, p.adam_m, p.adam_v, p.weights_bf16})
+    if (t) state.push_back(engine::download(context, t));
+  return state;
+}
+
+// On CUDA the steps are captured by the fourth, with the addresses of the weights.
+TEST(Trainer, GridsDrawnFromTheEmaLeaveNoTraceInTraining) {
+  for (const DType type : {DType::f32, DType::bf16}) {
+    const auto want = state_with_grids(type, {});
+    EXPECT_EQ(want.size(), type == DType::bf16 ? 5u : 4u);
+    EXPECT_NE(want[0], want[1]) << "the EMA must differ from the weights for this to say anything";
+    EXPECT_EQ(state_with_grids(type, {0, 3, 5}), want) << name_of(type);
   }
 }
 
