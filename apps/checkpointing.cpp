@@ -45,13 +45,9 @@ engine::SaveReport save_state(engine::CheckpointWriter& writer, const engine::Ch
   return writer.save(meta, tensors);
 }
 
-model::StateDict trainer_state(const engine::Checkpoint& checkpoint) {
-  auto tensors = checkpoint.tensors;
-  return take(tensors, "train.");
-}
-
-void restore_state(const engine::Checkpoint& checkpoint, engine::Parameters& parameters) {
-  auto tensors = checkpoint.tensors;
+model::StateDict restore_state(engine::Checkpoint& checkpoint, engine::Parameters& parameters) {
+  auto tensors = std::move(checkpoint.tensors);
+  checkpoint.tensors.clear();
   for (const Part& part : kParts) {
     if (!(parameters.*part.flat)) continue;
     try {
@@ -61,6 +57,7 @@ void restore_state(const engine::Checkpoint& checkpoint, engine::Parameters& par
     }
   }
   parameters.refresh_bf16();
+  return take(tensors, "train.");
 }
 
 TrainedWeights load_weights(const std::string& path, bool ema, bool ema_asked) {

@@ -16,11 +16,11 @@ engine::SaveReport save_state(engine::CheckpointWriter& writer, const engine::Ch
                               const engine::Parameters& parameters,
                               const model::StateDict& trainer = {});
 
-/// Fills the flat buffers, allocated for training, from a whole checkpoint. Throws InputError for
-/// tensors that are missing, left over or of another shape.
-void restore_state(const engine::Checkpoint& checkpoint, engine::Parameters& parameters);
-/// Its train.* tensors, for Trainer::restore.
-model::StateDict trainer_state(const engine::Checkpoint& checkpoint);
+/// Fills the flat buffers, allocated for training, from a whole checkpoint, and returns its train.*
+/// tensors, for Trainer::restore. Takes the tensors out of `checkpoint`, each buffer's freed as soon
+/// as it is filled, and leaves the rest. Throws InputError for tensors that are missing, left over or
+/// of another shape.
+model::StateDict restore_state(engine::Checkpoint& checkpoint, engine::Parameters& parameters);
 
 /// What sampling and export start from.
 struct TrainedWeights {

@@ -26,7 +26,7 @@ class Training {
   /// naming the step: what was saved before stays as it is.
   int run(std::uint64_t first_step);
 
-  /// What a resumed run's checkpoint says beside the parameters (trainer_state).
+  /// What a resumed run's checkpoint says beside the parameters (restore_state).
   void restore(const model::StateDict& state) { trainer_.restore(state); }
   /// The newest whole checkpoint is that of this step (0: there is none).
   void mark_saved(std::uint64_t step);

@@ -287,14 +287,12 @@ int run(const TrainOptions& options, const Program& program) {
   engine::Parameters& parameters = setup.network->parameters();
   parameters.allocate(setup.stream, setup.config.seed, true, setup.config.train.keeps_ema(),
                       setup.config.activations());
-  if (from) restore_state(*from, parameters);
+  model::StateDict state;  // of the trainer
+  if (from) state = restore_state(*from, parameters);
   const std::size_t dropped = begin_files(options, setup, from.has_value(), first, folder, program);
-  model::StateDict state;
   if (from) {
     for (const std::string& message : from->messages) console.warning(message);
     console.info(cat("resumed at step ", first, " (rows after it dropped: ", dropped, ")"));
-    state = trainer_state(*from);
-    from.reset();
   } else if (options.resume) {
     console.info("nothing to resume: starting afresh");
   }
