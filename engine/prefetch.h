@@ -1,16 +1,13 @@
 // prefetch.h — batches gathered on the host and sent to the device while it computes.
 #pragma once
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <vector>
 
-#include "engine/tape.h"
-
-#if defined(HAZE_CUDA)
-#include <optional>
-
+#include "engine/context.h"
+#include "engine/tensor.h"
 #include "kernels/runtime/prefetch.h"
-#endif
 
 namespace haze::engine {
 
@@ -32,9 +29,7 @@ class Prefetch {
  private:
   std::size_t bytes_;
   std::vector<std::byte> here_;
-#if defined(HAZE_CUDA)
   std::optional<kernels::Prefetch> cuda_;
-#endif
 };
 
 }  // namespace haze::engine

@@ -1,14 +1,14 @@
 #include "engine/replay.h"
 
-namespace haze::engine {
+#include "kernels/base/check.h"
 
-#if defined(HAZE_CUDA)
+namespace haze::engine {
 
 // The first run finds the arena's size, the second is the first at its final addresses.
 constexpr int kEagerRuns = 2;
 
 void Replay::run(Context& context, const std::function<void()>& work) {
-  const auto* stream = std::get_if<CudaStream>(&context.stream);
+  const CudaStream* stream = cuda_of(context);
   if (!stream || !context.graphs) return work();
   const Arena& arena = context.arena;
   if (arena.system_allocations() != allocations_ || arena.live_bytes() != live_) {
@@ -31,13 +31,5 @@ void Replay::reset() {
 }
 
 bool Replay::captured() const { return bool(graph_); }
-
-#else
-
-void Replay::run(Context&, const std::function<void()>& work) { work(); }
-void Replay::reset() {}
-bool Replay::captured() const { return false; }
-
-#endif
 
 }  // namespace haze::engine

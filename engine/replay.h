@@ -6,11 +6,8 @@
 #pragma once
 #include <functional>
 
-#include "engine/tape.h"
-
-#if defined(HAZE_CUDA)
+#include "engine/context.h"
 #include "kernels/runtime/graph.h"
-#endif
 
 namespace haze::engine {
 
@@ -27,11 +24,9 @@ class Replay {
   bool captured() const;
 
  private:
-#if defined(HAZE_CUDA)
   kernels::CapturedGraph graph_;
   int eager_runs_ = 0;
   std::size_t allocations_ = 0, live_ = 0;  // of the arena, when it was captured
-#endif
 };
 
 }  // namespace haze::engine

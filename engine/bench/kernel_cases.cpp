@@ -40,9 +40,8 @@ std::vector<std::string> kernel_case_names() {
   std::vector<std::string> names;
   for (const KernelCaseMaker& row : makers()) {
     names.push_back(row.name);
-#if defined(HAZE_CUDA)
+    if (!kHasCuda) continue;
     for (const std::string& version : row.earlier) names.push_back(cat(row.name, '/', version));
-#endif
   }
   return names;
 }

@@ -8,7 +8,7 @@ std::string version(int v) { return cat(v / 1000, '.', v % 1000 / 10); }
 
 }  // namespace
 
-CudaStream open_cuda(int index) {
+Stream open_cuda(int index) {
   int driver = 0, runtime = 0, devices = 0;
   cudaDriverGetVersion(&driver);
   cudaRuntimeGetVersion(&runtime);
@@ -32,7 +32,7 @@ CudaStream open_cuda(int index) {
   HAZE_CUDA_CHECK(cudaSetDevice(index));
   cudaStream_t stream;
   HAZE_CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
-  return {stream};
+  return CudaStream{stream};
 }
 
 CudaDeviceInfo cuda_device_info() {

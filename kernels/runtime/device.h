@@ -18,8 +18,8 @@ struct CudaDeviceInfo {
 
 /// Makes device `index` the current one and returns a new stream on it, which lives as long as the
 /// program. Throws DeviceError when there is no such device, when it is older than sm_80, or when
-/// the driver is too old for this build.
-CudaStream open_cuda(int index);
+/// the driver is too old for this build or this build has no CUDA (no_cuda.cpp).
+Stream open_cuda(int index);
 
 /// Of the current device.
 CudaDeviceInfo cuda_device_info();

@@ -7,7 +7,7 @@ namespace haze::test {
 
 void run_ptx_case(int index, const std::uint32_t* in, std::uint32_t* out) {
   const PtxCase& at = kPtxCases[index];
-  static const CudaStream stream = kernels::open_cuda(0);
+  static const CudaStream stream = std::get<CudaStream>(kernels::open_cuda(0));
   constexpr std::size_t bytes = kPtxWords * sizeof(std::uint32_t);
   auto* device = static_cast<std::uint32_t*>(kernels::allocate(stream, 2 * bytes));
   kernels::copy_in(stream, device, in, bytes);

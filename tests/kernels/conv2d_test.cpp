@@ -311,7 +311,7 @@ TEST(Conv2d, ANanStaysInTheWindowsThatHoldIt) {
 
 #if defined(HAZE_CUDA)
 TEST(Conv2d, Tf32IsWithinItsRoundingAndOnlyWhereAllowed) {
-  CudaStream stream = kernels::open_cuda(0);
+  CudaStream stream = std::get<CudaStream>(kernels::open_cuda(0));
   for (const Conv2dDims& d :
        {Conv2dDims{2, 6, 6, 32, 16, 3, 3, 1, 1, 1, 1, 1}, {2, 7, 5, 12, 68, 3, 3, 2, 1, 1, 1, 1}}) {
     const Data a = make(d, DType::f32);

@@ -9,7 +9,7 @@ namespace {
 using kernels::Conv2dDims;
 
 TEST(Conv2dVersions, MatchTheReference) {
-  const CudaStream stream = kernels::open_cuda(0);
+  const CudaStream stream = std::get<CudaStream>(kernels::open_cuda(0));
   for (const auto& version :
        {kernels::conv2d_versions::v1_naive, kernels::conv2d_versions::v2_tiled})
     for (const DType type : {DType::f32, DType::bf16})

@@ -16,7 +16,7 @@ namespace haze {
 namespace {
 
 CudaStream stream() {
-  static const CudaStream opened = kernels::open_cuda(0);
+  static const CudaStream opened = std::get<CudaStream>(kernels::open_cuda(0));
   return opened;
 }
 

@@ -19,7 +19,7 @@ constexpr int kBatches = 7;
 
 struct Streams : testing::Test {
   const simt::Config before = simt::config();
-  const CudaStream stream = kernels::open_cuda(0);
+  const CudaStream stream = std::get<CudaStream>(kernels::open_cuda(0));
   ~Streams() override { simt::config() = before; }
 
   static void send(kernels::Prefetch& prefetch, int value) {

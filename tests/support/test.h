@@ -61,9 +61,7 @@ inline double rounding(DType type) { return type == DType::bf16 ? 0x1p-9 : 0x1p-
 inline Stream device() {
   static const Stream one = []() -> Stream {
     const char* set = std::getenv("HAZE_DEVICE");
-#if defined(HAZE_CUDA)
-    if (set && std::string(set) == "cuda") return kernels::open_cuda(0);
-#endif
+    if (kHasCuda && set && std::string(set) == "cuda") return kernels::open_cuda(0);
     if (set && std::string(set) != "cpu") throw DeviceError(cat("HAZE_DEVICE=", set));
     return CpuStream{};
   }();
@@ -72,12 +70,12 @@ inline Stream device() {
 
 /// Every backend that this build has and this machine can run.
 inline std::vector<Stream> streams() {
-#if defined(HAZE_CUDA)
-  static const CudaStream cuda = kernels::open_cuda(0);
-  return {CpuStream{}, cuda};
-#else
-  return {CpuStream{}};
-#endif
+  static const std::vector<Stream> all = [] {
+    std::vector<Stream> some{CpuStream{}};
+    if (kHasCuda) some.push_back(kernels::open_cuda(0));
+    return some;
+  }();
+  return all;
 }
 
 inline std::vector<double> join(const std::vector<double>& a, const auto&... rest) {
