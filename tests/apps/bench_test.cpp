@@ -159,7 +159,7 @@ TEST(Bench, ComparesWhatItMeasured) {
 TEST(Bench, EveryKernelHasACase) {
   const auto names = engine::kernel_case_names();
   int kernels = 0;
-  for (const auto& folder : fs::directory_iterator(fs::path(HAZE_SOURCE_DIR) / "kernels")) {
+  for (const auto& folder : fs::directory_iterator(fs::path(test::source_dir()) / "kernels")) {
     const std::string name = folder.path().filename();
     if (!fs::exists(folder.path() / (name + ".cu")) && !fs::exists(folder.path() / "reference.h"))
       continue;
@@ -284,7 +284,7 @@ TEST(Bench, TimesEarlierVersionsBesideTheShippedKernel) {
 TEST(Bench, ExplainsEarlierVersions) {
   const Outcome got = haze({"bench", "kernels", "--explain", "conv3x3.forward/v1_naive", "--shape",
                             "n=1,h=4,c=8,co=8", "--shape", "n=2,h=4,c=8,co=8"});
-  if (fs::exists(fs::path(HAZE_PROGRAM).parent_path() / "haze-traced")) {
+  if (fs::exists(fs::path(test::haze_program()).parent_path() / "haze-traced")) {
     EXPECT_EQ(got.code, 0) << got.err;
     EXPECT_THAT(got.out, HasSubstr("conv3x3.forward/v1_naive, n=1,h=4,c=8,co=8, f32\n"));
     EXPECT_THAT(got.out, HasSubstr("conv3x3.forward/v1_naive, n=2,h=4,c=8,co=8, f32\n"));

@@ -306,7 +306,7 @@ TEST_F(EveryFlag, OfClassifierCounts) {
 }
 
 TEST_F(EveryFlag, OfVerifyCounts) {
-  const std::string fixtures = HAZE_SOURCE_DIR "/tests/fixtures/labml_one_level";
+  const std::string fixtures = test::source_dir() + "/tests/fixtures/labml_one_level";
   expect_each_counts(
       {"verify"},
       {"--config", fixtures + ".json", "--weights", fixtures + ".weights.safetensors", "--fixture",

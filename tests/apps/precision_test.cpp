@@ -36,7 +36,7 @@ class Tf32 : public TinyRun {
 
 TEST_F(Tf32, TheCpuRefusesItWhereverItIsAskedFor) {
   ASSERT_EQ(train("run", 1).code, 0);
-  const std::string fixture = HAZE_SOURCE_DIR "/tests/fixtures/labml_one_level";
+  const std::string fixture = test::source_dir() + "/tests/fixtures/labml_one_level";
   const Strings cases[] = {
       arguments("new", 1, {"--precision", "tf32"}),
       arguments("new", 1, {"--set", "train.precision=tf32", "--dry-run"}),

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "tests/support/files.h"
+#include "tests/support/paths.h"
 
 namespace haze::test {
 
@@ -47,7 +48,7 @@ class Process {
  public:
   explicit Process(const std::vector<std::string>& arguments,
                    const std::function<void()>& in_child = {}) {
-    std::vector<const char*> argv = {HAZE_PROGRAM};
+    std::vector<const char*> argv = {haze_program().c_str()};
     for (const auto& a : arguments) argv.push_back(a.c_str());
     argv.push_back(nullptr);
     const std::string out = folder_ / "out", err = folder_ / "err";

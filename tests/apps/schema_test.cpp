@@ -6,13 +6,14 @@
 
 #include "apps/config/find.h"
 #include "apps/config/keys.h"
+#include "tests/support/paths.h"
 #include "tests/support/test.h"
 
 namespace haze::apps {
 namespace {
 
 using Json = nlohmann::json;
-const std::string kConfigs = HAZE_SOURCE_DIR "/apps/configs/";
+const std::string kConfigs = test::source_dir() + "/apps/configs/";
 
 Json read(const std::string& path) { return Json::parse(std::ifstream(path)); }
 

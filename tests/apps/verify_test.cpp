@@ -29,7 +29,7 @@ int verify_all(const std::string& folder, const std::string& name, const std::st
 }
 
 TEST(Verify, EveryCommittedRecordAgrees) {
-  const std::string folder = HAZE_SOURCE_DIR "/tests/fixtures";
+  const std::string folder = test::source_dir() + "/tests/fixtures";
   int records = 0;
   for (const auto& file : test::fs::directory_iterator(folder))
     if (file.path().extension() == ".json")
@@ -39,7 +39,7 @@ TEST(Verify, EveryCommittedRecordAgrees) {
 
 TEST(Verify, TheTutorialsOwnRecordsAgree) {
   const char* given = std::getenv("HAZE_REFERENCE_DIR");
-  const std::string folder = given ? given : HAZE_SOURCE_DIR "/../shared/reference";
+  const std::string folder = given ? given : test::source_dir() + "/../shared/reference";
   if (!test::fs::exists(folder + "/unet_gray16.weights.safetensors"))
     GTEST_SKIP() << "no records in " << folder << "; set HAZE_REFERENCE_DIR";
   const test::TemporaryFolder own;
@@ -54,7 +54,7 @@ TEST(Verify, TheTutorialsOwnRecordsAgree) {
 
 TEST(Verify, RecordsOfOtherNumbersDoNot) {
   // The weights before training held against those after it: a difference, so the answer is no.
-  const std::string base = HAZE_SOURCE_DIR "/tests/fixtures/labml_one_level";
+  const std::string base = test::source_dir() + "/tests/fixtures/labml_one_level";
   const auto done =
       haze({"verify", "--config", base + ".json", "--weights", base + ".weights.safetensors",
             "--fixture", base + ".train.safetensors", "--expect", base + ".weights.safetensors"});
@@ -63,7 +63,7 @@ TEST(Verify, RecordsOfOtherNumbersDoNot) {
 }
 
 TEST(Verify, Bf16AgainstTheRecordedErrorOfBf16) {
-  const std::string base = HAZE_SOURCE_DIR "/tests/fixtures/labml_one_level";
+  const std::string base = test::source_dir() + "/tests/fixtures/labml_one_level";
   const auto verify = [&](const std::string& kind) {
     return haze({"verify", "--config", base + ".json", "--weights", base + ".weights.safetensors",
                  "--precision", "bf16", "--fixture", cat(base, '.', kind, ".safetensors")});

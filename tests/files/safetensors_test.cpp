@@ -4,6 +4,7 @@
 
 #include "tests/support/files.h"
 #include "tests/support/memory_file_system.h"
+#include "tests/support/paths.h"
 
 namespace haze::engine {
 namespace {
@@ -137,7 +138,7 @@ TEST(Safetensors, FileThatShrinksOrFailsWhileReadIsAnError) {
 TEST(Safetensors, ReadsRecordedWeights) {
   const char* data = std::getenv("HAZE_DATA_DIR");
   const std::string reference =
-      data ? cat(data, "/../reference") : cat(HAZE_SOURCE_DIR, "/../shared/reference");
+      data ? cat(data, "/../reference") : cat(test::source_dir(), "/../shared/reference");
   const std::string path = reference + "/unet_gray16.weights.safetensors";
   if (!std::filesystem::exists(path)) GTEST_SKIP() << "no recorded weights at " << path;
   const SafetensorsReader file(disk(), path);

@@ -4,6 +4,7 @@
 #include "engine/files/safetensors.h"
 #include "engine/process/process.h"
 #include "kernels/variational_bound/reference.h"
+#include "tests/support/paths.h"
 #include "tests/support/tape.h"
 
 namespace haze {
@@ -18,7 +19,7 @@ namespace ref = kernels::reference;
 struct Record {
   Record(engine::Tape& tape, const std::string& name, engine::Shape shape) {
     const engine::SafetensorsReader file(
-        engine::disk(), HAZE_SOURCE_DIR "/tests/fixtures/variational_bound.safetensors");
+        engine::disk(), test::source_dir() + "/tests/fixtures/variational_bound.safetensors");
     const auto read = [&](const std::string& what) {
       const auto v = file.read_f32(file.at(name + "." + what));
       return std::vector<double>(v.begin(), v.end());

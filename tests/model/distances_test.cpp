@@ -4,6 +4,7 @@
 
 #include "engine/files/safetensors.h"
 #include "tests/support/files.h"
+#include "tests/support/paths.h"
 
 namespace haze::model {
 namespace {
@@ -13,7 +14,7 @@ using test::expect_error;
 
 const engine::SafetensorsReader& record() {
   static const engine::SafetensorsReader file(
-      engine::disk(), std::string(HAZE_SOURCE_DIR) + "/tests/fixtures/metrics.safetensors");
+      engine::disk(), test::source_dir() + "/tests/fixtures/metrics.safetensors");
   return file;
 }
 

@@ -5,6 +5,7 @@
 
 #include "engine/files/safetensors.h"
 #include "tests/support/files.h"
+#include "tests/support/paths.h"
 
 namespace haze::model {
 namespace {
@@ -122,7 +123,7 @@ TEST(Inception, FeaturesAreTheRecordedOnes) {
   StateDict state = drawn_weights();
   Inception network(state, CpuStream{});
   const engine::SafetensorsReader record(
-      engine::disk(), std::string(HAZE_SOURCE_DIR) + "/tests/fixtures/inception.safetensors");
+      engine::disk(), test::source_dir() + "/tests/fixtures/inception.safetensors");
   for (const auto& [name, h, w] : {std::tuple{"colour", 40, 33}, {"large", 310, 350}}) {
     int calls = 0;
     const auto features =

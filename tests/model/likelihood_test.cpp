@@ -7,6 +7,7 @@
 #include "tests/model/networks.h"
 #include "tests/model/records.h"
 #include "tests/support/files.h"
+#include "tests/support/paths.h"
 
 namespace haze::model {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 using test::expect_close;
 using test::expect_error;
 
-const std::string kFixtures = std::string(HAZE_SOURCE_DIR) + "/tests/fixtures/";
+const std::string kFixtures = test::source_dir() + "/tests/fixtures/";
 
 const engine::SafetensorsReader& record() {
   static const engine::SafetensorsReader file(engine::disk(), kFixtures + "bound.safetensors");

@@ -6,6 +6,7 @@
 #include "engine/files/safetensors.h"
 #include "model/sampler.h"
 #include "tests/model/networks.h"
+#include "tests/support/paths.h"
 
 namespace haze::model {
 namespace {
@@ -82,7 +83,7 @@ Case parse(const std::string& name) {
 
 TEST(SamplersRecord, EndWhereDiffusersEnds) {
   const engine::SafetensorsReader file(engine::disk(),
-                                       HAZE_SOURCE_DIR "/tests/fixtures/samplers.safetensors");
+                                       test::source_dir() + "/tests/fixtures/samplers.safetensors");
   const int n = 2, c = 3, h = 4, w = 3, most = 50;
   const auto image = std::size_t(n * c * h * w);
   const auto nhwc = [&](const std::string& name, int blocks) {

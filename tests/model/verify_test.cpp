@@ -7,6 +7,7 @@
 
 #include "tests/model/networks.h"
 #include "tests/model/records.h"
+#include "tests/support/paths.h"
 
 namespace haze::model {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 using test::expect_input_error, test::read_state, test::RecordedCase;
 
-const std::string kFixtures = HAZE_SOURCE_DIR "/tests/fixtures/";
+const std::string kFixtures = test::source_dir() + "/tests/fixtures/";
 
 std::string table(const Verification& v) {
   std::string text;
@@ -152,7 +153,7 @@ TEST(Verify, EveryFixtureIsInTheListAbove) {
 
 TEST(Verify, OriginalsRecords) {
   const char* given = std::getenv("HAZE_REFERENCE_DIR");
-  const fs::path folder = given ? given : HAZE_SOURCE_DIR "/../shared/reference";
+  const fs::path folder = given ? given : test::source_dir() + "/../shared/reference";
   const std::string stem = (folder / "unet_gray16").string();
   if (!fs::exists(stem + ".weights.safetensors"))
     GTEST_SKIP() << "no records of the original in " << folder << " (HAZE_REFERENCE_DIR)";

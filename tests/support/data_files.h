@@ -11,6 +11,7 @@
 
 #include "kernels/base/check.h"
 #include "tests/support/files.h"
+#include "tests/support/paths.h"
 
 namespace haze::test {
 
@@ -48,7 +49,7 @@ void expect_refused(F f, const std::string& why, const std::string& label = {}) 
 /// The real data sets lie beside the checkout, or where HAZE_DATA_DIR says; empty if nowhere.
 inline std::string data_folder() {
   if (const char* set = std::getenv("HAZE_DATA_DIR")) return set;
-  const auto beside = std::filesystem::path(HAZE_SOURCE_DIR).parent_path() / "shared" / "data";
+  const auto beside = std::filesystem::path(source_dir()).parent_path() / "shared" / "data";
   return std::filesystem::exists(beside) ? beside.string() : std::string();
 }
 

@@ -7,6 +7,7 @@
 #include "kernels/simt/emulator/emulator.h"
 #include "kernels/simt/emulator/runtime.h"
 #include "kernels/simt/trace/trace.h"
+#include "tests/support/paths.h"
 #include "tests/support/test.h"
 
 namespace haze::test {
@@ -81,7 +82,7 @@ inline void expect_traffic(const simt::Trace& trace, const void* p, Times times)
 
 /// "file.cpp:17": the first line of `file` (__FILE__, in tests/trace) that ends in "// " + mark.
 inline std::string line_with(std::string file, const std::string& mark) {
-  file = HAZE_SOURCE_DIR "/tests/trace" + file.substr(file.rfind('/'));
+  file = source_dir() + "/tests/trace" + file.substr(file.rfind('/'));
   std::ifstream in(file);
   std::string line;
   for (int n = 1; std::getline(in, line); ++n)
