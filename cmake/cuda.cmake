@@ -26,9 +26,10 @@ if(HAZE_CUDA STREQUAL "simt")
   # several sums under one condition, such as group_norm's (tests/simt/compiler_test.cpp).
   set(emulated -fno-tree-vectorize)
   haze_cuda_library(haze_cuda ${emulated} ${kernel_level})
-  # No SRA: a float4 is copied as one access of 16 bytes, as on the device.
+  # No SRA: a float4 is copied as one access of 16 bytes, as on the device. No counters of coverage: the trace would
+  # see them move.
   set(traced -O2 -g1 -fno-tree-sra -fno-tree-vectorize -fsanitize=thread
-             --param=tsan-instrument-func-entry-exit=0)
+             --param=tsan-instrument-func-entry-exit=0 -fno-profile-arcs -fno-test-coverage)
   haze_cuda_library(haze_cuda_traced ${traced})
   set_target_properties(haze_cuda_traced PROPERTIES EXCLUDE_FROM_ALL TRUE)
   add_library(haze_trace OBJECT EXCLUDE_FROM_ALL ${tracer})
