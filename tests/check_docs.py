@@ -161,6 +161,8 @@ def spans(where, text, here):
 
 
 def problems(where, text, here):
+    made = re.findall(r"^New file `([^`]+)`", text, re.M)  # what a page tells its reader to write
+    here = dataclasses.replace(here, files=here.files | set(made))
     fenced = re.compile(r"^ *```[^\n]*\n(.*?)^ *```", re.M | re.S)
     prose = fenced.sub("", text)
     yield from links(where, prose, here)
@@ -181,7 +183,8 @@ MUST_BE_REPORTED = ["[a](gone.md)", "[a](../gone.md)", "![a](docs/gone.png)", "[
                     "```\ncmake --preset gone\n```", "```\nhaze train \\\n  --gone\n```", "`haze bench step -x`", "`cmake --preset gone`"]
 MUST_PASS = ["[a](docs/models.md) [b](https://x.y/gone.md) [c](#here)\n# Here", "`model/unet.h:3`, `unet.h`, `model/unet`, `model/`, `k.cu`",
              "`haze train --config mnist --set model.type=x`, `haze SUBCOMMAND --help`, `haze bench step -k add`", "`--config`, `model.type`",
-             "```\nbuild/cpu/haze train --config mine.json   # --gone\nscripts/test --full\ncmake --preset cpu\n```", "`kernels/<name>/<name>.h`"]
+             "```\nbuild/cpu/haze train --config mine.json   # --gone\nscripts/test --full\ncmake --preset cpu\n```", "`kernels/<name>/<name>.h`",
+             "New file `model/new.h`:\n\n`new.h` and `model/new.h`"]
 
 
 def self_test():
