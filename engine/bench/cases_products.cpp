@@ -52,9 +52,16 @@ KernelCase convolution(Context& context, const KernelShape& k, int size, int str
           };
           if constexpr (OnCuda<S>) {
             namespace earlier = kernels::conv2d_versions;
-            result.peers = {
-                {"v1_naive", [=] { earlier::v1_naive(s, d, x.in(), w.in(), y.act()); }, y},
-                {"v2_tiled", [=] { earlier::v2_tiled(s, d, x.in(), w.in(), y.act()); }, y}};
+            const auto add = [&](const char* impl, decltype(&earlier::v1_naive) version) {
+              result.peers.push_back({impl, [=] { version(s, d, x.in(), w.in(), y.act()); }, y});
+            };
+            add("v1_naive", earlier::v1_naive);
+            add("v2_tiled", earlier::v2_tiled);
+            if (type == DType::bf16) {
+              add("v3_tensor_cores", earlier::v3_tensor_cores);
+              add("v4_async", earlier::v4_async);
+              add("v5_swizzle", earlier::v5_swizzle);
+            }
           }
         } else if (way == Way::data) {
           const auto scratch =
@@ -233,7 +240,9 @@ std::vector<KernelCaseMaker> product_kernel_cases() {
     const auto conv = [=](Way way) {
       return [=](Context& c, const KernelShape& k) { return convolution(c, k, size, stride, way); };
     };
-    all.push_back({cat(name, ".forward"), conv(Way::forward), {"v1_naive", "v2_tiled"}});
+    all.push_back({cat(name, ".forward"),
+                   conv(Way::forward),
+                   {"v1_naive", "v2_tiled", "v3_tensor_cores", "v4_async", "v5_swizzle"}});
     all.push_back({cat(name, ".dgrad"), conv(Way::data)});
     all.push_back({cat(name, ".wgrad"), conv(Way::weights)});
   }

@@ -1,0 +1,96 @@
+// versions_trace_test.cpp — the ladders of earlier kernels (kernels/*/versions.h): each rung moves
+// the bytes and has the bank conflicts that its header and its page state, and no race.
+#include "kernels/conv2d/versions.h"
+#include "tests/support/trace.h"
+
+namespace haze {
+namespace {
+
+using test::DeviceBuffer;
+using test::numbers;
+
+const CudaStream kStream{};
+
+/// Wavefronts of shared memory over those without conflicts, for what brings numbers in and reads
+/// them for the products.
+double wavefronts_over_ideal(const simt::Trace& trace, const std::string& what) {
+  std::uint64_t taken = 0, ideal = 0;
+  for (const simt::Line& l : trace.lines())
+    if (l.space == simt::Space::shared && l.what == what) taken += l.transactions, ideal += l.ideal;
+  return double(taken) / double(ideal);
+}
+double times_read(const simt::Trace& trace, const void* p) {
+  const simt::BufferTraffic b = trace.buffer(p);
+  return double(b.read.requested) / double(b.bytes);
+}
+
+// ---- conv2d
+using Conv2dVersion = decltype(&kernels::conv2d_versions::v1_naive);
+
+struct ConvolutionTrace {
+  std::unique_ptr<simt::Trace> trace;
+  const void *x, *w, *y;
+};
+ConvolutionTrace trace_of(Conv2dVersion version, const kernels::Conv2dDims& d, simt::Schedule s) {
+  ConvolutionTrace r;
+  r.trace = test::traced(
+      [&] {
+        const DeviceBuffer<bf16> x(numbers<bf16>(std::size_t(d.n) * d.h * d.w * d.ci));
+        const DeviceBuffer<bf16> w(numbers<bf16>(std::size_t(d.co) * d.kh * d.kw * d.ci));
+        const DeviceBuffer<bf16> y(std::size_t(d.n) * d.ho() * d.wo() * d.co);
+        r.x = x.p, r.w = w.p, r.y = y.p;
+        version(kStream, d, x.act(), w.act(), y.act());
+        cudaDeviceSynchronize();
+      },
+      s);
+  test::expect_clean(*r.trace);
+  test::expect_traffic(*r.trace, r.y, {.written = 1});
+  return r;
+}
+
+constexpr kernels::Conv2dDims kConvolution{1, 8, 8, 32, 64, 3, 3, 1, 1, 1, 1, 1};
+
+// One block: all pixels by all outputs. Of the 9 taps on 8x8 pixels, 22² = 484 fall on the image.
+TEST(VersionTraces, ConvolutionsOfATileReadAPixelOncePerTapAndAWeightOnce) {
+  namespace versions = kernels::conv2d_versions;
+  for (const auto version :
+       {versions::v2_tiled, versions::v3_tensor_cores, versions::v4_async, versions::v5_swizzle})
+    for (const simt::Schedule& s : simt::schedules(1)) {
+      const auto r = trace_of(version, kConvolution, s);
+      EXPECT_EQ(times_read(*r.trace, r.x), 484. / 64);
+      EXPECT_EQ(times_read(*r.trace, r.w), 1);
+    }
+  const auto naive = trace_of(versions::v1_naive, kConvolution, {});
+  EXPECT_EQ(times_read(*naive.trace, naive.x), 64 * 484. / 64);  // once more for every output
+  EXPECT_EQ(times_read(*naive.trace, naive.w), 484. / 9);        // and for every pixel
+}
+
+TEST(VersionTraces, ConvolutionsOnTensorCoresLoseTheirBankConflictsToTheSwizzle) {
+  namespace versions = kernels::conv2d_versions;
+  for (const simt::Schedule& s : simt::schedules(1)) {
+    const auto plain = trace_of(versions::v3_tensor_cores, kConvolution, s);
+    EXPECT_EQ(wavefronts_over_ideal(*plain.trace, "load"), 4);
+    EXPECT_EQ(wavefronts_over_ideal(*plain.trace, "store"), 1);
+    const auto async = trace_of(versions::v4_async, kConvolution, s);
+    EXPECT_EQ(wavefronts_over_ideal(*async.trace, "load"), 4);
+    EXPECT_EQ(wavefronts_over_ideal(*async.trace, "cp.async"), 1);
+    const auto swizzled = trace_of(versions::v5_swizzle, kConvolution, s);
+    EXPECT_EQ(swizzled.trace->conflicts(), 0u) << swizzled.trace->text();
+    for (const auto* r : {&plain, &async, &swizzled})
+      EXPECT_EQ(r->trace->mma(), 64u / 16 * (64 / 8) * (9 * 32 / 16));
+  }
+}
+
+TEST(VersionTraces, ConvolutionsOfAwkwardSizesAreClean) {
+  namespace versions = kernels::conv2d_versions;
+  for (const auto version :
+       {versions::v2_tiled, versions::v3_tensor_cores, versions::v4_async, versions::v5_swizzle})
+    for (const simt::Schedule& s : simt::schedules(1))
+      for (const kernels::Conv2dDims& d :
+           {kernels::Conv2dDims{1, 9, 7, 24, 40, 3, 3, 2, 1, 1, 1, 1},
+            {1, 5, 5, 3, 5, 3, 3, 1, 1, 1, 1, 1}})
+        trace_of(version, d, s);
+}
+
+}  // namespace
+}  // namespace haze
