@@ -220,11 +220,17 @@ KernelCase attention(Context& context, const KernelShape& k, bool backward) {
                                dqkv}};
         } else {
           result.run = forward;
-          if constexpr (OnCuda<S>)
-            if (fits_v1)
-              result.peers = {
-                  {"v1_naive",
-                   [=] { kernels::attention_forward_v1(s, d, qkv.in(), o.act(), lse.f32()); }, o}};
+          if constexpr (OnCuda<S>) {
+            const auto add = [&](const char* impl,
+                                 decltype(&kernels::attention_forward_v1) version) {
+              result.peers.push_back(
+                  {impl, [=] { version(s, d, qkv.in(), o.act(), lse.f32()); }, o});
+            };
+            if (fits_v1) add("v1_naive", kernels::attention_forward_v1);
+            if (d.head_dim <= 256) add("v2_online", kernels::attention_forward_v2);
+            if (d.head_dim <= 256 && type == DType::bf16)
+              add("v3_tensor_cores", kernels::attention_forward_v3);
+          }
         }
       },
       context.stream);
@@ -254,10 +260,11 @@ std::vector<KernelCaseMaker> product_kernel_cases() {
   };
   each_way("conv_transpose2d", conv_transpose);
   each_way("matmul", linear);
-  for (const bool backward : {false, true})
-    all.push_back({backward ? "attention.backward" : "attention.forward",
-                   [=](Context& c, const KernelShape& k) { return attention(c, k, backward); },
-                   {"v1_naive"}});
+  const auto attend = [](bool backward) {
+    return [=](Context& c, const KernelShape& k) { return attention(c, k, backward); };
+  };
+  all.push_back({"attention.forward", attend(false), {"v1_naive", "v2_online", "v3_tensor_cores"}});
+  all.push_back({"attention.backward", attend(true), {"v1_naive"}});
   return all;
 }
 

@@ -18,8 +18,8 @@
 // and 4 of B: 16 loads of 4 bytes for 8 mma.
 //
 // What it costs: two barriers per step of 32, 8 KiB of shared memory, as bf16. A row of 32 bf16 is
-// 64 bytes, half of the 32 banks, so the 8 rows g of one load fall on two places: 4 wavefronts where
-// 1 would do, on every load of a factor.
+// 64 bytes, half of the 32 banks, so the 8 rows g of one load fall on two places: 4 wavefronts
+// where 1 would do, on every load of a factor.
 //
 // What is left to gain: the block still waits for memory, multiplies, and waits again
 // (v4_async.cu), and the bank conflicts are 3/4 of what shared memory does (v5_swizzle.cu).

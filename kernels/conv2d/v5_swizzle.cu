@@ -1,15 +1,15 @@
 // v5_swizzle.cu — v4_async.cu without bank conflicts: tiles stored in an order XORed with the row,
 // and read by ldmatrix.
 //
-// What v4 lost: a register of a fragment is a load of 4 bytes from 8 rows. Shared memory is 32 banks
-// of 4 bytes; rows of 64 bytes start at bank 0 or 16, so 8 rows at the same column meet in two
-// places, four times each: 4 wavefronts for 1.
+// What v4 lost: a register of a fragment is a load of 4 bytes from 8 rows. Shared memory is 32
+// banks of 4 bytes; rows of 64 bytes start at bank 0 or 16, so 8 rows at the same column meet in
+// two places, four times each: 4 wavefronts for 1.
 //
 // The idea: row r keeps its vector v (16 bytes) at place v ^ (r / 2 mod 4). Any 8 rows' vectors of
 // one column then lie in all 32 banks, once each, and so do the 4 neighbouring threads' copies:
 //
-//      bank    0    4    8   12   16   20   24   28        vectors 0 to 3 of a row, two rows a line;
-//            ┌────┬────┬────┬────┬────┬────┬────┬────┐     column 0 of the 8 rows is marked
+//      bank    0    4    8   12   16   20   24   28        vectors 0 to 3, two rows a line;
+//            ┌────┬────┬────┬────┬────┬────┬────┬────┐     vector 0 of the 8 rows is marked
 //    row 0/1 │[0] │ 1  │ 2  │ 3  │[0] │ 1  │ 2  │ 3  │
 //    row 2/3 │ 1  │[0] │ 3  │ 2  │ 1  │[0] │ 3  │ 2  │
 //    row 4/5 │ 2  │ 3  │[0] │ 1  │ 2  │ 3  │[0] │ 1  │
@@ -22,10 +22,10 @@
 //
 // What it costs: an XOR per address.
 //
-// What is left to gain, and what the shipped kernel has (kernels/cuda/gemm): four buffers, so that a
-// copy has the time of three steps to arrive; 128x128 tiles, which halve the bytes per product; the
-// results go through shared memory into whole sectors (here each travels four times), with bias,
-// time embedding and residual added on the way; and divisions by multiplication.
+// What is left to gain, and what the shipped kernel has (kernels/cuda/gemm): four buffers, so that
+// a copy has the time of three steps to arrive; 128x128 tiles, which halve the bytes per product;
+// the results go through shared memory into whole sectors (here each travels four times), with
+// bias, time embedding and residual added on the way; and divisions by multiplication.
 #include "kernels/conv2d/versions.h"
 #include "kernels/cuda/ptx.h"
 #include "kernels/cuda/vec.h"

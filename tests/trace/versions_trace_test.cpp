@@ -1,5 +1,6 @@
 // versions_trace_test.cpp — the ladders of earlier kernels (kernels/*/versions.h): each rung moves
 // the bytes and has the bank conflicts that its header and its page state, and no race.
+#include "kernels/attention/versions.h"
 #include "kernels/conv2d/versions.h"
 #include "tests/support/trace.h"
 
@@ -90,6 +91,61 @@ TEST(VersionTraces, ConvolutionsOfAwkwardSizesAreClean) {
            {kernels::Conv2dDims{1, 9, 7, 24, 40, 3, 3, 2, 1, 1, 1, 1},
             {1, 5, 5, 3, 5, 3, 3, 1, 1, 1, 1, 1}})
         trace_of(version, d, s);
+}
+
+// ---- attention
+using AttentionVersion = decltype(&kernels::attention_forward_v1);
+
+struct AttentionTrace {
+  std::unique_ptr<simt::Trace> trace;
+  const void *qkv, *o, *lse;
+};
+AttentionTrace trace_of(AttentionVersion version, const kernels::AttentionDims& d,
+                        simt::Schedule s) {
+  AttentionTrace r;
+  const std::size_t rows = std::size_t(d.n) * d.tokens, size = rows * d.channels();
+  r.trace = test::traced(
+      [&] {
+        const DeviceBuffer<bf16> qkv(numbers<bf16>(3 * size)), o(size);
+        const DeviceBuffer<float> lse(rows * d.heads);
+        r.qkv = qkv.p, r.o = o.p, r.lse = lse.p;
+        version(kStream, d, qkv.act(), o.act(), lse.p);
+        cudaDeviceSynchronize();
+      },
+      s);
+  test::expect_clean(*r.trace);
+  test::expect_traffic(*r.trace, r.o, {.written = 1});
+  test::expect_traffic(*r.trace, r.lse, {.written = 1});
+  return r;
+}
+
+// Of q, k and v each is a third: q is read once, k and v once per block of queries.
+TEST(VersionTraces, AttentionReadsItsKeysOncePerBlockOfQueries) {
+  const auto d = kernels::AttentionDims::global(1, 64, 1, 64);
+  for (const simt::Schedule& s : simt::schedules(1)) {
+    const auto online = trace_of(kernels::attention_forward_v2, d, s);
+    EXPECT_EQ(times_read(*online.trace, online.qkv), (1 + 2 * 2) / 3.);  // of 32 queries
+    EXPECT_EQ(online.trace->conflicts(), 0u) << online.trace->text();
+    const auto cores = trace_of(kernels::attention_forward_v3, d, s);
+    EXPECT_EQ(times_read(*cores.trace, cores.qkv), 1);  // of 64
+    EXPECT_EQ(cores.trace->mma(), 2u * (64 / 16) * (64 / 8) * (64 / 16));
+    // For 16 numbers of a head and 32 keys a warp loads 4 registers of q and 8 of k, in 8 wavefronts
+    // each. For 16 keys and 8 columns of v it loads 4 single elements, in 4 wavefronts each.
+    const double scores = 4 * 2 * (64 / 16) * (4 + 8), values = 4 * 2 * 2 * (64 / 8) * 4;
+    EXPECT_EQ(wavefronts_over_ideal(*cores.trace, "load"),
+              (8 * scores + 4 * values) / (scores + values));
+  }
+  // A query of its own: for the scores its q once per key, and k; for the sums v.
+  const auto naive = trace_of(kernels::attention_forward_v1, d, {});
+  EXPECT_EQ(times_read(*naive.trace, naive.qkv), 64 * (1 + 1 + 1) / 3.);
+}
+
+TEST(VersionTraces, AttentionOfAwkwardSizesIsClean) {
+  for (const auto version : {kernels::attention_forward_v2, kernels::attention_forward_v3})
+    for (const simt::Schedule& s : simt::schedules(1)) {
+      trace_of(version, kernels::AttentionDims::per_head(1, 70, 2, 40), s);
+      trace_of(version, kernels::AttentionDims::global(2, 19, 1, 130), s);
+    }
 }
 
 }  // namespace
