@@ -2,6 +2,7 @@
 // the bytes and has the bank conflicts that its header and its page state, and no race.
 #include "kernels/attention/versions.h"
 #include "kernels/conv2d/versions.h"
+#include "kernels/group_norm/versions.h"
 #include "tests/support/trace.h"
 
 namespace haze {
@@ -146,6 +147,73 @@ TEST(VersionTraces, AttentionOfAwkwardSizesIsClean) {
       trace_of(version, kernels::AttentionDims::per_head(1, 70, 2, 40), s);
       trace_of(version, kernels::AttentionDims::global(2, 19, 1, 130), s);
     }
+}
+
+// ---- group_norm
+using GroupNormVersion = decltype(&kernels::group_norm_forward_v1);
+
+struct GroupNormTrace {
+  std::unique_ptr<simt::Trace> trace;
+  simt::BufferTraffic x, y;
+};
+template <class T>
+GroupNormTrace trace_of(GroupNormVersion version, const kernels::GroupNormDims& d,
+                        simt::Schedule s) {
+  GroupNormTrace r;
+  const void *x_at, *y_at;
+  r.trace = test::traced(
+      [&] {
+        const std::size_t n = std::size_t(d.n) * d.hw * d.c, groups = std::size_t(d.n) * d.groups;
+        const DeviceBuffer<T> x(numbers<T>(n)), y(n);
+        const DeviceBuffer<float> gamma(numbers<float>(std::size_t(d.c)));
+        const DeviceBuffer<float> beta(numbers<float>(std::size_t(d.c))), mean(groups),
+            rstd(groups);
+        x_at = x.p, y_at = y.p;
+        version(kStream, d, x.act(), gamma.p, beta.p, y.act(), mean.p, rstd.p);
+        cudaDeviceSynchronize();
+      },
+      s);
+  test::expect_clean(*r.trace);
+  test::expect_traffic(*r.trace, y_at, {.written = 1});
+  r.x = r.trace->buffer(x_at), r.y = r.trace->buffer(y_at);
+  return r;
+}
+
+// Two channels of 64 a group. Each thread (v1, v2) or group (v3) also reads the first value.
+TEST(VersionTraces, GroupNormReadsItsImageThreeTimesThenTwiceThenOnce) {
+  const kernels::GroupNormDims d{1, 64, 64, 32};
+  const std::uint64_t size = 64 * 64 * 2, first_values = 32 * 256 * 2;
+  for (const simt::Schedule& s : simt::schedules(1)) {
+    const auto naive = trace_of<bf16>(kernels::group_norm_forward_v1, d, s);
+    EXPECT_EQ(naive.x.read.requested, 3 * size + first_values);
+    EXPECT_EQ(naive.x.read.sectors, 3 * 64 * 32 + 256u);
+    const auto welford = trace_of<bf16>(kernels::group_norm_forward_v2, d, s);
+    EXPECT_EQ(welford.x.read.requested, 2 * size + first_values);
+    EXPECT_EQ(welford.x.read.sectors, 2 * 64 * 32 + 256u);  // each pixel of a group, first values
+    const auto slab = trace_of<bf16>(kernels::group_norm_forward_v3, d, s);
+    EXPECT_EQ(slab.x.read.requested, size);
+    EXPECT_EQ(slab.x.read.sectors, size / 32);
+    EXPECT_EQ(slab.y.written.sectors, size / 32);
+    for (const simt::Line& l : slab.trace->lines()) {  // the slab; sums conflict, twice a block
+      if (l.space == simt::Space::shared && l.bytes == 16) {
+        EXPECT_EQ(l.excess(), 0u) << l.where;
+      }
+    }
+  }
+  // A slab of 1000 pixels stays in device memory: three times, and the first values of 32 groups
+  // for 64 channels.
+  const auto large = trace_of<bf16>(kernels::group_norm_forward_v3, {1, 1000, 64, 32}, {});
+  EXPECT_EQ(large.x.read.requested, 3 * large.x.bytes + 64 * 2);
+}
+
+TEST(VersionTraces, GroupNormOfAwkwardSizesIsClean) {
+  for (const auto version : {kernels::group_norm_forward_v2, kernels::group_norm_forward_v3})
+    for (const simt::Schedule& s : simt::schedules(1))
+      for (const kernels::GroupNormDims& d :
+           {kernels::GroupNormDims{2, 9, 96, 32}, {1, 21, 34, 17, 1e-5f, true}, {1, 5, 1032, 1}}) {
+        trace_of<float>(version, d, s);
+        trace_of<bf16>(version, d, s);
+      }
 }
 
 }  // namespace
