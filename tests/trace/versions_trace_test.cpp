@@ -1,5 +1,6 @@
 // versions_trace_test.cpp — the ladders of earlier kernels (kernels/*/versions.h): each rung moves
 // the bytes and has the bank conflicts that its header and its page state, and no race.
+#include "kernels/adam/versions.h"
 #include "kernels/attention/versions.h"
 #include "kernels/conv2d/versions.h"
 #include "kernels/group_norm/versions.h"
@@ -214,6 +215,66 @@ TEST(VersionTraces, GroupNormOfAwkwardSizesIsClean) {
         trace_of<float>(version, d, s);
         trace_of<bf16>(version, d, s);
       }
+}
+
+// ---- adam
+TEST(VersionTraces, UnfusedAdamMoves70BytesAWeightWhere42Must) {
+  const std::size_t n = 1000;
+  const kernels::AdamStep c{0.9f, 0.1f, 0.999f, 0.001f, 1e-3f, 1, 1e-8f, 0.01f, 1, 0.1f};
+  for (const simt::Schedule& s : simt::schedules(1))
+    for (const bool fused : {false, true}) {
+      const void *w_at, *g_at, *m_at, *v_at, *ema_at, *half_at;
+      const auto trace = test::traced(
+          [&] {
+            const DeviceBuffer<float> w(numbers<float>(n)), g(numbers<float>(n));
+            const std::vector<float> zeros(n);
+            const DeviceBuffer<float> m(zeros), v(zeros);
+            const DeviceBuffer<float> ema(numbers<float>(n)), norm(1);
+            const DeviceBuffer<bf16> half(n);
+            const DeviceBuffer<char> scratch(kernels::adam_step_v1_scratch_bytes(n));
+            w_at = w.p, g_at = g.p, m_at = m.p, v_at = v.p, ema_at = ema.p, half_at = half.p;
+            const kernels::AdamBuffers b{w.p, g.p, m.p, v.p, ema.p, half.p};
+            if (fused)
+              kernels::adam_step(kStream, n, c, b, scratch.p, norm.p);
+            else
+              kernels::adam_step_v1(kStream, n, c, b, scratch.p, norm.p);
+            cudaDeviceSynchronize();
+          },
+          s);
+      test::expect_clean(*trace);
+      const std::uint64_t again = fused ? 0 : 1;
+      test::expect_traffic(*trace, g_at, {.read = 2});
+      test::expect_traffic(*trace, m_at, {.read = 1 + again, .written = 1});
+      test::expect_traffic(*trace, v_at, {.read = 1 + again, .written = 1});
+      test::expect_traffic(*trace, w_at, {.read = 1 + 2 * again, .written = 1});
+      test::expect_traffic(*trace, ema_at, {.read = 1, .written = 1});
+      test::expect_traffic(*trace, half_at, {.written = 1});
+      std::uint64_t all = 0;
+      for (const simt::BufferTraffic& b : trace->buffers())
+        if (b.bytes > sizeof(float)) all += b.read.requested + b.written.requested;  // not the norm
+      EXPECT_GE(all, (fused ? 42 : 70) * n);
+      EXPECT_LE(all, (fused ? 42 : 70) * n + 256 * sizeof(double) * 2);  // and the norm's chunks
+      EXPECT_EQ(trace->launches(), fused ? 2u : 8u);
+    }
+}
+
+TEST(VersionTraces, TheNormOfOneBlockReadsItsGradientsOnce) {
+  for (const simt::Schedule& s : simt::schedules(1)) {
+    const void* g_at;
+    const auto trace = test::traced(
+        [&] {
+          const DeviceBuffer<float> g(numbers<float>(5000)), norm(1);
+          g_at = g.p;
+          kernels::global_norm_v1(kStream, 5000, g.p, norm.p);
+          cudaDeviceSynchronize();
+        },
+        s);
+    test::expect_clean(*trace);
+    test::expect_traffic(*trace, g_at, {.read = 1});
+    EXPECT_EQ(trace->buffer(g_at).read.sectors, trace->buffer(g_at).read.ideal_sectors);
+    EXPECT_EQ(trace->conflicts(), 0u);
+    EXPECT_EQ(trace->launches(), 1u);
+  }
 }
 
 }  // namespace
