@@ -53,6 +53,31 @@ TEST(Conv2dVersions, OnTensorCoresMatchTheReference) {
   for (const auto& version : kBf16) expect_reference(version, DType::bf16);
 }
 
+// Tiles and steps reach beyond the matrices: what lies there must not be read, or times 0 it would
+// be a NaN all the same. 3·2·8 summed numbers are one and a half steps.
+TEST(Conv2dVersions, ANanReachesOnlyThePixelsThatMeetIt) {
+  const Conv2dDims d{2, 6, 5, 8, 9, 3, 2, 1, 1, 0, 1, 1};
+  const engine::Shape xs{d.n, d.h, d.w, d.ci}, ws{d.co, d.kh, d.kw, d.ci};
+  const engine::Shape ys{d.n, d.ho(), d.wo(), d.co};
+  auto x = test::normal(xs.size(), 1, 0, 1, DType::bf16);
+  const auto w = test::normal(ws.size(), 2, 0, 1, DType::bf16);
+  x[std::size_t((3 * d.w + 2) * d.ci + 5)] = NAN;  // pixel (3, 2) of the first image
+  std::vector<double> want(ys.size());
+  kernels::reference::conv2d_forward<double>(d, x.data(), w.data(), nullptr, nullptr, nullptr,
+                                             want.data());
+  for (const auto* version : {&kAnyType[0], &kAnyType[1], &kBf16[0], &kBf16[1], &kBf16[2]}) {
+    const CudaStream stream = kernels::open_cuda(0);
+    engine::Context context(stream, DType::bf16);
+    const engine::Tape tape(context);
+    const auto y = tape.empty(ys, DType::bf16);
+    (*version)(stream, d, test::to_tensor(tape, xs, x, DType::bf16).in(),
+               test::to_tensor(tape, ws, w, DType::bf16).in(), y.act());
+    const auto got = test::values(tape, y);
+    for (std::size_t i = 0; i < got.size(); ++i)
+      EXPECT_EQ(std::isnan(got[i]), std::isnan(want[i])) << "element " << i;
+  }
+}
+
 TEST(Conv2dVersions, OnTensorCoresRefuseF32) {
   for (const auto& version : kBf16)
     test::expect_check([&] { version({}, kSizes[0], {}, {}, {}); }, "activations are f32");
