@@ -80,7 +80,7 @@ std::vector<engine::Peer> chosen_peers(const ChosenKernel& chosen, const engine:
     if (peer == at.peers.end())
       throw InputError(
           cat(chosen.kernel, '/', version,
-              "; a version for --device cuda that this device or shape does not have"));
+              "; a version for --device cuda that this device, precision or shape does not have"));
     peers.push_back(*peer);
   }
   return chosen.all ? at.peers : peers;

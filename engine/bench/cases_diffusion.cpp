@@ -1,6 +1,7 @@
 #include "engine/bench/kernel_buffers.h"
 #include "engine/bench/kernel_cases.h"
 #include "kernels/adam/adam.h"
+#include "kernels/adam/versions.h"
 #include "kernels/blend/blend.h"
 #include "kernels/guidance/guidance.h"
 #include "kernels/mse/mse.h"
@@ -13,7 +14,28 @@ namespace {
 
 using kernels::Act;
 
-/// As many parameters as the shape has values: norm, then clip, moments, EMA and bf16 copy.
+/// Of as many gradients as the shape has values.
+KernelCase global_norm(Context& context, const KernelShape& k) {
+  const std::size_t n = std::size_t(k.n) * k.h * k.h * k.c;
+  Buffers b(context);
+  const Tensor g = b.normals(n, DType::f32), norm = b.raw(1, DType::f32);
+  const auto scratch = b.memory(kernels::global_norm_scratch_bytes(n));
+  KernelCase result;
+  result.bytes = double(g.bytes());
+  result.result = norm;
+  std::visit(
+      [&]<class S>(S s) {
+        result.run = [=] { kernels::global_norm(s, n, g.f32(), scratch.get(), norm.f32()); };
+        if constexpr (OnCuda<S>)
+          result.peers = {
+              {"v1_one_block", [=] { kernels::global_norm_v1(s, n, g.f32(), norm.f32()); }, norm}};
+      },
+      context.stream);
+  return result;
+}
+
+/// As many parameters as the shape has values: norm, then clip, moments, EMA and bf16 copy. Betas
+/// of 0 make the step a function of w and g, so that versions can be compared.
 KernelCase adam(Context& context, const KernelShape& k) {
   const std::size_t n = std::size_t(k.n) * k.h * k.h * k.c;
   Buffers b(context);
@@ -21,18 +43,24 @@ KernelCase adam(Context& context, const KernelShape& k) {
   const Tensor m = b.raw(n, DType::f32), v = b.raw(n, DType::f32), ema = b.raw(n, DType::f32);
   const Tensor half = b.raw(n, DType::bf16), norm = b.raw(1, DType::f32);
   const auto scratch = b.memory(kernels::global_norm_scratch_bytes(n));
-  const kernels::AdamStep c{0.9f, 0.1f, 0.999f, 0.001f, 1e-3f, 1, 1e-8f, 0, 1, 0.001f};
+  const kernels::AdamStep c{0, 1, 0, 1, 1e-3f, 1, 1e-8f, 0, 1, 0.001f};
   KernelCase result;
   result.bytes =
       double(n) * (4 + 4 * 5 + 4 * 4 + 2);  // norm; read w g m v ema; write w m v ema half
+  result.result = w;
+  const auto buffers = [=] {
+    return kernels::AdamBuffers{w.f32(), g.f32(),   m.f32(),
+                                v.f32(), ema.f32(), static_cast<bf16*>(half.raw())};
+  };
   std::visit(
-      [&](auto s) {
-        result.run = [=] {
-          kernels::adam_step(
-              s, n, c,
-              {w.f32(), g.f32(), m.f32(), v.f32(), ema.f32(), static_cast<bf16*>(half.raw())},
-              scratch.get(), norm.f32());
-        };
+      [&]<class S>(S s) {
+        result.run = [=] { kernels::adam_step(s, n, c, buffers(), scratch.get(), norm.f32()); };
+        if constexpr (OnCuda<S>) {
+          const auto unfused = b.memory(kernels::adam_step_v1_scratch_bytes(n));
+          result.peers = {
+              {"v1_unfused",
+               [=] { kernels::adam_step_v1(s, n, c, buffers(), unfused.get(), norm.f32()); }, w}};
+        }
       },
       context.stream);
   return result;
@@ -195,7 +223,8 @@ std::vector<KernelCaseMaker> diffusion_kernel_cases() {
           {"guidance", guide(0)},
           {"guidance.rescaled", guide(0.7f)},
           {"blend", blend},
-          {"adam", adam, {}, "n*h*h*c parameters"}};
+          {"global_norm", global_norm, {"v1_one_block"}, "n*h*h*c parameters"},
+          {"adam", adam, {"v1_unfused"}, "n*h*h*c parameters"}};
 }
 
 }  // namespace haze::engine

@@ -44,17 +44,30 @@ KernelCase group_norm(Context& context, const KernelShape& k, bool swish, bool b
                                         rstd.f32(), scratch.get());
           };
         if constexpr (OnCuda<S>) {
-          const auto sums = b.memory(2 * std::size_t(d.n) * c * sizeof(float));
-          const auto v1 = [=] {
-            if (backward)
-              kernels::group_norm_backward_v1(s, d, y.in(), x.in(), gamma.f32(), beta.f32(),
-                                              mean.f32(), rstd.f32(), overwrite(dx),
-                                              overwrite(dgamma), overwrite(dbeta), sums.get());
-            else
-              kernels::group_norm_forward_v1(s, d, x.in(), gamma.f32(), beta.f32(), y.act(),
-                                             mean.f32(), rstd.f32());
+          if (backward) {
+            const auto sums = b.memory(2 * std::size_t(d.n) * c * sizeof(float));
+            result.peers = {{"v1_naive",
+                             [=] {
+                               kernels::group_norm_backward_v1(s, d, y.in(), x.in(), gamma.f32(),
+                                                               beta.f32(), mean.f32(), rstd.f32(),
+                                                               overwrite(dx), overwrite(dgamma),
+                                                               overwrite(dbeta), sums.get());
+                             },
+                             dx}};
+            return;
+          }
+          const auto add = [&](const char* impl,
+                               decltype(&kernels::group_norm_forward_v1) version) {
+            result.peers.push_back({impl,
+                                    [=] {
+                                      version(s, d, x.in(), gamma.f32(), beta.f32(), y.act(),
+                                              mean.f32(), rstd.f32());
+                                    },
+                                    y});
           };
-          result.peers = {{"v1_naive", v1, result.result}};
+          add("v1_naive", kernels::group_norm_forward_v1);
+          add("v2_welford", kernels::group_norm_forward_v2);
+          add("v3_slab", kernels::group_norm_forward_v3);
         }
       },
       context.stream);
@@ -196,9 +209,9 @@ std::vector<KernelCaseMaker> image_kernel_cases() {
     return [=](Context& c, const KernelShape& k) { return group_norm(c, k, swish, backward); };
   };
   std::vector<KernelCaseMaker> all = {
-      {"group_norm.forward", norm(false, false), {"v1_naive"}},
+      {"group_norm.forward", norm(false, false), {"v1_naive", "v2_welford", "v3_slab"}},
       {"group_norm.backward", norm(false, true), {"v1_naive"}},
-      {"group_norm_swish.forward", norm(true, false), {"v1_naive"}},
+      {"group_norm_swish.forward", norm(true, false), {"v1_naive", "v2_welford", "v3_slab"}},
       {"group_norm_swish.backward", norm(true, true), {"v1_naive"}},
   };
   const auto both = [&](const char* name, KernelCase (*f)(Context&, const KernelShape&, bool),

@@ -74,8 +74,18 @@ std::function<void()> conv_backward_weights(S s, Buffers& b, const Convolution& 
 template <OnCuda S>
 std::vector<Peer> earlier_forwards(S s, const Convolution& c) {
   namespace earlier = kernels::conv2d_versions;
-  return {{"v1_naive", [=] { earlier::v1_naive(s, c.d, c.x.in(), c.w.in(), c.y.act()); }, c.y},
-          {"v2_tiled", [=] { earlier::v2_tiled(s, c.d, c.x.in(), c.w.in(), c.y.act()); }, c.y}};
+  std::vector<Peer> peers;
+  const auto add = [&](const char* impl, decltype(&earlier::v1_naive) version) {
+    peers.push_back({impl, [=] { version(s, c.d, c.x.in(), c.w.in(), c.y.act()); }, c.y});
+  };
+  add("v1_naive", earlier::v1_naive);
+  add("v2_tiled", earlier::v2_tiled);
+  if (c.x.dtype == DType::bf16) {
+    add("v3_tensor_cores", earlier::v3_tensor_cores);
+    add("v4_async", earlier::v4_async);
+    add("v5_swizzle", earlier::v5_swizzle);
+  }
+  return peers;
 }
 
 /// cuDNN, and for a convolution that is a matrix product cuBLAS.
@@ -236,11 +246,17 @@ KernelCase attention(Context& context, const KernelShape& k, bool backward) {
                                dqkv}};
         } else {
           result.run = forward;
-          if constexpr (OnCuda<S>)
-            if (fits_v1)
-              result.peers = {
-                  {"v1_naive",
-                   [=] { kernels::attention_forward_v1(s, d, qkv.in(), o.act(), lse.f32()); }, o}};
+          if constexpr (OnCuda<S>) {
+            const auto add = [&](const char* impl,
+                                 decltype(&kernels::attention_forward_v1) version) {
+              result.peers.push_back(
+                  {impl, [=] { version(s, d, qkv.in(), o.act(), lse.f32()); }, o});
+            };
+            if (fits_v1) add("v1_naive", kernels::attention_forward_v1);
+            if (d.head_dim <= 256) add("v2_online", kernels::attention_forward_v2);
+            if (d.head_dim <= 256 && type == DType::bf16)
+              add("v3_tensor_cores", kernels::attention_forward_v3);
+          }
         }
       },
       context.stream);
@@ -257,7 +273,10 @@ std::vector<KernelCaseMaker> product_kernel_cases() {
       return [=](Context& c, const KernelShape& k) { return convolution(c, k, size, stride, way); };
     };
     const char* reading = "images [n,h,h,c], to co channels";
-    all.push_back({cat(name, ".forward"), conv(Way::forward), {"v1_naive", "v2_tiled"}, reading});
+    all.push_back({cat(name, ".forward"),
+                   conv(Way::forward),
+                   {"v1_naive", "v2_tiled", "v3_tensor_cores", "v4_async", "v5_swizzle"},
+                   reading});
     all.push_back({cat(name, ".dgrad"), conv(Way::data), {}, reading});
     all.push_back({cat(name, ".wgrad"), conv(Way::weights), {}, reading});
   }
@@ -272,11 +291,13 @@ std::vector<KernelCaseMaker> product_kernel_cases() {
   };
   each_way("conv_transpose2d", conv_transpose, "images [n,h,h,c], to [n,2h,2h,co]");
   each_way("matmul", linear, "n*h*h rows, from c to co features");
-  for (const bool backward : {false, true})
-    all.push_back({backward ? "attention.backward" : "attention.forward",
-                   [=](Context& c, const KernelShape& k) { return attention(c, k, backward); },
-                   {"v1_naive"},
-                   "n images of h*h tokens, one head of c channels"});
+  const auto attend = [](bool backward) {
+    return [=](Context& c, const KernelShape& k) { return attention(c, k, backward); };
+  };
+  const char* tokens = "n images of h*h tokens, one head of c channels";
+  all.push_back(
+      {"attention.forward", attend(false), {"v1_naive", "v2_online", "v3_tensor_cores"}, tokens});
+  all.push_back({"attention.backward", attend(true), {"v1_naive"}, tokens});
   return all;
 }
 

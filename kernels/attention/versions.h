@@ -1,5 +1,6 @@
-// versions.h — earlier CUDA versions of attention, kept to be read, tested and measured; the engine
-// uses forward.cu and backward.cu.
+// versions.h — earlier CUDA versions of attention, a ladder of one idea each, kept to be read in
+// order beside docs/kernels/attention.md, tested and measured; the engine uses forward.cu and
+// backward.cu.
 #pragma once
 #include "kernels/attention/attention.h"
 #include "kernels/base/stream.h"
@@ -12,5 +13,13 @@ void attention_forward_v1(CudaStream stream, const AttentionDims& d, ConstAct qk
                           float* lse);
 void attention_backward_v1(CudaStream stream, const AttentionDims& d, ConstAct qkv, ConstAct o,
                            const float* lse, ConstAct dout, Grad dqkv, void* scratch);
+
+/// v2_online.cu: no row of scores in memory. Heads of at most 256; a wider one is a CheckError.
+void attention_forward_v2(CudaStream stream, const AttentionDims& d, ConstAct qkv, Act o,
+                          float* lse);
+
+/// v3_tensor_cores.cu: both products by mma.sync. bf16 and heads of at most 256, or a CheckError.
+void attention_forward_v3(CudaStream stream, const AttentionDims& d, ConstAct qkv, Act o,
+                          float* lse);
 
 }  // namespace haze::kernels

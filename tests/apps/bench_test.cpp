@@ -240,7 +240,13 @@ TEST(Bench, EarlierVersionsComputeTheSame) {
         EXPECT_GE(apart, 0) << found.back();  // not NaN
       }
     }
-    EXPECT_EQ(found, named);
+    auto want = named;
+    if (type == DType::f32)  // whose versions on tensor cores are of bf16 alone
+      std::erase_if(want, [](const std::string& name) {
+        return name.ends_with("/v3_tensor_cores") || name.ends_with("/v4_async") ||
+               name.ends_with("/v5_swizzle");
+      });
+    EXPECT_EQ(found, want);
   }
 }
 

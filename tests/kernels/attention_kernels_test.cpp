@@ -145,6 +145,72 @@ TEST(AttentionKernels, TheNaiveVersionMatchesToo) {
                          x, dout);
       }
 }
+
+/// Forward's versions alone: o and lse against the reference.
+void expect_forward(decltype(&kernels::attention_forward_v1) version, const Case& k, DType type) {
+  const CudaStream s = std::get<CudaStream>(test::streams().back());
+  const Numbers x = draw_qkv(k, type), dout = draw_dout(k, type);
+  const Result want = reference(k, x, dout);
+  Numbers o(k.out_size()), lse(std::size_t(k.n) * k.heads * k.tokens);
+  ref::attention_forward(k.dims(), x.data(), o.data(), lse.data());
+  const Array<CudaStream> in(s, x, type), out(s, k.out_size(), type),
+      sums(s, lse.size(), DType::f32);
+  version(s, k.dims(), {in.data(), type}, {out.data(), type}, static_cast<float*>(sums.data()));
+  const Tolerance t = tolerance(k, x, dout, want.o, type, s);
+  const std::string what = cat(k.tokens, " tokens, head_dim ", k.head_dim, " ", name_of(type));
+  test::expect_close(out.values(), want.o, 2 * test::rounding(type), t.o, "o, " + what);
+  // A score errs by 6 roundings of its largest size (tolerance()), the logarithm by a few of its own.
+  double largest = 0;
+  for (const double e : x) largest = std::max(largest, std::abs(e));
+  const double score = std::sqrt(double(k.head_dim)) * largest * largest;
+  test::expect_close(sums.values(), lse, 4 * 0x1p-24, (6 * score + 8) * 0x1p-24, "lse, " + what);
+}
+
+// Around the borders: a warp's 4 or 16 queries, tiles of 32 keys, blocks of 32 and 64 queries, steps
+// of 16 numbers of a head, and the widths of the instances.
+const Case kVersionCases[] = {
+    {"", 2, 17, 2, 5, QkvLayout::per_head},   {"", 1, 130, 1, 33, QkvLayout::global},
+    {"", 1, 3, 1, 140, QkvLayout::global},    {"", 1, 64, 2, 64, QkvLayout::per_head},
+    {"", 3, 31, 1, 72, QkvLayout::global},    {"", 1, 65, 1, 16, QkvLayout::global, 3},
+    {"", 1, 33, 1, 256, QkvLayout::per_head}, {"", 1, 1, 3, 8, QkvLayout::per_head},
+};
+
+TEST(AttentionKernels, TheOnlineVersionMatchesToo) {
+  for (const Case& k : kVersionCases)
+    for (const DType type : {DType::f32, DType::bf16})
+      expect_forward(kernels::attention_forward_v2, k, type);
+}
+
+TEST(AttentionKernels, TheVersionOnTensorCoresMatchesToo) {
+  for (const Case& k : kVersionCases) expect_forward(kernels::attention_forward_v3, k, DType::bf16);
+}
+
+TEST(AttentionKernels, VersionsRefuseWhatTheirIdeaDoesNotHold) {
+  const AttentionDims wide = AttentionDims::global(1, 4, 1, 264);
+  for (const auto version : {kernels::attention_forward_v2, kernels::attention_forward_v3})
+    test::expect_check([&] { version({}, wide, {}, {}, nullptr); }, "head_dim 264; at most 256");
+  test::expect_check(
+      [&] {
+        kernels::attention_forward_v3({}, AttentionDims::global(1, 4, 1, 8), {}, {}, nullptr);
+      },
+      "activations are f32");
+}
+
+// A NaN loses every comparison for the maximum and has to reach the sums all the same.
+TEST(AttentionKernels, VersionsLetANanThrough) {
+  const CudaStream s = std::get<CudaStream>(test::streams().back());
+  const Case k{"", 1, 70, 1, 8, QkvLayout::global};
+  Numbers x = draw_qkv(k, DType::bf16);
+  x[ref::qkv_index(k.dims(), 0, 66, 0) + std::size_t(k.dims().k_offset)] = NAN;
+  for (const auto version : {kernels::attention_forward_v2, kernels::attention_forward_v3}) {
+    const Array<CudaStream> in(s, x, DType::bf16), out(s, k.out_size(), DType::bf16),
+        lse(s, 70, DType::f32);
+    version(s, k.dims(), {in.data(), DType::bf16}, {out.data(), DType::bf16},
+            static_cast<float*>(lse.data()));
+    for (const double o : out.values()) EXPECT_TRUE(std::isnan(o));
+    for (const double e : lse.values()) EXPECT_TRUE(std::isnan(e));
+  }
+}
 #endif
 
 }  // namespace

@@ -1,4 +1,4 @@
-// group_norm_versions_test.cpp — the earlier CUDA version of group normalisation, against the
+// group_norm_versions_test.cpp — the earlier CUDA versions of group normalisation, against the
 // reference. Only in builds that have CUDA kernels.
 #if defined(HAZE_CUDA)
 #include "kernels/group_norm/reference.h"
@@ -78,6 +78,61 @@ TEST(GroupNormVersions, V1MatchesReference) {
       expect_v1<float>(with);
       expect_v1<bf16>(with);
     }
+}
+
+using Forward = decltype(&kernels::group_norm_forward_v1);
+
+template <class T>
+void expect_forward(Forward version, const GroupNormDims& d, double offset,
+                    const std::string& why) {
+  const DType type = dtype_of<T>;
+  const std::size_t n = std::size_t(d.n) * d.hw * d.c, groups = std::size_t(d.n) * d.groups;
+  const auto x = test::normal(n, 1, offset, 1, type), gamma = test::normal(d.c, 2, 1, 0.1);
+  const auto beta = test::normal(d.c, 3);
+  std::vector<double> y(n), mean(groups), rstd(groups);
+  ref::group_norm_forward(d, x.data(), gamma.data(), beta.data(), y.data(), mean.data(),
+                          rstd.data());
+  const CudaStream s = std::get<CudaStream>(test::streams().back());
+  const Device<T> in(s, x), out(s, std::vector<double>(n, 7));
+  const Device<float> g(s, gamma), b(s, beta), m(s, mean), r(s, rstd);
+  version(s, d, in.act(), g.p, b.p, out.act(), m.p, r.p);
+  // As in group_norm_test.cpp: a thread's chain of sums or joins is shorter than 128 here too.
+  const double most = std::max(1.0, *std::ranges::max_element(rstd));
+  const double steepest = 1.1 * *std::ranges::max_element(gamma);
+  const double atol = most * (24 + steepest * std::abs(offset)) * 0x1p-24;
+  const double u = 2 * test::rounding(type);
+  test::expect_close(out.read(), y, u, atol + u * 0x1p-8, why + " y");
+  // The mean: differences from the group's first value of size up to 8, summed and rounded once.
+  test::expect_close(m.read(), mean, 0x1p-24, 24 * 8 * 0x1p-24, why + " mean");
+  test::expect_close(r.read(), rstd, 24 * 0x1p-24, 0, why + " rstd");
+}
+
+TEST(GroupNormVersions, ForwardRungsMatchReference) {
+  struct Shape {
+    const char* why;
+    GroupNormDims d;
+    double offset = 0;
+  };
+  const Shape shapes[] = {
+      {"two channels per group", {3, 49, 34, 17}},
+      {"one channel per group", {2, 49, 8, 8}},
+      {"one group", {3, 25, 12, 1}},
+      {"one pixel", {3, 1, 12, 4}},
+      {"several slabs, the last one narrower", {2, 40, 96, 12}},
+      {"groups of three", {1, 9, 96, 32}},
+      {"no vector divides the channels", {5, 35, 6, 3}},
+      {"a group wider than a block", {2, 5, 1032, 1}},
+      {"a slab that does not fit shared memory", {1, 1000, 64, 32}},
+      {"large offset", {2, 300, 8, 4}, 1e4},
+  };
+  for (const Forward version : {kernels::group_norm_forward_v2, kernels::group_norm_forward_v3})
+    for (const bool swish : {false, true})
+      for (const Shape& at : shapes) {
+        GroupNormDims d = at.d;
+        d.swish = swish;
+        expect_forward<float>(version, d, at.offset, at.why);
+        if (at.offset == 0) expect_forward<bf16>(version, d, 0, at.why);
+      }
 }
 
 }  // namespace
