@@ -84,8 +84,7 @@ std::vector<std::int32_t> Training::batch_of(std::uint64_t step) const {
 model::StepResult Training::train_step() {
   index_ = next_.empty() ? batch_of(done_) : std::move(next_);
   next_ = batch_of(done_ + 1);
-  const model::StepResult result =
-      trainer_.step(std::uint32_t(done_), index_, next_);
+  const model::StepResult result = trainer_.step(std::uint32_t(done_), index_, next_);
   if (done_ == first_ && !trainer_.data_is_resident())
     console_.info("the data set is too large for the device: each step's images are sent ahead");
   ++done_;

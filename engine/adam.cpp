@@ -45,10 +45,8 @@ Tensor gradient_norm(Context& context, const Parameters& parameters) {
   return norm;
 }
 
-namespace {
-
-void run_adam(Context& context, Parameters& parameters, const AdamStep& step,
-              const AdamStep* on_device, const Tensor& norm) {
+void adam_step(Context& context, Parameters& parameters, const Late<AdamStep>& step,
+               const Tensor& norm) {
   HAZE_CHECK(parameters.gradients && parameters.adam_m && parameters.adam_v,
              "the parameters are not allocated for training");
   parameters.finish_gradients();
@@ -58,24 +56,16 @@ void run_adam(Context& context, Parameters& parameters, const AdamStep& step,
       parameters.weights.f32(), parameters.gradients.f32(),
       parameters.adam_m.f32(),  parameters.adam_v.f32(),
       parameters.ema.f32(),     static_cast<bf16*>(parameters.weights_bf16.raw())};
-  context.run(
-      [&](auto s) { kernels::adam_step(s, n, step, buffers, sums.get(), norm.f32(), on_device); });
+  context.run([&](auto s) { kernels::adam_step(s, n, step, buffers, sums.get(), norm.f32()); });
   parameters.begin_gradients();
 }
-
-}  // namespace
 
 Tensor adam_step(Context& context, Parameters& parameters, const AdamOptions& options,
                  std::uint32_t step) {
   const AdamStep coefficients = adam_coefficients(options, step);
   const Tensor norm = empty(context, {1}, DType::f32);
-  run_adam(context, parameters, coefficients, nullptr, norm);
+  adam_step(context, parameters, {coefficients}, norm);
   return norm;
-}
-
-void adam_step(Context& context, Parameters& parameters, const AdamStep* on_device,
-               const Tensor& norm) {
-  run_adam(context, parameters, {}, on_device, norm);
 }
 
 }  // namespace haze::engine

@@ -31,9 +31,9 @@ Tensor adam_step(Context& context, Parameters& parameters, const AdamOptions& op
 using kernels::AdamStep;
 /// Throws CheckError for options out of range.
 AdamStep adam_coefficients(const AdamOptions& options, std::uint32_t step);
-/// The same update with coefficients that lie in device memory when the kernel runs, so that it can
-/// be replayed (replay.h). Overwrites norm [1] f32.
-void adam_step(Context& context, Parameters& parameters, const AdamStep* on_device,
+/// The same update with such coefficients, which may lie in device memory when the kernel runs, so
+/// that it can be replayed (replay.h). Overwrites norm [1] f32.
+void adam_step(Context& context, Parameters& parameters, const Late<AdamStep>& step,
                const Tensor& norm);
 
 /// The same norm without an update. Call finish_gradients() first.

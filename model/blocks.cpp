@@ -47,7 +47,7 @@ Var ResidualBlock::operator()(const Pass& pass, engine::Joined x, Var temb, bool
   Var a2 = then_release(tape, norm2.swish(pass, h), {h});
   if (pass.random && dropout > 0) {
     const TrainingRandom& r = *pass.random;
-    const RandomKey key{r.seed, engine::streams::kDropout + dropout_index, r.step, r.step_at};
+    const RandomKey key{r.seed, engine::streams::kDropout + dropout_index, r.step};
     a2 = then_release(tape, engine::dropout(tape, a2, dropout, key, r.first_item), {a2});
   }
   const Var y = then_release(tape, conv2(pass, a2, {}, straight), {a2});

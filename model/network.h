@@ -10,9 +10,8 @@ namespace haze::model {
 /// What dropout needs to draw the masks of one training step; inference leaves it out.
 struct TrainingRandom {
   std::uint64_t seed = 0;
-  std::uint32_t step = 0;
-  std::uint32_t first_item = 0;            // index of the first image in the global batch
-  const std::uint32_t* step_at = nullptr;  // where RandomKey::step_at wants it; else `step`
+  Late<std::uint32_t> step = {};
+  std::uint32_t first_item = 0;  // index of the first image in the global batch
 };
 
 struct NetworkInput {

@@ -86,7 +86,7 @@ class Batch {
     if (job_.chain.start_std == 1) return;
     engine::SamplerStep scale;
     scale.xt = float(job_.chain.start_std);
-    engine::sampler_step(job_.context, scale, x_, engine::to_activations(job_.context, x_), {});
+    engine::sampler_step(job_.context, {scale}, x_, engine::to_activations(job_.context, x_), {});
   }
 
   void advance(bool calls, const Tensor& given) {
@@ -94,13 +94,13 @@ class Batch {
     const Tensor in = engine::to_activations(job_.context, x_);
     const Values* at = values_.on_device();
     const std::uint64_t seed = job_.options.seed;
-    const engine::Noise z{given, {seed, engine::streams::kSampler, 0, &at->k}, item()};
+    const engine::Noise z{given, {seed, engine::streams::kSampler, late_at(&at->k)}, item()};
     const engine::SamplerOutputs none;
-    engine::sampler_step(job_.context, &at->c, x_, calls ? predict(tape, in) : in, z,
+    engine::sampler_step(job_.context, late_at(&at->c), x_, calls ? predict(tape, in) : in, z,
                          calls ? outputs_ : none);
     if (known_)
-      engine::blend(job_.context, &at->known, x_, mask_, known_,
-                    {{}, {seed, engine::streams::kKnown, 0, &at->k}, item()});
+      engine::blend(job_.context, late_at(&at->known), x_, mask_, known_,
+                    {{}, {seed, engine::streams::kKnown, late_at(&at->k)}, item()});
   }
 
   /// The network's output for x, guided where asked for.

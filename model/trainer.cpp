@@ -103,7 +103,7 @@ void Trainer::one_step(int batch, const Noising& noised, bool self_conditions, U
     n = batch / parts + (k < batch % parts);
     engine::Tape tape(context_);
     const NoisedBatch part = noised(first, n);
-    const TrainingRandom dropout{seed_, 0, std::uint32_t(first), memory_.step()};
+    const TrainingRandom dropout{seed_, late_at(memory_.step()), std::uint32_t(first)};
     const engine::Var out = predict(tape, part, dropout, self_conditions);
     const Tensor items = importance_ ? memory_.item_loss(first, n) : Tensor{};
     const engine::Var loss = objective_(tape, out, part, float(n) / float(batch), items);
@@ -112,7 +112,7 @@ void Trainer::one_step(int batch, const Noising& noised, bool self_conditions, U
     tape.backward(loss);
   }
   if (update == Update::no) return parameters.finish_gradients();
-  engine::adam_step(context_, parameters, memory_.adam(), memory_.grad_norm());
+  engine::adam_step(context_, parameters, late_at(memory_.adam()), memory_.grad_norm());
 }
 
 float Trainer::mean_loss(const std::vector<float>& results, int batch) const {
@@ -137,10 +137,10 @@ engine::AdamStep Trainer::adam(std::uint32_t step, int batch) const {
 /// From the data set: gathered, flipped, scaled and noised in one pass.
 NoisedBatch Trainer::noised_images(int first, int n) {
   engine::ImageNoising options{.seed = seed_,
+                               .step = late_at(memory_.step()),
                                .first_item = std::uint32_t(first),
                                .zero_to_one = data_->zero_to_one(),
                                .flip = train_.flip,
-                               .step_at = memory_.step(),
                                .times = draw_of(train_.timesteps),
                                .wants_x0 = objective_.wants_x0()};
   if (importance_) options.t = memory_.times(first, n);
@@ -158,8 +158,8 @@ NoisedBatch Trainer::noised_images(int first, int n) {
                                        {.probability = float(train_.label_dropout),
                                         .none = classes,
                                         .seed = seed_,
-                                        .first_item = std::uint32_t(first),
-                                        .step_at = memory_.step()});
+                                        .step = late_at(memory_.step()),
+                                        .first_item = std::uint32_t(first)});
   return part;
 }
 

@@ -54,7 +54,7 @@ KernelCase adam(Context& context, const KernelShape& k) {
   };
   std::visit(
       [&]<class S>(S s) {
-        result.run = [=] { kernels::adam_step(s, n, c, buffers(), scratch.get(), norm.f32()); };
+        result.run = [=] { kernels::adam_step(s, n, {c}, buffers(), scratch.get(), norm.f32()); };
         if constexpr (OnCuda<S>) {
           const auto unfused = b.memory(kernels::adam_step_v1_scratch_bytes(n));
           result.peers = {
@@ -128,7 +128,7 @@ KernelCase sampler_step(Context& context, const KernelShape& k) {
   std::visit(
       [&](auto s) {
         result.run = [=] {
-          kernels::sampler_step(s, d, c, x.f32(), eps.in(), {nullptr, {1, 2, 3}, 0},
+          kernels::sampler_step(s, d, {c}, x.f32(), eps.in(), {nullptr, {1, 2, 3}, 0},
                                 {x.f32(), half ? act.act() : Act{}});
         };
       },
@@ -165,7 +165,8 @@ KernelCase blend(Context& context, const KernelShape& k) {
   std::visit(
       [&](auto s) {
         result.run = [=] {
-          kernels::blend(s, d, {0.6f, 0.8f}, static_cast<const std::uint8_t*>(mask.raw()), x0.f32(),
+          kernels::blend(s, d, kernels::BlendStep{0.6f, 0.8f},
+                         static_cast<const std::uint8_t*>(mask.raw()), x0.f32(),
                          {nullptr, {1, 2, 3}, 0}, x.f32());
         };
       },

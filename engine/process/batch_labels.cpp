@@ -11,10 +11,8 @@ Tensor batch_labels(Context& context, const Tensor& all, const Tensor& index,
              ", index is ", index.shape.str());
   HAZE_CHECK(drop.probability >= 0 && drop.probability <= 1, "probability ", drop.probability);
   const Tensor out = empty(context, index.shape, DType::i32);
-  const kernels::LabelDrop of_batch{drop.probability,
-                                    drop.none,
-                                    {drop.seed, streams::kLabelDrop, drop.step, drop.step_at},
-                                    drop.first_item};
+  const kernels::LabelDrop of_batch{
+      drop.probability, drop.none, {drop.seed, streams::kLabelDrop, drop.step}, drop.first_item};
   context.run([&](auto s) {
     kernels::gather_labels(s, {index.shape[0], all.shape[0]}, all.i32(), index.i32(), of_batch,
                            out.i32());

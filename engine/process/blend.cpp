@@ -3,10 +3,8 @@
 
 namespace haze::engine {
 
-namespace {
-
-void run_blend(Context& context, const BlendStep& step, const BlendStep* on_device, const Tensor& x,
-               const Tensor& mask, const Tensor& x0, const Noise& z) {
+void blend(Context& context, const Late<BlendStep>& step, const Tensor& x, const Tensor& mask,
+           const Tensor& x0, const Noise& z) {
   const Shape& s = x.shape;
   HAZE_CHECK(s.rank() == 4 && (x0.shape == s || x0.shape == Shape({1, s[1], s[2], s[3]})), "x is ",
              s.str(), ", x0 is ", x0.shape.str());
@@ -16,19 +14,8 @@ void run_blend(Context& context, const BlendStep& step, const BlendStep* on_devi
   const kernels::BlendDims d{s[0], s[1] * s[2], s[3], per_item, x0.shape[0] == s[0]};
   context.run([&](auto stream) {
     kernels::blend(stream, d, step, static_cast<const std::uint8_t*>(mask.raw()), x0.f32(),
-                   kernel_noise(z, s), x.f32(), on_device);
+                   kernel_noise(z, s), x.f32());
   });
-}
-
-}  // namespace
-
-void blend(Context& context, const BlendStep& step, const Tensor& x, const Tensor& mask,
-           const Tensor& x0, const Noise& z) {
-  run_blend(context, step, nullptr, x, mask, x0, z);
-}
-void blend(Context& context, const BlendStep* on_device, const Tensor& x, const Tensor& mask,
-           const Tensor& x0, const Noise& z) {
-  run_blend(context, {}, on_device, x, mask, x0, z);
 }
 
 }  // namespace haze::engine

@@ -32,11 +32,10 @@ using kernels::TimeDraw;
 /// How a training batch is made of stored images.
 struct ImageNoising {
   std::uint64_t seed = 0;
-  std::uint32_t step = 0;                  // training step
-  std::uint32_t first_item = 0;            // index of the first image in the global batch
-  bool zero_to_one = false;                // scale bytes to [0,1] instead of [-1,1]
-  bool flip = false;                       // mirror each image left to right with probability 1/2
-  const std::uint32_t* step_at = nullptr;  // if set, the step lies there on the device (RandomKey)
+  Late<std::uint32_t> step = {};  // training step
+  std::uint32_t first_item = 0;   // index of the first image in the global batch
+  bool zero_to_one = false;       // scale bytes to [0,1] instead of [-1,1]
+  bool flip = false;              // mirror each image left to right with probability 1/2
   TimeDraw times = TimeDraw::uniform;
   Tensor t = {};          // [N] i32: the times, if given
   bool wants_x0 = false;  // x0 is needed too: targets other than the noise, the variational bound
@@ -59,8 +58,8 @@ struct LabelDropping {
   float probability = 0;  // in [0,1]
   std::int32_t none = 0;  // the label that stands for "no class"
   std::uint64_t seed = 0;
-  std::uint32_t step = 0, first_item = 0;
-  const std::uint32_t* step_at = nullptr;  // if set, the step lies there on the device
+  Late<std::uint32_t> step = {};
+  std::uint32_t first_item = 0;
 };
 /// The labels of images index [N] i32 out of all [M] i32, dropped by stream kLabelDrop.
 Tensor batch_labels(Context& context, const Tensor& all, const Tensor& index,
@@ -84,22 +83,16 @@ struct SamplerOutputs {
 };
 /// Takes x [N,...,C] f32 one step on, in place, with the network's out in the type of the
 /// activations: of x's shape, or [N,...,2C] with the variances behind the prediction. z is not
-/// drawn where sigma is 0. Returns x in the type of the activations: x itself in an f32 run.
-Tensor sampler_step(Context& context, const SamplerStep& step, const Tensor& x, const Tensor& out,
-                    const Noise& z, const SamplerOutputs& outputs = {});
-/// The same with coefficients that lie in device memory when the kernel runs, so that it can be
-/// replayed (replay.h).
-Tensor sampler_step(Context& context, const SamplerStep* on_device, const Tensor& x,
+/// drawn where sigma is 0. Returns x in the type of the activations: x itself in an f32 run. A step
+/// that lies in device memory can be replayed with other coefficients (replay.h).
+Tensor sampler_step(Context& context, const Late<SamplerStep>& step, const Tensor& x,
                     const Tensor& out, const Noise& z, const SamplerOutputs& outputs = {});
 
 /// x = signal·x0 + noise·z where an image is known.
 using kernels::BlendStep;
 /// Overwrites x [N,H,W,C] f32 where the mask, [N,H,W] or [H,W] u8, is not 0; x0 [N,H,W,C] f32, or
 /// [1,H,W,C] for all. z is not drawn where noise is 0.
-void blend(Context& context, const BlendStep& step, const Tensor& x, const Tensor& mask,
-           const Tensor& x0, const Noise& z);
-/// The same with coefficients that lie in device memory when the kernel runs.
-void blend(Context& context, const BlendStep* on_device, const Tensor& x, const Tensor& mask,
+void blend(Context& context, const Late<BlendStep>& step, const Tensor& x, const Tensor& mask,
            const Tensor& x0, const Noise& z);
 
 /// Standard normals of (key, first_item + n), f32: x_T of sampled images with stream kPrior.

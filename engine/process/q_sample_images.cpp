@@ -5,7 +5,7 @@
 namespace haze::engine {
 
 Noise training_noise(const ImageNoising& o) {
-  return {{}, {o.seed, streams::kNoise, o.step, o.step_at}, o.first_item};
+  return {{}, {o.seed, streams::kNoise, o.step}, o.first_item};
 }
 
 NoisedImages q_sample_images(Context& context, const Tensor& images, const Tensor& index,
@@ -19,9 +19,9 @@ NoisedImages q_sample_images(Context& context, const Tensor& images, const Tenso
   const bool given = o.times == TimeDraw::given;
   HAZE_CHECK(!given || o.t.shape == index.shape, "index is ", index.shape.str(), ", t is ",
              o.t.shape.str());
-  const kernels::ImageDraws draws{{o.seed, streams::kTimestep, o.step, o.step_at},
-                                  {o.seed, streams::kNoise, o.step, o.step_at},
-                                  {o.seed, streams::kFlip, o.step, o.step_at},
+  const kernels::ImageDraws draws{{o.seed, streams::kTimestep, o.step},
+                                  {o.seed, streams::kNoise, o.step},
+                                  {o.seed, streams::kFlip, o.step},
                                   o.first_item,
                                   o.flip,
                                   o.zero_to_one,

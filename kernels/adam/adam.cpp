@@ -47,9 +47,9 @@ void global_norm(CpuStream, std::size_t n, const float* g, void* scratch, float*
 }
 
 template <>
-void adam_step(CpuStream s, std::size_t n, const AdamStep& by_value, const AdamBuffers& b,
-               void* scratch, float* norm, const AdamStep* c_at) {
-  const AdamStep& c = c_at ? *c_at : by_value;
+void adam_step(CpuStream s, std::size_t n, const Late<AdamStep>& late, const AdamBuffers& b,
+               void* scratch, float* norm) {
+  const AdamStep c = late.get();
   global_norm(s, n, b.g, scratch, norm);
   float factor = 1;
   if (c.clip > 0) {

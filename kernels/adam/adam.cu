@@ -76,10 +76,10 @@ HAZE_DEVICE void update_vector(const AdamStep& c, const AdamBuffers& b, float fa
 }
 
 __global__ void __launch_bounds__(kThreads)
-    update(std::size_t n, AdamStep by_value, const AdamStep* c_at, AdamBuffers b, bool vectors,
-           unsigned chunks, const double* partial, float* norm) {
+    update(std::size_t n, Late<AdamStep> late, AdamBuffers b, bool vectors, unsigned chunks,
+           const double* partial, float* norm) {
   HAZE_SHARED(double[32], smem);
-  const AdamStep c = c_at ? *c_at : by_value;
+  const AdamStep c = late.get();
   const float length = norm_of_chunks(chunks, partial, smem);
   if (thread_of_grid() == 0) *norm = length;
   float factor = 1;
@@ -111,13 +111,13 @@ void global_norm(CudaStream s, std::size_t n, const float* g, void* scratch, flo
 }
 
 template <>
-void adam_step(CudaStream s, std::size_t n, const AdamStep& c, const AdamBuffers& b, void* scratch,
-               float* norm, const AdamStep* c_at) {
+void adam_step(CudaStream s, std::size_t n, const Late<AdamStep>& c, const AdamBuffers& b,
+               void* scratch, float* norm) {
   double* partial = static_cast<double*>(scratch);
   launch_sum_chunks(s, n, b.g, partial);
   const bool vectors = aligned16({b.w, b.g, b.m, b.v, b.ema, b.w_bf16});
-  HAZE_LAUNCH(update, s, blocks_for(n / 4, kThreads, kMostBlocks), kThreads, 0, n, c, c_at, b,
-              vectors, chunks_of(n), partial, norm);
+  HAZE_LAUNCH(update, s, blocks_for(n / 4, kThreads, kMostBlocks), kThreads, 0, n, c, b, vectors,
+              chunks_of(n), partial, norm);
 }
 
 }  // namespace haze::kernels

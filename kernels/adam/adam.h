@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "kernels/base/dtype.h"
+#include "kernels/base/late.h"
 
 namespace haze::kernels {
 
@@ -44,13 +45,12 @@ struct AdamBuffers {
 ///   w = w - (decay·w + step_size·m / (sqrt(v)·inv_sqrt_bias2 + eps))
 ///   ema = ema + (1-decay)·(w - ema)        w_bf16 = w
 /// Overwrites w, m, v, ema, w_bf16, norm and scratch (global_norm_scratch_bytes). A NaN norm makes
-/// NaN weights if clip > 0. If `c_at` is set, the coefficients are read from there, where the
-/// kernel runs, and `c` is ignored: they change from replay to replay of a captured CUDA graph.
+/// NaN weights if clip > 0.
 ///
 /// Norm and update are one call because the sum of the chunks needs every chunk: a backend of many
 /// blocks then lets the update's blocks add them, without another launch or a counter between them.
 template <class S>
-void adam_step(S stream, std::size_t n, const AdamStep& c, const AdamBuffers& b, void* scratch,
-               float* norm, const AdamStep* c_at = nullptr);
+void adam_step(S stream, std::size_t n, const Late<AdamStep>& c, const AdamBuffers& b,
+               void* scratch, float* norm);
 
 }  // namespace haze::kernels

@@ -5,24 +5,23 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/base/late.h"
 #include "kernels/base/math.h"
 
 namespace haze {
 
 /// What the draws of one kernel call share. `stream` separates uses (engine/random.h lists them),
-/// `step` is the training step or the diffusion time. If `step_at` is set, the step is read from
-/// there, where the kernel runs, and `step` is ignored: a captured CUDA graph then draws anew on
-/// every replay.
+/// `step` is the training step or the diffusion time: where it lies on the device, each replay of a
+/// captured CUDA graph draws anew.
 struct RandomKey {
   std::uint64_t seed = 0;
   std::uint32_t stream = 0;
-  std::uint32_t step = 0;
-  const std::uint32_t* step_at = nullptr;
+  Late<std::uint32_t> step = {};
 };
 
 /// The key with its step read: once at the start of every kernel that draws.
 HAZE_HD inline RandomKey resolved(const RandomKey& key) {
-  return {key.seed, key.stream, key.step_at ? *key.step_at : key.step};
+  return {key.seed, key.stream, {key.step.get()}};
 }
 
 struct Random4 {
@@ -48,7 +47,7 @@ HAZE_HD inline Random4 philox4x32_10(Random4 counter, std::uint32_t key0, std::u
 /// Four draws of 32 bits: elements 4*block .. 4*block+3 of `item` (an image's index in the global
 /// batch, or the id of a sampled image). The key is resolved.
 HAZE_HD inline Random4 random4(const RandomKey& key, std::uint32_t item, std::uint32_t block) {
-  return philox4x32_10({{block, item, key.step, key.stream}}, std::uint32_t(key.seed),
+  return philox4x32_10({{block, item, key.step.value, key.stream}}, std::uint32_t(key.seed),
                        std::uint32_t(key.seed >> 32));
 }
 

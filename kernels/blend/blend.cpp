@@ -7,9 +7,9 @@
 namespace haze::kernels {
 
 template <>
-void blend(CpuStream, const BlendDims& d, const BlendStep& given, const std::uint8_t* mask,
-           const float* x0, const Noise& z, float* x, const BlendStep* c_at) {
-  const BlendStep c = c_at ? *c_at : given;
+void blend(CpuStream, const BlendDims& d, const Late<BlendStep>& late, const std::uint8_t* mask,
+           const float* x0, const Noise& z, float* x) {
+  const BlendStep c = late.get();
   const Noise noise = resolved(z);
   const ItemDims items = d.items();
   for_each_tile(items, [&](int item, int first, int count, std::int64_t) {

@@ -9,9 +9,9 @@ namespace {
 
 template <bool kWhole>
 __global__ void __launch_bounds__(kVecThreads)
-    blend(BlendDims d, BlendStep by_value, const BlendStep* c_at, const std::uint8_t* mask,
-          const float* x0, Noise given, float* x) {
-  const BlendStep c = c_at ? *c_at : by_value;
+    blend(BlendDims d, Late<BlendStep> late, const std::uint8_t* mask, const float* x0, Noise given,
+          float* x) {
+  const BlendStep c = late.get();
   const Noise noise = resolved(given);
   const ItemDims items = d.items();
   const unsigned blocks = unsigned(items.elements + kNormals - 1) / kNormals;
@@ -42,12 +42,12 @@ __global__ void __launch_bounds__(kVecThreads)
 }  // namespace
 
 template <>
-void blend(CudaStream s, const BlendDims& d, const BlendStep& c, const std::uint8_t* mask,
-           const float* x0, const Noise& z, float* x, const BlendStep* c_at) {
+void blend(CudaStream s, const BlendDims& d, const Late<BlendStep>& c, const std::uint8_t* mask,
+           const float* x0, const Noise& z, float* x) {
   const ItemDims items = d.items();
   const auto blocks = vec_blocks(std::size_t(d.n), std::size_t(normal_blocks(items.elements)));
   whole_vecs<kNormals>(items.elements, {x0, z.given, x}, [&]<bool kWhole>() {
-    HAZE_LAUNCH((blend<kWhole>), s, blocks, kVecThreads, 0, d, c, c_at, mask, x0, z, x);
+    HAZE_LAUNCH((blend<kWhole>), s, blocks, kVecThreads, 0, d, c, mask, x0, z, x);
   });
 }
 

@@ -62,9 +62,9 @@ void step(const PredictionDims& d, const SamplerStep& c, const float* x, const T
 }  // namespace
 
 template <>
-void sampler_step(CpuStream, const PredictionDims& d, const SamplerStep& given, const float* x,
-                  ConstAct out, const Noise& z, const SamplerOut& to, const SamplerStep* c_at) {
-  const SamplerStep c = c_at ? *c_at : given;
+void sampler_step(CpuStream, const PredictionDims& d, const Late<SamplerStep>& late, const float* x,
+                  ConstAct out, const Noise& z, const SamplerOut& to) {
+  const SamplerStep c = late.get();
   HAZE_CHECK(!c.learned || d.variances, "a learned sigma without variances");
   HAZE_CHECK(c.history == 0 || to.history, "history: ", c.history, " of none");
   dispatch(out.dtype, [&]<class T>(T) {

@@ -11,10 +11,10 @@ namespace {
 
 template <class T, bool kWhole, bool kVariances>
 __global__ void __launch_bounds__(kVecThreads)
-    step(PredictionDims d, SamplerStep by_value, const SamplerStep* c_at, const float* x,
-         const T* out, Noise given, SamplerOut to, T* act) {
+    step(PredictionDims d, Late<SamplerStep> late, const float* x, const T* out, Noise given,
+         SamplerOut to, T* act) {
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-  const SamplerStep c = c_at ? *c_at : by_value;
+  const SamplerStep c = late.get();
   const Noise noise = resolved(given);
   const ItemDims items = d.items();
   const unsigned blocks = unsigned(items.elements + kNormals - 1) / kNormals;
@@ -71,13 +71,13 @@ __global__ void __launch_bounds__(kVecThreads)
 }  // namespace
 
 template <>
-void sampler_step(CudaStream s, const PredictionDims& d, const SamplerStep& c, const float* x,
-                  ConstAct out, const Noise& z, const SamplerOut& to, const SamplerStep* c_at) {
+void sampler_step(CudaStream s, const PredictionDims& d, const Late<SamplerStep>& c, const float* x,
+                  ConstAct out, const Noise& z, const SamplerOut& to) {
   const auto blocks = vec_blocks(std::size_t(d.n), std::size_t(normal_blocks(d.elements())));
   dispatch(out.dtype, [&]<class T>(T) {
     const auto launch = [&]<bool kWhole, bool kVariances>() {
-      HAZE_LAUNCH((step<T, kWhole, kVariances>), s, blocks, kVecThreads, 0, d, c, c_at, x,
-                  out.as<T>(), z, to, to.act ? to.act.as<T>() : nullptr);
+      HAZE_LAUNCH((step<T, kWhole, kVariances>), s, blocks, kVecThreads, 0, d, c, x, out.as<T>(), z,
+                  to, to.act ? to.act.as<T>() : nullptr);
     };
     whole_vecs<kNormals>(d.elements(), {x, out.data, z.given, to.x, to.act.data, to.history, to.x0},
                          [&]<bool kWhole>() {

@@ -33,13 +33,10 @@ struct SamplerOut {
 ///   h      = c.keep_x0·x0 + c.keep_xt·x + c.keep_out·out.
 /// x [n,pixels,channels] f32; out of the type of activations, with d.variances the variances v
 /// beside it. Overwrites what `to` names (no aliases but x). z is neither drawn nor read if sigma
-/// is 0, h is not read if c.history is 0. NaN stays NaN. If `c_at` is set, the coefficients are
-/// read from there, where the kernel runs, and `c` is ignored: they change from replay to replay of
-/// a captured CUDA graph. Coefficients that ask for a history or variances that are not there:
-/// CheckError on the CPU, NaN on a device.
+/// is 0, h is not read if c.history is 0. NaN stays NaN. Coefficients that ask for
+/// a history or variances that are not there: CheckError on the CPU, NaN on a device.
 template <class S>
-void sampler_step(S stream, const PredictionDims& d, const SamplerStep& c, const float* x,
-                  ConstAct out, const Noise& z, const SamplerOut& to,
-                  const SamplerStep* c_at = nullptr);
+void sampler_step(S stream, const PredictionDims& d, const Late<SamplerStep>& c, const float* x,
+                  ConstAct out, const Noise& z, const SamplerOut& to);
 
 }  // namespace haze::kernels

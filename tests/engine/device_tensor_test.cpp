@@ -204,7 +204,7 @@ TEST(DeviceTensor, AValueKeepsItsAddress) {
   const Tensor mask = upload(context, {1, 1}, Bytes{1});
   for (const float signal : {2.0f, 5.0f}) {
     value.set(context, {signal, 0});
-    blend(context, value.on_device(), x, mask, x0, {});
+    blend(context, late_at(value.on_device()), x, mask, x0, {});
     EXPECT_EQ(download(context, x), Floats{3 * signal});
   }
   EXPECT_EQ(value.on_device(), at);

@@ -190,8 +190,9 @@ TEST(Adam, CoefficientsMayLieInDeviceMemory) {
       const kernels::AdamBuffers b{all[0].f32(), all[1].f32(), all[2].f32(),
                                    all[3].f32(), all[4].f32(), static_cast<bf16*>(half.raw())};
       tape.run([&](auto s) {
-        kernels::adam_step(s, n, on_device ? other : c, b, scratch.get(), all[5].f32(),
-                           on_device ? at.on_device() : nullptr);
+        const Late<kernels::AdamStep> step{on_device ? other : c,
+                                           on_device ? at.on_device() : nullptr};
+        kernels::adam_step(s, n, step, b, scratch.get(), all[5].f32());
       });
       std::vector<double> result = test::values(tape, half);
       for (const Tensor& t : all) result = test::join(result, test::values(tape, t));

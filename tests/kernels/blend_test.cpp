@@ -48,7 +48,7 @@ TEST(Blend, EqualsTheFormulaAndLeavesTheRestAlone) {
                                     x0.data(), z.data(), want.data());
           for (const Noise& noise : {drawn, given}) {
             const Tensor now = test::to_tensor(tape, k.shape(), x);
-            engine::blend(context, c, now, k.mask_on(context, per_item),
+            engine::blend(context, {c}, now, k.mask_on(context, per_item),
                           test::to_tensor(tape, {images, k.h, k.w, k.c}, x0), noise);
             const auto got = test::values(tape, now);
             // Two products and a sum of numbers below 6.
@@ -73,7 +73,7 @@ TEST(Blend, UnknownPixelsMayHoldAnythingAndNanOfKnownOnesShows) {
     engine::Tape tape(context);
     const std::vector<std::uint8_t> mask{1, 0, 1};
     const Tensor x = test::to_tensor(tape, {1, 1, 3, 1}, {INFINITY, 4, NAN});
-    engine::blend(context, {1, 0}, x, upload(context, {1, 3}, std::span(mask)),
+    engine::blend(context, kernels::BlendStep{1, 0}, x, upload(context, {1, 3}, std::span(mask)),
                   test::to_tensor(tape, {1, 1, 3, 1}, {2, NAN, NAN}), {});
     const auto got = test::values(tape, x);
     EXPECT_EQ(got[0], 2);
@@ -93,12 +93,12 @@ TEST(Blend, CoefficientsAndStepMayLieInDeviceMemory) {
     const Tensor x0 = test::to_tensor(tape, k.shape(), test::normal(210, 2));
     const Tensor mask = k.mask_on(context, true);
     const BlendStep step{0.6f, 0.8f};
-    engine::blend(context, step, want, mask, x0, {{}, {3, 4, 5}, 20});
+    engine::blend(context, {step}, want, mask, x0, {{}, {3, 4, 5}, 20});
     const auto number = test::to_tensor_i32(tape, {5});
     engine::DeviceValue<BlendStep> c(context);
     c.set(context, step);
-    const RandomKey key{3, 4, 99, reinterpret_cast<const std::uint32_t*>(number.i32())};
-    engine::blend(context, c.on_device(), now, mask, x0, {{}, key, 20});
+    const RandomKey key{3, 4, {99, reinterpret_cast<const std::uint32_t*>(number.i32())}};
+    engine::blend(context, late_at(c.on_device()), now, mask, x0, {{}, key, 20});
     EXPECT_EQ(test::values(tape, now), test::values(tape, want));
     EXPECT_NE(test::values(tape, now), x);
   }

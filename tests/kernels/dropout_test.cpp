@@ -93,8 +93,7 @@ TEST(Dropout, TheStepMayLieInDeviceMemory) {
     engine::Context context{stream};
     engine::Tape tape(context);
     const auto step = test::to_tensor_i32(tape, {5});
-    RandomKey key{3, 1002, 77};  // 77 is ignored
-    key.step_at = reinterpret_cast<const std::uint32_t*>(step.i32());
+    const RandomKey key{3, 1002, {77, reinterpret_cast<const std::uint32_t*>(step.i32())}};
     const auto x = leaf(tape, {3, 301}, std::vector<double>(3 * 301, 1.0));
     const auto here = engine::dropout(tape, x, 0.5f, kKey, 7);
     EXPECT_EQ(test::value_of(tape, engine::dropout(tape, x, 0.5f, key, 7)),

@@ -30,15 +30,15 @@ TEST(Labels, AreGatheredAndDroppedByTheirDraws) {
       }
       std::vector<std::int32_t> want(index.size());
       kernels::reference::gather_labels({n, 7}, all.data(), index.data(), dropped, 10, want.data());
-      const LabelDropping drop{p, 10, 5, 7, 100};
+      const LabelDropping drop{p, 10, 5, {7}, 100};
       const auto run = [&](const LabelDropping& o) {
         return ints(tape, engine::batch_labels(context, test::to_tensor_i32(tape, all),
                                                test::to_tensor_i32(tape, index), o));
       };
       EXPECT_EQ(run(drop), want) << p;
       const auto step = test::to_tensor_i32(tape, {7});
-      LabelDropping replayed{p, 10, 5, 99, 100};
-      replayed.step_at = reinterpret_cast<const std::uint32_t*>(step.i32());
+      const LabelDropping replayed{
+          p, 10, 5, {99, reinterpret_cast<const std::uint32_t*>(step.i32())}, 100};
       EXPECT_EQ(run(replayed), want) << p;
     }
 }
@@ -51,7 +51,7 @@ TEST(Labels, AreDroppedAsOftenAsAskedAndAlikeInPartsOfABatch) {
       return ints(tape,
                   engine::batch_labels(context, test::to_tensor_i32(tape, {1}),
                                        test::to_tensor_i32(tape, std::vector<int>(std::size_t(n))),
-                                       {0.1f, 0, 3, 4, first}));
+                                       {0.1f, 0, 3, {4}, first}));
     };
     const auto all = run(5000, 20);
     const double kept = double(std::ranges::count(all, 1));

@@ -162,7 +162,7 @@ TEST(MseLoss, IsTheNoiseThatQSampleAdded) {
                                      upload(context, {1}, std::span(one))};
     const std::vector<std::uint8_t> bytes(2 * 5 * 7 * 3, 100);
     const std::vector<std::int32_t> index{1, 0, 1};
-    const engine::ImageNoising options{5, 6, 7, false, true};
+    const engine::ImageNoising options{5, {6}, 7, false, true};
     const auto noised =
         engine::q_sample_images(context, upload(context, {2, 5, 7, 3}, std::span(bytes)),
                                 upload(context, {3}, std::span(index)), tables, options);
@@ -240,7 +240,8 @@ TEST(MseLoss, TheStepMayLieInDeviceMemory) {
       const auto p = leaf(tape, {2, 301}, test::normal(602, 1));
       return test::value_of(tape, engine::mse_loss(tape, p, {{{}, key, 5}}));
     };
-    EXPECT_EQ(run({1, 2, 99, reinterpret_cast<const std::uint32_t*>(step.i32())}), run({1, 2, 3}));
+    EXPECT_EQ(run({1, 2, {99, reinterpret_cast<const std::uint32_t*>(step.i32())}}),
+              run({1, 2, 3}));
   }
 }
 

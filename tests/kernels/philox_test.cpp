@@ -174,7 +174,7 @@ TEST(Normals, TheStepMayLieInDeviceMemory) {
     engine::Context context{stream};
     engine::Tape tape(context);
     const auto step = test::to_tensor_i32(tape, {7});
-    const RandomKey key{5, 6, 8, reinterpret_cast<const std::uint32_t*>(step.i32())};
+    const RandomKey key{5, 6, {8, reinterpret_cast<const std::uint32_t*>(step.i32())}};
     EXPECT_EQ(test::values(tape, engine::normal_noise(context, {2, 37}, key, 3)),
               draws({5, 6, 7}, 2, 37, 3, stream));
   }

@@ -95,7 +95,7 @@ TEST(QSampleImages, EqualsTheFormulaOnScaledMirroredImages) {
           for (const bool flip : {false, true}) {
             engine::Context context(stream, type);
             engine::Tape tape(context);
-            const ImageNoising o{77, 3, 1000, zero_to_one, flip};
+            const ImageNoising o{77, {3}, 1000, zero_to_one, flip};
             const auto got = noised(context, b, tables, o, 0, b.index.size());
             bool flips[9];
             std::vector<std::int32_t> t;
@@ -132,7 +132,7 @@ TEST(QSampleImages, X0IsTheScaledMirroredImage) {
       for (const bool zero_to_one : {false, true}) {
         engine::Context context(stream, DType::bf16);
         engine::Tape tape(context);
-        ImageNoising o{77, 3, 1000, zero_to_one, true};
+        ImageNoising o{77, {3}, 1000, zero_to_one, true};
         const auto without = noised(context, b, tables, o, 0, 9);
         EXPECT_FALSE(without.x0);
         o.wants_x0 = true;
@@ -158,7 +158,7 @@ TEST(QSampleImages, StoredNumbersAreTakenAsTheyAre) {
       const auto d = b.dims();
       const auto stored = test::normal(std::size_t(b.images) * d.elements(), 4, 0, 3);
       const auto data = test::to_tensor(tape, {b.images, b.h, b.w, b.c}, stored);
-      ImageNoising o{77, 3, 1000, true, true};  // a scale that must not be applied
+      ImageNoising o{77, {3}, 1000, true, true};  // a scale that must not be applied
       o.wants_x0 = true;
       const auto got = engine::q_sample_images(
           context, data, upload(context, {9}, std::span(b.index)), tables.on(context), o);
@@ -187,7 +187,7 @@ TEST(QSampleImages, AntitheticTimesComeInPairsOfTheGlobalBatch) {
     b.index.assign(2000, 0);
     engine::Context context{stream};
     engine::Tape tape(context);
-    ImageNoising o{1, 2, 0};
+    ImageNoising o{1, {2}, 0};
     o.times = engine::TimeDraw::antithetic;
     const auto all = ints(tape, noised(context, b, Tables(), o, 0, 2000).t);
     int below = 0;
@@ -208,7 +208,7 @@ TEST(QSampleImages, TimesMayBeGiven) {
   for (const Stream stream : test::streams()) {
     engine::Context context{stream};
     engine::Tape tape(context);
-    ImageNoising o{77, 3, 10, false, true};
+    ImageNoising o{77, {3}, 10, false, true};
     const auto drawn = noised(context, b, tables, o, 0, 9);
     o.times = engine::TimeDraw::given;
     o.t = drawn.t;
@@ -235,7 +235,7 @@ TEST(QSampleImages, DoesNotDependOnHowABatchIsSplit) {
     const Batch b(5, 7, 3);
     engine::Context context{stream};
     engine::Tape tape(context);
-    ImageNoising o{77, 3, 10, false, true};
+    ImageNoising o{77, {3}, 10, false, true};
     const auto whole = noised(context, b, tables, o, 0, 9);
     const auto head = noised(context, b, tables, o, 0, 4);
     o.first_item += 4;
@@ -271,10 +271,10 @@ TEST(QSampleImages, TheStepMayLieInDeviceMemory) {
   for (const Stream stream : test::streams()) {
     engine::Context context{stream};
     engine::Tape tape(context);
-    const auto want = noised(context, b, tables, {77, 3, 10, false, true}, 0, 9);
+    const auto want = noised(context, b, tables, {77, {3}, 10, false, true}, 0, 9);
     const auto step = test::to_tensor_i32(tape, {3});
     const auto key = [&](std::uint32_t s) {
-      return RandomKey{77, s, 99, reinterpret_cast<const std::uint32_t*>(step.i32())};
+      return RandomKey{77, s, {99, reinterpret_cast<const std::uint32_t*>(step.i32())}};
     };
     const kernels::ImageDraws draws{key(engine::streams::kTimestep), key(engine::streams::kNoise),
                                     key(engine::streams::kFlip), 10, true};

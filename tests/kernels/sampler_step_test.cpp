@@ -95,7 +95,7 @@ void expect_step(const Stream stream, DType type, const SamplerStep& c, const Ca
         test::to_tensor(tape, k.shape(n), c.history == 0 ? std::vector<double>(size, NAN) : h);
     const Tensor x0 = test::to_tensor(tape, k.shape(n), std::vector<double>(size, NAN));
     const Tensor next = engine::sampler_step(
-        context, c, now, e, noise,
+        context, {c}, now, e, noise,
         outputs ? engine::SamplerOutputs{history, x0} : engine::SamplerOutputs{});
     test::expect_close(test::values(tape, now), want, 0, absolute, label);
     EXPECT_EQ(next.dtype, type);
@@ -145,7 +145,7 @@ TEST(SamplerStep, DoesNotDependOnHowABatchIsSplit) {
         return test::to_tensor(tape, {count, elements}, cut);
       };
       const Noise z{{}, {3, 4, 5}, 20 + std::uint32_t(from)};
-      return test::values(tape, engine::sampler_step(context, kClipped, part(x), part(eps), z));
+      return test::values(tape, engine::sampler_step(context, {kClipped}, part(x), part(eps), z));
     };
     EXPECT_EQ(run(0, 5), test::join(run(0, 2), run(2, 3)));
   }
@@ -157,7 +157,7 @@ TEST(SamplerStep, DoesNotHideNan) {
     engine::Tape tape(context);
     const auto x = test::to_tensor(tape, {1, 3}, {0, NAN, 0}),
                e = test::to_tensor(tape, {1, 3}, {0, 0, NAN});
-    const auto y = test::values(tape, engine::sampler_step(context, kClipped, x, e, {}));
+    const auto y = test::values(tape, engine::sampler_step(context, {kClipped}, x, e, {}));
     EXPECT_TRUE(std::isfinite(y[0]) && std::isnan(y[1]) && std::isnan(y[2]));
   }
 }
@@ -176,14 +176,14 @@ TEST(SamplerStep, CoefficientsAndStepMayLieInDeviceMemory) {
         return test::to_tensor(tape, {n, pixels, 1}, v);
       };
       const Tensor now = data(x), want = data(x), history = data(h), want_history = data(h);
-      const Tensor want_next = engine::sampler_step(context, coefficients, want, e,
+      const Tensor want_next = engine::sampler_step(context, {coefficients}, want, e,
                                                     {{}, {3, 4, 5}, 20}, {want_history, {}});
       const auto step = test::to_tensor_i32(tape, {5});
       engine::DeviceValue<SamplerStep> c(context);
       c.set(context, coefficients);
-      const RandomKey key{3, 4, 99, reinterpret_cast<const std::uint32_t*>(step.i32())};
-      const Tensor next =
-          engine::sampler_step(context, c.on_device(), now, e, {{}, key, 20}, {history, {}});
+      const RandomKey key{3, 4, {99, reinterpret_cast<const std::uint32_t*>(step.i32())}};
+      const Tensor next = engine::sampler_step(context, late_at(c.on_device()), now, e,
+                                               {{}, key, 20}, {history, {}});
       EXPECT_EQ(test::values(tape, now), test::values(tape, want));
       EXPECT_EQ(test::values(tape, next), test::values(tape, want_next));
       EXPECT_EQ(test::values(tape, history), test::values(tape, want_history));
@@ -199,7 +199,7 @@ TEST(SamplerStep, RefusesWhatDoesNotFit) {
     const auto wide = test::to_tensor(tape, {2, 9}, test::normal(18, 1), DType::bf16);
     const auto step = [&](const SamplerStep& c, const Tensor& o, const Tensor& h = {}) {
       const auto before = test::to_tensor(tape, {2, 3}, test::normal(6, 1));
-      return engine::sampler_step(context, c, before, o, {}, {h, {}});
+      return engine::sampler_step(context, {c}, before, o, {}, {h, {}});
     };
     test::expect_check([&] { step(kPlain, x); }, "out is f32");
     test::expect_check([&] { step(kPlain, wide); },

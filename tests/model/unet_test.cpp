@@ -265,7 +265,7 @@ TEST(UNet, DropoutFollowsStepAndImageAndOnlyInTraining) {
   const auto plain = run(config, DType::f32, true).out;
   config.dropout = 0.5f;
   EXPECT_EQ(run(config, DType::f32, true).out, plain) << "without `random` nothing is dropped";
-  const TrainingRandom one{9, 1, 0}, two{9, 2, 0}, third{9, 1, 2};
+  const TrainingRandom one{9, {1}, 0}, two{9, {2}, 0}, third{9, {1}, 2};
   const auto first = run(config, DType::f32, true, &one).out;
   EXPECT_NE(first, plain);
   EXPECT_NE(run(config, DType::f32, true, &two).out, first);

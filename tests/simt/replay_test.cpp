@@ -62,8 +62,8 @@ struct Step {
       v{drawn(kWeights, 10, 9)}, ema{drawn(kWeights, 11)};
 
   /// With `keys` and coefficients by value, or where the pointers say.
-  void run(RandomKey key, const kernels::AdamStep& adam, const kernels::AdamStep* adam_at,
-           const kernels::SamplerStep& sampler, const kernels::SamplerStep* sampler_at) const {
+  void run(RandomKey key, const Late<kernels::AdamStep>& adam,
+           const Late<kernels::SamplerStep>& sampler) const {
     const auto stream_of = [&](std::uint32_t s) {
       RandomKey k = key;
       k.stream = s;
@@ -76,10 +76,10 @@ struct Step {
     kernels::mse(stream(), {3, 35, 3}, act(dropped), {{nullptr, stream_of(2), 9}}, 1, tiles.p,
                  loss.p, act(dpred));
     kernels::adam_step(stream(), kWeights, adam, {w.p, g.p, m.p, v.p, ema.p, nullptr}, chunks.p,
-                       norm.p, adam_at);
+                       norm.p);
     kernels::normal_fill(stream(), kItems, stream_of(5), 9, x.p);
     kernels::sampler_step(stream(), {3, 35, 3}, sampler, x.p, act(dropped),
-                          {nullptr, stream_of(6), 9}, {x.p, {}, history.p}, sampler_at);
+                          {nullptr, stream_of(6), 9}, {x.p, {}, history.p});
   }
   std::vector<float> results() const {
     std::vector<float> all;
@@ -116,11 +116,11 @@ TEST(Replay, WhatChangesFromStepToStepIsReadFromDeviceMemory) {
   bad_adam.step_size = NAN;
   kernels::CapturedGraph graph;
   graph.capture(stream(), [&] {
-    replayed.run({42, 0, 1000, step.p}, bad_adam, adam.p, {.x0 = NAN}, sampler.p);
+    replayed.run({42, 0, {1000, step.p}}, {bad_adam, adam.p}, {{.x0 = NAN}, sampler.p});
   });
   std::vector<float> before;
   for (std::uint32_t i = 0; i < 3; ++i) {
-    eager.run({42, 0, i}, adam_of(i), nullptr, sampler_of(i), nullptr);
+    eager.run({42, 0, i}, {adam_of(i)}, {sampler_of(i)});
     step.set({i});
     adam.set({adam_of(i)});
     sampler.set({sampler_of(i)});
@@ -136,7 +136,7 @@ TEST(Replay, WhatChangesFromStepToStepIsReadFromDeviceMemory) {
 TEST(Replay, LaunchesAreAsFewAsDocumented) {
   const Step step;
   const auto before = simt::counters().launches;
-  step.run({42, 0, 0}, adam_of(0), nullptr, sampler_of(0), nullptr);
+  step.run({42, 0, 0}, {adam_of(0)}, {sampler_of(0)});
   kernels::synchronise(stream());
   // q_sample_images 1, dropout 1, mse 2, adam 2, normal_fill 1, sampler_step 1
   EXPECT_EQ(simt::counters().launches - before, 8u);

@@ -40,7 +40,7 @@ TEST(DiffusionTraces, ASamplerStepMovesHistoryVariancesAndX0Once) {
       const DeviceBuffer<bf16> out(numbers<bf16>(outputs)), act(size);
       kernels::SamplerStep c{.x0 = 1, .history = 1, .sigma = 1, .keep_x0 = 1};
       c.learned = d.variances;
-      kernels::sampler_step(kStream, d, c, x.p, out.act(), {}, {x.p, act.act(), history.p, x0.p});
+      kernels::sampler_step(kStream, d, {c}, x.p, out.act(), {}, {x.p, act.act(), history.p, x0.p});
       expect(x, {.read = 1, .written = 1});
       expect(out, {.read = 1});
       expect(history, {.read = 1, .written = 1});
@@ -111,7 +111,8 @@ TEST(DiffusionTraces, UnknownPixelsCostTheirMaskOnly) {
     kernels::BlendDims shared = d;
     shared.x0_per_item = false;
     // x holds the first image alone: a touch of the second would be outside.
-    kernels::blend(kStream, shared, {0.6f, 0.8f}, mask.p, known.p, {z.p, {}, 0}, x.p);
+    kernels::blend(kStream, shared, kernels::BlendStep{0.6f, 0.8f}, mask.p, known.p, {z.p, {}, 0},
+                   x.p);
     expect(known, {.read = 1});
     expect(x, {.written = 1});
   });

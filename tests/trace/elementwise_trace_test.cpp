@@ -193,7 +193,7 @@ TEST(ElementwiseTraces, AdamMovesEachArrayOnceAndTheGradientTwice) {
           const DeviceBuffer<double> scratch(kernels::global_norm_scratch_bytes(n) / 8);
           w = weights.p, g = gradient.p, m = first.p, v = second.p, ema = average.p, half = copy.p;
           const kernels::AdamStep step{0.9f, 0.1f, 0.99f, 0.01f, 1e-3f, 1, 1e-8f, 0, 1, 0.01f};
-          kernels::adam_step(kStream, n, step,
+          kernels::adam_step(kStream, n, {step},
                              {weights.p, gradient.p, first.p, second.p, average.p, copy.p},
                              scratch.p, norm.p);
         },
@@ -232,7 +232,7 @@ TEST(ElementwiseTraces, ASamplerStepReadsTwoArraysAndWritesTwo) {
     const DeviceBuffer<float> now(numbers<float>(d.size())), before(d.size());
     const DeviceBuffer<bf16> noise(numbers<bf16>(d.size())), out(d.size());
     x = now.p, eps = noise.p, previous = before.p, act = out.p;
-    kernels::sampler_step(kStream, {3, 100, 5}, {.xt = 1, .out = 0.1f, .sigma = 0.1f}, now.p,
+    kernels::sampler_step(kStream, {3, 100, 5}, {{.xt = 1, .out = 0.1f, .sigma = 0.1f}}, now.p,
                           noise.act(), {}, {before.p, out.act()});
   });
   test::expect_clean(*trace);
