@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // checkpointing.h — between a network's flat buffers and checkpoint files.
 #pragma once
 #include <memory>

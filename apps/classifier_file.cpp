@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "apps/classifier_file.h"
 
 #include "engine/files/new_file.h"

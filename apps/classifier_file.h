@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // classifier_file.h — a trained classifier on disk: safetensors whose metadata say what it is for.
 #pragma once
 #include <memory>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // command.h — what a subcommand is: one row,
 // defined with its flags and its code in commands/NAME.cpp.
 #pragma once

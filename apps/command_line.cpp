@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "apps/command_line.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // command_line.h — from the words of a command line to what runs.
 #pragma once
 #include <string>

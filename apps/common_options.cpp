@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "apps/common_options.h"
 
 #include "kernels/base/check.h"

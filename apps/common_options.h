@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // common_options.h — the options that every subcommand takes.
 #pragma once
 #include <cstdint>

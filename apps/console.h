@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // console.h — what is said on standard error: messages, and a bar on a terminal. Standard output is
 // for results alone and is not touched here.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // device.h — from --device and --threads to where work runs.
 #pragma once
 #include <string>

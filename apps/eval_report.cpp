@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "apps/eval_report.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // eval_report.h — what `haze eval` found, as a table and as JSON.
 #pragma once
 #include <optional>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "apps/flag_groups.h"
 
 #include <random>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // flag_groups.h — flags that several subcommands have, and the values that they take.
 #pragma once
 #include "apps/flags.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // flags.cpp — Flags by CLI11. Every value is checked by the flag's own function or by the table of
 // configuration keys, so that all errors have one form.
 #include "apps/flags.h"

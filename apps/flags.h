@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // flags.h — the flags of a subcommand: each is added with its help and with the option that it
 // fills. The library that parses them, CLI11, is known to flags.cpp alone.
 #pragma once

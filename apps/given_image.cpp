@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "apps/given_image.h"
 
 #include "apps/data/dataset.h"

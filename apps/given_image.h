@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // given_image.h — single pictures that a command is given: a file, or one image of a data set.
 #pragma once
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "apps/help.h"
 
 #include "apps/command.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // help.h — the help of the program as a whole; a subcommand's own is made by its flags.
 #pragma once
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "apps/image_sets.h"
 
 #include <cmath>

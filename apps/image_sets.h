@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // image_sets.h — what `haze eval` compares: sets of images, drawn or read, and their features.
 #pragma once
 #include <functional>

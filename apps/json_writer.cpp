@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "apps/json_writer.h"
 
 #include <charconv>

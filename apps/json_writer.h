@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // json_writer.h — JSON text, written in order. config/parse.cpp and `haze bench compare` read some.
 #pragma once
 #include <concepts>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // main.cpp — the haze program: reads the command line, runs a subcommand, and maps errors to exit
 // codes, as haze --help lists them.
 #include <csignal>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "apps/network_blocks.h"
 
 namespace haze::apps {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // network_blocks.h — a network as a person reads it: block by block.
 #pragma once
 #include <string>

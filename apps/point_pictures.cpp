@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "apps/point_pictures.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // point_pictures.h — clouds of 2-D points as pictures, and how well they lie on their curve.
 #pragma once
 #include <string>

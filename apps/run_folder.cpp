@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "apps/run_folder.h"
 
 #include <algorithm>

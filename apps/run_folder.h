@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // run_folder.h — the folder of a run:
 //
 //   config.json    resolved, every key; feeding it back repeats the run

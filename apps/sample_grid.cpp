@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "apps/sample_grid.h"
 
 #include <algorithm>
@@ -50,7 +51,7 @@ std::string to_json(const Recipe& r) {
 
 GridPlan plan_grid(const RunConfig& config) {
   GridPlan plan;
-  model::SampleOptions& options = plan.options;
+  model::SamplingOptions& options = plan.options;
   const model::TrainConfig& train = config.train;
   if (point_set_of(config.data.spec)) {
     plan.count = train.sample_count > 0 ? train.sample_count : 2000;
@@ -103,7 +104,8 @@ std::vector<std::uint8_t> grid_png(const std::vector<float>& values, int n, cons
   return encode_png(sample_picture(values, n, config, columns), recipe);
 }
 
-model::SampleOptions Film::watching(model::SampleOptions options, const RunConfig& config, int n) {
+model::SamplingOptions Film::watching(model::SamplingOptions options, const RunConfig& config,
+                                      int n) {
   static constexpr int kMost = 50;
   options.on_x0 = [this, &config, n](int step, int steps, const std::vector<float>& x0) {
     const int frames = std::min(steps, kMost);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // sample_grid.h — sampled images as a picture that says how it was made.
 #pragma once
 #include <string>
@@ -15,7 +16,7 @@ struct Recipe {
   std::string run;  // name of the run folder or checkpoint file
   std::uint64_t step = 0;
   bool ema = false;
-  model::SampleOptions options;
+  model::SamplingOptions options;
   int count = 0;
   std::string checkpoint = {};         // hash of the checkpoint; "": the run was still going on
   std::vector<std::string> rows = {};  // of a comparison, each row's "SAMPLER STEPS"
@@ -27,7 +28,7 @@ std::string to_json(const Recipe& recipe);
 /// What the grids of a training run show, and how they are drawn.
 struct GridPlan {
   int count = 0;  // images, or points
-  model::SampleOptions options;
+  model::SamplingOptions options;
 };
 /// Of images a few by 50 steps of noisy DDIM (docs/decisions/0007), as many at once as a part of a
 /// training batch has. Points are cheap and single ones say little: many of them, by the whole DDPM
@@ -49,7 +50,7 @@ std::vector<std::uint8_t> grid_png(const std::vector<float>& values, int n, cons
 class Film {
  public:
   /// The options with a hook that adds the frames. `config` and this object outlive the sampling.
-  model::SampleOptions watching(model::SampleOptions options, const RunConfig& config, int n);
+  model::SamplingOptions watching(model::SamplingOptions options, const RunConfig& config, int n);
   void write(const std::string& path, const std::string& recipe) const;
 
  private:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // sample_options.h — what to sample from and how: the options of every command that draws.
 #pragma once
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "apps/sampling.h"
 
 #include <algorithm>
@@ -51,9 +52,9 @@ std::vector<std::int32_t> labels_of(const SampleOptions& o, const RunConfig& con
 
 }  // namespace
 
-model::SampleOptions sampler_options(const SampleOptions& o, const RunConfig& config,
-                                     Console& console) {
-  model::SampleOptions s;
+model::SamplingOptions sampler_options(const SampleOptions& o, const RunConfig& config,
+                                       Console& console) {
+  model::SamplingOptions s;
   s.kind = o.sampler.value_or(model::SamplerKind::ddpm);
   if (s.kind != model::SamplerKind::ddim && o.eta != 0)
     throw InputError(cat("--eta: ", o.eta, "; it belongs to --sampler ddim"));

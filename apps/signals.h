@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // signals.h — how a training run is asked to stop or to save.
 #pragma once
 namespace haze::apps {

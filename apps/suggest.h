@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // suggest.h — "did you mean": one helper for configuration keys, flags, subcommands and names.
 #pragma once
 #include <string>

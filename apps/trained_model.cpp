@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "apps/trained_model.h"
 
 #include <filesystem>
@@ -38,7 +39,7 @@ std::string TrainedModel::name() const {
              " weights");
 }
 
-Recipe TrainedModel::recipe(const SampleOptions& o, const model::SampleOptions& sampler,
+Recipe TrainedModel::recipe(const SampleOptions& o, const model::SamplingOptions& sampler,
                             int count) const {
   return {.run = std::filesystem::path(o.checkpoint + "/").parent_path().filename().string(),
           .step = weights.meta.step,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // trained_model.h — a checkpoint ready to compute with:
 // what sample, edit, points and eval start from.
 #pragma once
@@ -28,7 +29,7 @@ struct TrainedModel {
   /// "runs/a/checkpoints/step-00000100.safetensors, step 100, ema weights"
   std::string name() const;
   /// Of `count` images drawn with these options from o.checkpoint.
-  Recipe recipe(const SampleOptions& o, const model::SampleOptions& sampler, int count) const;
+  Recipe recipe(const SampleOptions& o, const model::SamplingOptions& sampler, int count) const;
   /// One thread where network and batch are not worth more (fit_threads of device.h).
   void fit_threads(const CommonOptions& common, int batch) const;
 };

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // training.h — the loop of `haze train`: steps, metrics, sample grids, checkpoints, and how it
 // ends.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "apps/version.h"
 
 #include <haze_commit.h>  // written by cmake/commit.cmake at each build

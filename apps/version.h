@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // version.h — what this build is called.
 #pragma once
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // words.h — the words for the values of enumerations, as configuration keys, flags, the help, the
 // recipes in pictures and the JSON Schema all spell them: one table per enumeration.
 #pragma once

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Writes OUT, a header with the commit of SOURCE; touched only when it changes, so that an unchanged
 # tree builds nothing.
 set(commit "unknown")

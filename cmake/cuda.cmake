@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The CUDA kernels (.cu files), three ways (docs/simt.md):
 #   off    not built
 #   simt   compiled by the host compiler and run by the emulator in kernels/simt. Two libraries: the

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # Compiler launcher: runs the compiler given, keeps ptxas's report beside the object (X.o.ptxas) for
 # tests/check_ptxas.py, and passes on what else it said.
 object= previous=

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Which tests are slow, and which a build leaves out: rows of tests/labels.txt, where the words are explained.
 # tests/check_labels.py sees to it that every row names a test.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // adam.h — the optimiser: Adam with decoupled weight decay, gradient clipping and an EMA of the
 // weights, as one pass over a network's flat buffers.
 #pragma once

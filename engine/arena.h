@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // arena.h — memory for activations, their gradients and scratch.
 //
 // First-fit over a few large blocks. The same sequence of requests gets the same addresses, so a

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // context.h — what a run shares: where it computes, in which type, from which memory.
 #pragma once
 #include <utility>
@@ -18,7 +19,7 @@ struct Context {
   bool resident_data = true;  // false: a data set never lies on the device as a whole
   Arena arena;
 
-  /// Runs f once with the concrete stream type: the engine's one switch between backends.
+  /// Runs f once with the concrete stream type: the switch between backends.
   template <class F>
   auto run(F&& f) const {
     return std::visit(std::forward<F>(f), stream);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // device.h — the devices of this build and machine: opening one, what it is, waiting for it.
 #pragma once
 #include <cstddef>

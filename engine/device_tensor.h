@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // device_tensor.h — tensors made, filled, read and converted: the one place that moves memory
 // between host and device.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // ops.h — every differentiable operation, one declaration and one doc line each.
 //
 // An op checks, allocates, runs its kernel and records its gradient rule; each lives in

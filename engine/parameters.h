@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // parameters.h — every weight of a network in one flat f32 buffer, by name.
 //
 // One buffer each for weights, gradients, Adam's m and v, and the EMA; with bf16 activations also a

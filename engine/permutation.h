@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // permutation.h — the order of the data: a shuffle of [0, n) that is a pure function of
 // (seed, epoch, position), so that no order is stored and a resumed run needs only its step.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // prefetch.h — batches gathered on the host and sent to the device while it computes.
 #pragma once
 #include <cstddef>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // random.h — the Philox streams (RandomKey::stream) that haze uses, each named once.
 #pragma once
 #include <cstdint>

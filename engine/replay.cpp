@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "engine/replay.h"
 
 #include "kernels/base/check.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // replay.h — a piece of work that is done again and again at the same addresses: a training step, a
 // sampling step. On CUDA it becomes a graph, so that a step costs the host one call.
 //

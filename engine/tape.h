@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // tape.h — reverse-mode autograd on an append-only list of nodes.
 //
 // Ops run eagerly and append one node each, so list order is already topological and backward() is

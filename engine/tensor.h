@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // tensor.h — a shape, an element type and shared storage. Contiguous, row-major; images are NHWC.
 #pragma once
 #include <array>

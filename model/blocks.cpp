@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "model/blocks.h"
 
 #include "engine/random.h"

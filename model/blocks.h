@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // blocks.h — the parts of a U-Net. What differs between the families is data: names, which norm is
 // applied, how a level is halved and doubled.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "model/bound_step.h"
 
 #include <cmath>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // bound_step.h — one step of the chain as two Gaussians, for the variational bound: what training a
 // learned variance and measuring the likelihood (eval/likelihood.h) share.
 #pragma once

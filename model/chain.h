@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // chain.h — a sampler as data: the steps from noise to image, each with the time at which the
 // network is called and the coefficients of what is done with its output. Every method is a way of
 // filling this list; sampler.h runs it without knowing which method made it.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "model/chain_step.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // chain_step.h — one step of a sampler as coefficients, and the parts that every sampler's steps are
 // put together from (chain.cpp, solvers.cpp).
 #pragma once

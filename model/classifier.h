@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // classifier.h — a small convolutional classifier of images, trained by haze itself: it judges what
 // a generative model draws, and its last hidden layer gives the features of `haze eval`.
 //

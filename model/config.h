@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // config.h — what a network, its diffusion process and its training are made of: plain structs,
 // filled from JSON by apps/config. Names and defaults are the JSON keys'.
 #pragma once

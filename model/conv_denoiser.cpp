@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "model/conv_denoiser.h"
 
 namespace haze::model {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // conv_denoiser.h — the smallest convolutional denoiser that draws a digit: 3x3 convolutions at
 // full size, image and time channel -> 64 -> 128 -> 128 -> image (`widths`), ReLU between them.
 #pragma once

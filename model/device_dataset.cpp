@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "model/device_dataset.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // device_dataset.h — a data set on the device, from which each step's batch is gathered: as a whole
 // where it fits, else the images of one step after another, sent while the device computes.
 #pragma once

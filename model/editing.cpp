@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "model/editing.h"
 
 #include "model/noised.h"
@@ -29,7 +30,7 @@ std::vector<float> start_from(engine::Context& context, const DiffusionConfig& d
 
 std::vector<float> variations(engine::Context& context, Network& network,
                               const DiffusionConfig& diffusion, const std::vector<float>& image,
-                              ImageSize size, int n, SampleOptions options) {
+                              ImageSize size, int n, SamplingOptions options) {
   const Chain chain = make_chain(diffusion, options);
   options.x_T = start_from(context, diffusion, chain, image, size, n, options.seed);
   return run_chain(context, network, chain, n, size.height, size.width, size.channels, options);
@@ -38,7 +39,7 @@ std::vector<float> variations(engine::Context& context, Network& network,
 std::vector<float> interpolation(engine::Context& context, Network& network,
                                  const DiffusionConfig& diffusion, const std::vector<float>& a,
                                  const std::vector<float>& b, ImageSize size, int n,
-                                 SampleOptions options) {
+                                 SamplingOptions options) {
   if (n < 2) throw InputError(cat("images: ", n, "; an interpolation has at least 2"));
   const Chain chain = make_chain(diffusion, options);
   const auto from = start_from(context, diffusion, chain, a, size, 1, options.seed);
@@ -46,7 +47,7 @@ std::vector<float> interpolation(engine::Context& context, Network& network,
   std::vector<float> images;
   for (int k = 0; k < n; ++k) {  // one by one: each with the chain's noise of image 0
     const float l = float(k) / float(n - 1);
-    SampleOptions one = options;
+    SamplingOptions one = options;
     one.x_T.clear();
     const int steps = int(chain.steps.size());
     one.progress = part_of(options.progress, k * steps, n * steps);
@@ -62,7 +63,7 @@ std::vector<float> interpolation(engine::Context& context, Network& network,
 std::vector<float> reconstruction(engine::Context& context, Network& network,
                                   const DiffusionConfig& diffusion,
                                   const std::vector<float>& images, ImageSize size,
-                                  SampleOptions options) {
+                                  SamplingOptions options) {
   if (options.kind != SamplerKind::ddim || options.eta != 0)
     throw InputError("sampler, eta: a reconstruction takes ddim with eta 0, which is reversible");
   const int n = int(images.size() / size.size());
@@ -71,7 +72,7 @@ std::vector<float> reconstruction(engine::Context& context, Network& network,
   const int first = batches * int(there.steps.size());
   const int all = first + batches * int(back.steps.size());
   const auto run = [&](const Chain& chain, const std::vector<float>& from, int before) {
-    SampleOptions one = options;
+    SamplingOptions one = options;
     one.x_T = from;
     one.progress = part_of(options.progress, before, all);
     return run_chain(context, network, chain, n, size.height, size.width, size.channels, one);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // image_set.h — a data set as training takes it: the stored images, their labels, how they are read.
 #pragma once
 #include <algorithm>

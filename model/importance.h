@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // importance.h — drawing the training times in proportion to how large their losses are, so that
 // the variational bound is estimated with less noise (Nichol & Dhariwal 2021, arXiv:2102.09672,
 // §3.3, eq. 18).

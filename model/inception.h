@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // inception.h — Inception-v3 as the FID is computed with (Szegedy et al. 2015, arXiv 1512.00567;
 // the variant of pytorch-fid, whose weights are those of Heusel et al. 2017): means in Mixed_5 and
 // Mixed_6 leave the padding out, Mixed_7c takes a largest value where its siblings take a mean, and

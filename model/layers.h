@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // layers.h — the layers that the networks are built of: parameters under their state-dict names,
 // and the op that applies them.
 #pragma once

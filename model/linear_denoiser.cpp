@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "model/linear_denoiser.h"
 
 namespace haze::model {

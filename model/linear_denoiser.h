@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // linear_denoiser.h — two convolutions and two fully connected layers: what a first network for a
 // folder of images looks like. Each pixel of the result depends on every pixel of the image,
 // through `hidden` numbers.

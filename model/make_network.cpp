@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // make_network.cpp — from a configuration to its family's network.
 #include "model/conv_denoiser.h"
 #include "model/linear_denoiser.h"

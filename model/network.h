@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // network.h — what training and sampling need of a denoising network: its weights and its forward.
 #pragma once
 #include <memory>

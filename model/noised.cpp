@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "model/noised.h"
 
 #include <cmath>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // noised.h — the forward process on given images: what training shows the network, to look at.
 #pragma once
 #include <cstdint>

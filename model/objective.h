@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // objective.h — what training minimises: the squared error of whatever the network predicts,
 // weighted by time, and for a learned variance the variational bound beside it.
 #pragma once

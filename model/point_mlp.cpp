@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "model/point_mlp.h"
 
 namespace haze::model {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // point_mlp.h — the network of the 2-D tutorials: a perceptron of three hidden layers that adds a
 // learned vector per t before each of its rectifiers.
 #pragma once

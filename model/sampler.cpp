@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "model/sampler.h"
 
 #include <algorithm>
@@ -21,7 +22,7 @@ struct Job {
   engine::Context& context;
   Network& network;
   const Chain& chain;
-  const SampleOptions& options;
+  const SamplingOptions& options;
   Shape all;  // [n,H,W,C]
 };
 
@@ -36,7 +37,7 @@ class Batch {
         x_(engine::lasting(job.context, shape_, DType::f32)),
         t_(engine::lasting(job.context, {n}, DType::i32)),
         values_(job.context) {
-    const SampleOptions& o = job.options;
+    const SamplingOptions& o = job.options;
     const NetworkConfig& config = job.network.config();
     if (o.x_T.empty())
       draw_start();
@@ -141,7 +142,7 @@ class Batch {
 };
 
 void check_sizes(const Job& job) {
-  const SampleOptions& o = job.options;
+  const SamplingOptions& o = job.options;
   const std::size_t all = job.all.size(), steps = job.chain.steps.size();
   HAZE_CHECK(o.x_T.empty() || o.x_T.size() == all, "x_T has ", o.x_T.size(), " values, not ", all);
   HAZE_CHECK(o.z.empty() || o.z.size() == steps * all, "z has ", o.z.size(), " values, not ",
@@ -155,7 +156,7 @@ void check_sizes(const Job& job) {
 }
 
 void check_conditions(const Job& job) {
-  const SampleOptions& o = job.options;
+  const SamplingOptions& o = job.options;
   const NetworkConfig& config = job.network.config();
   const Guidance& g = o.guidance;
   if (config.num_classes == 0 && (!o.labels.empty() || g.weight != 1 || g.rescale != 0))
@@ -174,7 +175,7 @@ void check_conditions(const Job& job) {
 }  // namespace
 
 std::vector<float> run_chain(engine::Context& context, Network& network, const Chain& chain, int n,
-                             int height, int width, int channels, const SampleOptions& options) {
+                             int height, int width, int channels, const SamplingOptions& options) {
   HAZE_CHECK(n >= 1 && options.batch >= 1, n, " images in batches of ", options.batch);
   const Job job{context, network, chain, options, {n, height, width, channels}};
   check_sizes(job);
@@ -201,7 +202,7 @@ std::vector<float> run_chain(engine::Context& context, Network& network, const C
 
 std::vector<float> sample(engine::Context& context, Network& network,
                           const DiffusionConfig& diffusion, int n, int height, int width,
-                          int channels, const SampleOptions& options) {
+                          int channels, const SamplingOptions& options) {
   return run_chain(context, network, make_chain(diffusion, options), n, height, width, channels,
                    options);
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // sampler.h — from noise to images: runs a chain (chain.h) through the network.
 #pragma once
 #include <cstdint>
@@ -24,7 +25,7 @@ struct Inpainting {
   std::vector<std::uint8_t> mask;  // [H,W], 1 known, 0 to be drawn
 };
 
-struct SampleOptions : ChainOptions {
+struct SamplingOptions : ChainOptions {
   std::uint64_t seed = 0;
   std::uint32_t first_item = 0;      // id of the first image: an image depends on seed and id alone
   int batch = 64;                    // images per network call
@@ -46,10 +47,10 @@ struct SampleOptions : ChainOptions {
 /// without classes, sizes of x_T, z, image or mask.
 std::vector<float> sample(engine::Context& context, Network& network,
                           const DiffusionConfig& diffusion, int n, int height, int width,
-                          int channels, const SampleOptions& options);
+                          int channels, const SamplingOptions& options);
 
 /// The same through any chain, make_inversion()'s say.
 std::vector<float> run_chain(engine::Context& context, Network& network, const Chain& chain, int n,
-                             int height, int width, int channels, const SampleOptions& options);
+                             int height, int width, int channels, const SamplingOptions& options);
 
 }  // namespace haze::model

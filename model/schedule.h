@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // schedule.h — the noise schedule: beta_t and what follows from it, in double.
 #pragma once
 #include <vector>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // solvers.cpp — solvers of the probability-flow ODE of higher order: DPM-Solver++(2M) and Heun.
 #include "model/solvers.h"
 

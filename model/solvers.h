@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // solvers.h — the two solvers of the probability-flow ODE: DPM-Solver++(2M) and Heun.
 #pragma once
 #include <vector>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "model/step_memory.h"
 
 namespace haze::model {

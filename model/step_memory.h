@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // step_memory.h — the numbers of a training step at fixed addresses in device memory: the step's
 // index, Adam's coefficients, given times, and the results. Because they lie there, a step can be
 // captured once and replayed (engine/replay.h).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "model/time_channel.h"
 
 #include <vector>

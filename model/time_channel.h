@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // time_channel.h — how the plain convolutional networks learn the time: one more channel of the
 // image that is t/1000 at every pixel, whatever T is.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // trainer.h — one training step: noise the batch, predict, take the gradient, update.
 #pragma once
 #include <array>

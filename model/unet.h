@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // unet.h — the U-Net of both families: one plan of levels, two spellings.
 //
 // labml: github.com/labmlai/annotated_deep_learning_paper_implementations, labml_nn/diffusion/ddpm.

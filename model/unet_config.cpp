@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // unet_config.cpp — what a U-Net's configuration must satisfy before a layer is built.
 #include <cmath>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // weights.h — named tensors in PyTorch's layout, to and from a network's parameters.
 #pragma once
 #include <map>

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Adds an op to a copy of the tree by following docs/adding-an-op.md to the letter, runs the new op's tests on both backends, and
 plants the page's mistakes, each of which must make a test fail. Exits 1 and says which step did not do what the page says.
 

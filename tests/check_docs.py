@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """What README.md, CONTRIBUTING.md, CHANGELOG.md and docs/ name must exist: files that are linked to or stand in back quotes,
 headings, `haze` subcommands with their flags, configurations and keys, scripts with their flags, presets.
 

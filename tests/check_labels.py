@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Every row of tests/labels.txt names a test that the build has, so that a renamed test cannot lose its labels unseen.
 
   tests/check_labels.py BUILD     exits 1 and says which rows name none
@@ -10,6 +11,7 @@ import sys
 
 TABLE = pathlib.Path(__file__).parent / "labels.txt"
 LABELS = {"slow", "slow-on-cuda", "not-on-cuda", "not-sanitized", "not-sanitized-on-cuda"}
+PROGRAMS = {"kernels", "files", "engine", "model", "apps", "gpu", "simt", "trace"}
 TEST = r"[\w/]+\.(\*|\w+(/\*)?)"  # Suite.Name, Suite.*, Suite.Name/*
 
 
@@ -21,7 +23,9 @@ def rows(text):
         if not words:
             continue
         unknown = set(words[2:]) - LABELS
-        if len(words) < 3 or not re.fullmatch(TEST, words[1]) or line[0] == " ":
+        if "\t" in line:
+            yield number, f"a tab, which CMake does not split at: {line}"
+        elif len(words) < 3 or not re.fullmatch(TEST, words[1]) or line[0] == " ":
             yield number, f"not `program Suite.Name label...`: {line}"
         elif unknown:
             yield number, f"no such label: {', '.join(sorted(unknown))}; there are {', '.join(sorted(LABELS))}"
@@ -53,13 +57,15 @@ def problems(text, known, cuda):
     for number, *row in rows(text):
         if len(row) == 1:
             yield f"{TABLE.name}:{number}: {row[0]}"
+        elif row[0] not in PROGRAMS:
+            yield f"{TABLE.name}:{number}: no such program: {row[0]}; there are {', '.join(sorted(PROGRAMS))}"
         elif row[0] in known and not names_one(row[1], known[row[0]]) and (cuda or "not-on-cuda" not in row[2]):
             yield f"{TABLE.name}:{number}: tests/{row[0]} has no {row[1]}"
 
 
 MUST_BE_REPORTED = ["model Trainer.Learn slow", "model Learns slow", "model Trainer.* fast", "model Train.* slow",
                     "model *Learns slow", "model Trainer.Learns", "model Trainer.Learns slow\nmodel Trainer.Learns slow",
-                    "model Trainer.OnBoth not-on-cuda"]
+                    "modle Trainer.Learns slow", "model Trainer.Learns\tslow", "model Trainer.OnBoth not-on-cuda"]
 MUST_PASS = ["model Trainer.Learns slow  # why", "# words", "model Trainer.* not-sanitized slow", "model A/B.C/* slow", "gpu X.Y slow"]
 
 

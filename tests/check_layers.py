@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """The dependency rules of docs/architecture.md, executed. Exits 1 and says where when one is broken.
 
 A room is a folder; a file belongs to the longest one that it lies in, and may include the headers that its room sees and
@@ -36,16 +37,22 @@ ALSO = {  # by the kind of file: the backend that it is written for
     ("kernels/<op>", ".cuh"): [r"kernels/cuda/.*"],
     ("kernels/runtime", ".cu"): [r"kernels/cuda/.*", r"kernels/simt/emulator/.*"],
 }
+TOP = {"kernels", "engine", "model", "apps", "tests"}
 LIBRARIES = [  # headers of a library -> where they may be included, and why only there
     (r"cudnn|cublas", r"engine/bench/baselines/", "haze needs no such library; only what it is measured against does"),
-    (r"oneapi/", r"kernels/|tests/", "oneDNN is the kernels' business"),
+    (r"oneapi/|(.*/)?dnnl", r"kernels/|tests/", "oneDNN is the kernels' business"),
+    (r"png\.h|jpeglib\.h|zlib\.h", r"apps/|tests/", "image and data files are the apps' business"),
+    (r"CLI/", r"apps/", "flags are the apps' business"),
+    (r"nlohmann/", r"apps/|engine/files/|tests/", "JSON is for files and apps"),
 ]
-CUDA = r"cuda|cooperative|.*\.cuh$"
+CUDA = r"cu(?!dnn|blas)\w*\.h|cuda|cooperative|thrust/|cub/|mma\.h|nvrtc|nv[A-Z]|.*\.cuh$"
 WORDS = [  # a word -> where it may not stand, and why; oneDNN wants its arguments in a map
-    (r"std::(vector|string|map|unordered_map(?!<int, (dnnl::)?memory)|deque|function|make_unique|make_shared)\b|\bnew\b|\bmalloc\(",
+    (r"std::(vector|valarray|list|string|map|unordered_map(?!<int, (dnnl::)?memory)|deque|function|make_unique\w*|make_shared\w*)\b"
+     r"|\bnew\b|\b(m|c|re|aligned_)alloc\(|\bcudaMalloc",
      r"kernels/<op>/(?!reference\.h)", "a kernel does not allocate: tiles on the stack, or the caller's scratch"),
     (r"\b__(device|shared)__\b", r"kernels/(<op>|base|cpu|cuda|runtime)/(?!simt\.h|host_device\.h)",
      "device code says HAZE_DEVICE, HAZE_HD, HAZE_SHARED"),
+    (r"\bkernels::(?!explainer\b)", r"(model|apps)/", "kernels are the engine's business; engine/device_tensor.h and ops.h are the way"),
 ]
 MAX_LINES = 400  # per file; a file that needs more is two files
 SOURCES = {".h", ".cpp", ".cu", ".cuh"}
@@ -53,6 +60,8 @@ SOURCES = {".h", ".cpp", ".cu", ".cuh"}
 
 def room_of(where):
     folder = where.rpartition("/")[0]
+    if folder == "kernels":
+        return ""  # a file belongs into one of its folders
     while folder and folder not in ROOMS:
         if folder.count("/") == 1 and folder.startswith("kernels/"):
             return "kernels/<op>"
@@ -82,9 +91,12 @@ def broken_rules(where, quote, target, under_nvcc=False):
     for library, place, why in LIBRARIES:
         if re.match(library, target) and not re.match(place, where):
             yield f"{target}: {why}"
-    if quote == '"' and room_of(target) and not sees(where, target):
+    if target.endswith((".cpp", ".cu")):
+        yield f"{target} is compiled by itself"
+    ours = quote == '"' or target.split("/")[0] in TOP  # the compiler takes <engine/tape.h> all the same
+    if ours and room_of(target) and not sees(where, target):
         yield f"{room_of(where)} may not include {target}"
-    if quote == '"' and not room_of(target) and "/" in target:
+    if ours and not room_of(target) and "/" in target:
         yield f"{target} is in no room: tests/check_layers.py names them"
 
 
@@ -117,10 +129,16 @@ def sources():
             yield path.relative_to(ROOT).as_posix(), path.read_text()
 
 
+def licensed(text):
+    return any(line[2:].strip() == "SPDX-License-Identifier: MIT" for line in text.splitlines()[:2])
+
+
 def check():
     for where, text in sources():
         if (lines := text.count("\n")) > MAX_LINES:
             yield f"{where}: {lines} lines, the limit is {MAX_LINES}"
+        if not licensed(text):
+            yield f"{where}:1: the first line, or the one after #!, is SPDX-License-Identifier: MIT"
         if where.endswith(".py"):
             continue
         for number, quote, target, under_nvcc in includes(text):
@@ -181,6 +199,15 @@ MUST_BE_REPORTED = [
     ("apps/device.cpp", '"', "kernels/runtime/device.h"),
     ("apps/main.cpp", '"', "tests/support/test.h"),
     ("apps/main.cpp", '"', "elsewhere/thing.h"),
+    ("kernels/add/add.cpp", "<", "engine/tape.h"),
+    ("kernels/add/add.cpp", '"', "kernels/add/other.cpp"),
+    ("kernels/add/add.cpp", '"', "kernels/thing.h"),
+    ("model/unet.cpp", '"', "dnnl.hpp"),
+    ("model/unet.cpp", "<", "png.h"),
+    ("engine/tape.cpp", "<", "CLI/CLI.hpp"),
+    ("engine/tape.cpp", "<", "nlohmann/json.hpp"),
+    ("engine/tape.cpp", "<", "thrust/sort.h"),
+    ("engine/tape.cpp", "<", "curand.h"),
 ]
 MUST_PASS = [
     ("kernels/add/add.cpp", '"', "kernels/cpu/loops.h"),
@@ -216,6 +243,8 @@ def self_test():
         if bool(list(forbidden_words(where, line))) != reported:
             yield f"self-test: {where}: {line} was {'not ' if reported else ''}reported"
     text = "#if defined(__CUDACC__)\n#include <cuda_bf16.h>\n#else\n#include <cuda_fp16.h>\n#endif\n#include <cuda.h>\n"
+    if licensed("// add.h — contract\n#pragma once\n") or not licensed("#!/bin/sh\n# SPDX-License-Identifier: MIT\n"):
+        yield "self-test: the licence line is misread"
     if [under for *_, under in includes(text)] != [True, False, False]:
         yield "self-test: what nvcc alone sees is misread"
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """What nvcc made of the kernels, held against tests/kernel_limits.txt: no spills, no stack, and no
 more registers or static shared memory than the limits say.
 

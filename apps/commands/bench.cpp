@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // bench.cpp — `haze bench`: what is timed, and how samples become figures.
 #include "apps/commands/bench.h"
 

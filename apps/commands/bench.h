@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // bench.h — the parts of `haze bench`.
 #pragma once
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "apps/commands/bench_choice.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // bench_choice.h — which kernels and shapes the user of `haze bench kernels` means.
 #pragma once
 #include <string>

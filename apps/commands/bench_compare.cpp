@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // bench_compare.cpp — `haze bench compare`: did it become faster? Two files of `haze bench --out`.
 #include <cmath>
 #include <cstdio>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // bench_explain.cpp — `haze bench kernels --explain`: the trace of one call in the emulator.
 #include <cstdio>
 #include <filesystem>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // bench_kernels.cpp — `haze bench kernels`: every kernel alone, and its share of what the device
 // reaches at best.
 #include <algorithm>

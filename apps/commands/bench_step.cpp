@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // bench_step.cpp — `haze bench step` and `haze bench sample`:
 // how long a step of a configuration takes.
 #include <algorithm>
@@ -62,7 +63,7 @@ Measured measure_sampling(const BenchOptions& options, const RunConfig& config, 
   engine::Context context(stream, config.activations());
   context.fusion = options.fusion;
   constexpr int kChains = 5;
-  model::SampleOptions chain;
+  model::SamplingOptions chain;
   chain.steps = std::min(options.steps, config.diffusion.steps);
   chain.batch = config.train.batch_size;
   Measured m;

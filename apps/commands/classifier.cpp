@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // classifier.cpp — `haze classifier`: a classifier of a data set, for haze eval to judge with.
 #include <algorithm>
 #include <cstdio>

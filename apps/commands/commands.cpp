@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // commands.cpp — the list of the subcommands, which main.cpp, the help and the parser read.
 #include "apps/command.h"
 

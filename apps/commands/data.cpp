@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // data.cpp — `haze data`: what is in a data set.
 #include <algorithm>
 #include <cmath>

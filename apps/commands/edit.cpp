@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // edit.cpp — `haze edit`: what a trained network makes of images that are given to it.
 #include <algorithm>
 #include <cmath>
@@ -63,7 +64,7 @@ struct Job {
   const RunConfig& config;
   engine::Context& context;
   model::Network& network;
-  model::SampleOptions sampler;
+  model::SamplingOptions sampler;
   std::vector<Image> images;  // as given, in the network's size
 
   model::ImageSize size() const {

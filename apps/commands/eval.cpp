@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // eval.cpp — `haze eval`: how good the samples of a checkpoint are, held against a data set.
 #include <algorithm>
 #include <cstdio>
@@ -89,7 +90,7 @@ bool wants_data(const EvalOptions& o) { return wants_distance(o) || wants(o, Met
 
 Dataset draw(const EvalOptions& o, TrainedModel& trained, Console& console) {
   const RunConfig& config = trained.config();
-  const model::SampleOptions sampler = sampler_options(o.sample, config, console);
+  const model::SamplingOptions sampler = sampler_options(o.sample, config, console);
   const int h = config.data.image_size[0], w = config.data.image_size[1],
             c = config.model.image_channels;
   const auto values = model::sample(trained.context, *trained.network, config.diffusion, o.sample.n,

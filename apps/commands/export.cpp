@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // export.cpp — `haze export`: plain weights out of a checkpoint.
 #include <cstdio>
 

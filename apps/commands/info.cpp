@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // info.cpp — `haze info`: what to paste into a report of a fault, and what a configuration makes.
 #include <cctype>
 #include <cstdio>

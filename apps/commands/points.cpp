@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // points.cpp — `haze points`: samples of a model of 2-D points, how well they lie on the curve that
 // the data scatters about, and the chain as panels.
 #include <algorithm>
@@ -41,7 +42,7 @@ constexpr int kDestroyed = 20, kRebuilt = 10, kColumns = 10, kShown = 1000;
 /// The data at 20 times from first to last, then samples at 10 stages of the chain.
 std::vector<std::vector<float>> chain_panels(engine::Context& context, model::Network& network,
                                              const RunConfig& config, PointSet set,
-                                             model::SampleOptions sampler) {
+                                             model::SamplingOptions sampler) {
   std::vector<std::vector<float>> panels;
   const Dataset data = draw_points(set, kShown);
   const model::Schedule schedule = model::make_schedule(config.diffusion);
@@ -86,7 +87,7 @@ int run(const PointsOptions& o, const Program& program) {
   if (!set)
     throw InputError(cat(trained.weights.path, ": data.spec: ", config.data.spec,
                          "; haze points is for models of 2-D points: try haze sample"));
-  const model::SampleOptions sampler = sampler_options(o, config, console);
+  const model::SamplingOptions sampler = sampler_options(o, config, console);
   trained.fit_threads(program.common, sampler.batch);
   console.detail(computing_on(stream, trained.context.fusion));
   console.info(cat(trained.name(), "; ", o.n, " points, ", name_of(sampler.kind), " ",

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // sample.cpp — `haze sample`: images from a checkpoint.
 #include <cstdio>
 
@@ -106,7 +107,7 @@ int run(const SampleOptions& options, const Program& program) {
                                          : "; images of 1 or 3 channels, or 2-D points"));
   Film film;
   std::vector<float> values;
-  model::SampleOptions sampler;
+  model::SamplingOptions sampler;
   for (const SampleOptions& row : rows) {
     sampler = sampler_options(row, config, console);
     if (!options.animation.empty()) sampler = film.watching(sampler, config, options.n);

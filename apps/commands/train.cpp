@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // train.cpp — `haze train`: from options to a run that starts, goes on, or is refused.
 #include <algorithm>
 #include <cstdio>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // verify.cpp — `haze verify`: a network held against numbers recorded by another framework.
 #include "model/verify/verify.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "apps/config/config.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // config.h — what describes a run: one JSON file, and the layers that are put over it.
 #pragma once
 #include <cstdint>

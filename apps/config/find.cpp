@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "apps/config/find.h"
 
 #include <algorithm>

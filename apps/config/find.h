@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // find.h — from what --config was given to settings.
 #pragma once
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // keys.h — the one table of configuration keys: parsing, ranges, --set, --print-config,
 // suggestions, help and the JSON Schema all read it.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // parse.cpp — configuration text to settings. SAX, so that a hostile file is refused at its first
 // wrong token and no deep tree is ever built.
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // schema.cpp — the table of keys as JSON Schema,
 // from which editors complete and check configurations.
 #include "apps/config/keys.h"

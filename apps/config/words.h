@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // words.h — the words of the enumerations that describe networks, training and sampling.
 #pragma once
 #include "apps/words.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // cifar10.cpp — the binary version of CIFAR-10 (A. Krizhevsky, cs.toronto.edu/~kriz/cifar.html):
 // records of a label byte and three 32x32 planes, red, green, blue.
 #include <filesystem>

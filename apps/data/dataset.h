@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // dataset.h — a data set of images, decoded once and kept as bytes, or of 2-D points.
 #pragma once
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // digit_skeletons.h — the ways in which the program writes digits.
 #pragma once
 #include <string_view>

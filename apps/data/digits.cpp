@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // digits.cpp — handwritten-looking digits: a skeleton of strokes per way of writing a digit, its
 // points moved at random, drawn as splines, slanted, turned, stretched, and inked with a round pen.
 // Sizes follow MNIST: ink within 20x20 pixels, its centre of mass in the middle of 28x28.

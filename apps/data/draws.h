@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // draws.h — what an image drawn by the program is made of: a row of random numbers of its own.
 #pragma once
 #include <cmath>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // idx.h — the IDX files of MNIST and its relatives (yann.lecun.com/exdb/mnist): bytes 0, 0, type,
 // rank, then rank big-endian u32 sizes, then the elements. Type 8, unsigned bytes, is read.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // image_folder.cpp — a folder of pictures: listed in an order that does not depend on the file
 // system, decoded in parallel, bad files reported in that order.
 #include <algorithm>

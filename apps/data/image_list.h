@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // image_list.h — which files of a folder are pictures.
 #pragma once
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "apps/data/input_file.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // input_file.h — foreign files, read with limits known beforehand. Nothing is mapped into memory
 // (a file that shrinks would end the process) and nothing is allocated on a file's word alone.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // loaders.h — one function per kind of data set, called by open_dataset. Each fills everything but
 // spec and fingerprint, at the stored size unless it takes options. Errors: InputError.
 #pragma once

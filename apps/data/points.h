@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // points.h — 2-D points on curves, with noise: the smallest data that a diffusion model can learn,
 // and the only data here whose true distribution is known, so that samples can be measured.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // shapes.cpp — circles, squares and triangles in colour on backgrounds
 // that fade from one colour to another.
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // animation.cpp — each frame is written as a PNG of its own by libpng, and what an animation needs
 // is put around their data: acTL once (how many frames), fcTL before each frame (size, place,
 // delay), and the data of every frame but the first under the name fdAT

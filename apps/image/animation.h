@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // animation.h — animated PNG (PNG, third edition, 11.3.5): programs that know only plain PNG show
 // the first frame.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // exif.cpp — the orientation tag and nothing else. Layout: "Exif\0\0", then a TIFF 6.0 header (byte
 // order, 42, offset of the first directory) and a directory of 12-byte entries:
 // tag, type, count, value.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "apps/image/grid.h"
 
 #include <algorithm>

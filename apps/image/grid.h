@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // grid.h — many images side by side.
 #pragma once
 #include <span>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "apps/image/image.h"
 
 #include "kernels/base/check.h"

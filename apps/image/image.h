@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // image.h — one decoded image.
 #pragma once
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // jpeg.cpp — libjpeg reports an error by a jump, as libpng does (png_read.cpp): what owns something
 // lives in Reader, outside of setjmp's frame.
 #include "apps/image/jpeg.h"

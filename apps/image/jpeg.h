@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // jpeg.h — JPEG files in memory, by libjpeg-turbo.
 #pragma once
 #include <span>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // png.h — PNG files in memory, by libpng.
 #pragma once
 #include <optional>

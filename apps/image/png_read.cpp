@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // png_read.cpp — libpng reports an error by a jump over its own C frames. Between setjmp and the
 // jump no object with a destructor may come to life: what owns something lives in Reader, outside.
 #include <csetjmp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // png_write.cpp — errors as in png_read.cpp: what owns something lives outside of setjmp's frame.
 // libpng grows `bytes` through a callback; a vector that cannot grow must not throw through C.
 #include <csetjmp>

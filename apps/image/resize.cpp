@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "apps/image/resize.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // resize.h — from one size to another with a filter as wide as a pixel of the result, so that
 // making an image smaller averages and does not alias.
 #pragma once

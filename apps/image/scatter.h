@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // scatter.h — 2-D points as pictures: one panel per cloud, all to one scale.
 #pragma once
 #include <array>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "engine/bench/kernel_buffers.h"
 #include "engine/bench/kernel_cases.h"
 #include "kernels/adam/adam.h"

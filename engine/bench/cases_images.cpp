@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // cases_images.cpp — what normalises, activates, drops, pools, joins or enlarges images as
 // something to time: all of it bound by the bytes it moves.
 #include "engine/bench/kernel_buffers.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // cases_labels.cpp — times, labels and the loss of a classifier as something to time: small
 // work, of which a call's own cost is most.
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // cases_products.cpp — convolutions, matrix products and attention as something to time.
 #include "engine/bench/baselines/baselines.h"
 #include "engine/bench/kernel_buffers.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // kernel_buffers.h — what the files of kernel_cases share: memory to run a kernel on, and the table
 // that names the cases.
 #pragma once

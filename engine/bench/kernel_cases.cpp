@@ -1,7 +1,10 @@
+// SPDX-License-Identifier: MIT
 // kernel_cases.cpp — the table of all cases, and what is done with one.
 #include "engine/bench/kernel_cases.h"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 
 #include "engine/bench/baselines/baselines.h"
@@ -52,6 +55,11 @@ KernelCase kernel_case(Context& context, const std::string& name, const KernelSh
   const KernelCaseMaker row = maker_of(name);
   if (shape.n < 1 || shape.h < 1 || shape.c < 1 || shape.co < 1)
     throw InputError(cat(name, ": ", shape.str(), "; ", row.reading, ", each at least 1"));
+  // The widest of a case's tensors has n·h·h·4·max(c, co) values, and lengths are int.
+  const double values = 4.0 * shape.n * shape.h * shape.h * std::max(shape.c, shape.co);
+  if (values > double(std::numeric_limits<int>::max()))
+    throw InputError(
+        cat(name, ": ", shape.str(), "; 4·n·h·h·max(c,co) is ", values, ", must be below 2^31"));
   KernelCase result = row.make(context, shape);
   result.kernel = name;
   return result;

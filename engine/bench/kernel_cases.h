@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // kernel_cases.h — every kernel as something to time: what `haze bench kernels` runs.
 #pragma once
 #include <functional>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // checkpoint.h — checkpoints that survive a crash at any point, and are found again.
 //
 // One safetensors file per checkpoint, RUN/checkpoints/step-NNNNNNNN.safetensors, readable by any

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // checkpoint_format.h — what the writer and the loader of checkpoints share. Not for others.
 #pragma once
 #include <string>

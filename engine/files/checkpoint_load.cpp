@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // checkpoint_load.cpp — believes nothing that a hash does not cover.
 #include <algorithm>
 #include <exception>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // checkpoint_save.cpp — the writer's protocol. The order of its steps is what makes a checkpoint
 // survive; tests/files/checkpoint_crash_test.cpp shows for each what breaks without it.
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // disk.cpp — FileSystem by POSIX calls.
 #include <cerrno>
 #include <cstdio>

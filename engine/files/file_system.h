@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // file_system.h — every operation on files that haze's writers do, behind one small interface.
 //
 // Writers take a FileSystem&, so that a test can run them in memory, record what they do, and fail,

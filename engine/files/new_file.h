@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // new_file.h — files that are there whole or not at all, and the few other things done to files.
 #pragma once
 #include <cerrno>

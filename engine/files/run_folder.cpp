@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // run_folder.cpp — the lock of a run folder and the names of its checkpoints.
 #include <algorithm>
 #include <cstdio>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // safetensors.cpp — opening, reading with conversion, writing.
 #include "engine/files/safetensors.h"
 

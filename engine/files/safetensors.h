@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // safetensors.h — the file format of weights, records and checkpoints.
 //
 // A file is: u64 length N, N bytes of JSON (name -> dtype, shape, data_offsets), the data.

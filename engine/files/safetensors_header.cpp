@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // safetensors_header.cpp — the rules of the format, and the writer's side of them.
 #include <algorithm>
 #include <bit>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "engine/files/xxh3.h"
 
 #include <bit>

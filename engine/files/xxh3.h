@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // xxh3.h — XXH3, 128 bits: the hash of a checkpoint's tensors.
 //
 // Finds damage, not malice. Equal to `xxh128sum` and Python's xxhash.xxh3_128 (seed 0), so anyone

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // add.cpp — tape nodes of the additions: a + b, and a vector per image and channel.
 #include "kernels/add/add.h"
 

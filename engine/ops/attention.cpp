@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // attention.cpp — tape node of scaled dot-product attention on a fused projection.
 #include "kernels/attention/attention.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // broadcast_pixels.cpp — tape node that repeats a vector at every pixel. The addition of a vector
 // to zeros does it: no network does it more than once, at its narrow end.
 #include "engine/ops.h"

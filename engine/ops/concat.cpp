@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // concat.cpp — tape node of channel concatenation.
 #include "kernels/concat/concat.h"
 

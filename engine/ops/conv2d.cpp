@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // conv2d.cpp — tape node of the convolution with its fused summands.
 #include "kernels/conv2d/conv2d.h"
 

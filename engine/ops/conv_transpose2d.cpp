@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // conv_transpose2d.cpp — tape node of the transposed convolution that doubles an image.
 #include "kernels/conv_transpose2d/conv_transpose2d.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // cross_entropy.cpp — tape node of the classifier's loss.
 #include "kernels/cross_entropy/cross_entropy.h"
 

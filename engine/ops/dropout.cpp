@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // dropout.cpp — tape node of dropout.
 #include "kernels/dropout/dropout.h"
 

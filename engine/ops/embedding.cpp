@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // embedding.cpp — tape node of the table look-up.
 #include "kernels/embedding/embedding.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // group_norm.cpp — tape nodes of group normalisation, alone and fused with the Swish that follows.
 #include "kernels/group_norm/group_norm.h"
 

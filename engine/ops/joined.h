@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // joined.h — what the ops that take a Joined image share.
 #pragma once
 #include "engine/ops.h"

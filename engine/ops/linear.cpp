@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // linear.cpp — tape node of the linear layer y = x wᵀ + b (+ residual).
 #include "engine/ops.h"
 #include "kernels/matmul/matmul.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // mse_loss.cpp — tape node of the training loss.
 #include "engine/ops.h"
 #include "engine/process/dims.h"

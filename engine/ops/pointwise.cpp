@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // pointwise.cpp — tape nodes of the element-wise functions: one line each, below.
 #include "kernels/pointwise/pointwise.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // pool.cpp — tape node of pooling. No gradient: see the contract.
 #include "kernels/pool/pool.h"
 

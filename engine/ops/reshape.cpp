@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // reshape.cpp — tape node without a kernel: the same storage under another shape.
 #include "engine/ops.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // time_embedding.cpp — tape node of the sinusoidal embedding of t.
 #include "kernels/time_embedding/time_embedding.h"
 

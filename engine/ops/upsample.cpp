@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // upsample.cpp — tape node of nearest-neighbour upsampling.
 #include "kernels/upsample/upsample.h"
 

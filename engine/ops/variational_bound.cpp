@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // variational_bound.cpp — tape node of the variational bound.
 #include "kernels/variational_bound/variational_bound.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // arguments.h — noise and schedule as the kernels of the process take them.
 #pragma once
 #include "engine/process/dims.h"

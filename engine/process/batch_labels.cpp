@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // batch_labels.cpp — the labels of a training batch, some withheld.
 #include "engine/process/process.h"
 #include "engine/random.h"

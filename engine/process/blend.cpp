@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // blend.cpp — what is known of an image, put in place at its noise level.
 #include "engine/process/arguments.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // dims.h — shapes of data and of a network's output as the diffusion kernels take them.
 #pragma once
 #include "engine/tensor.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // guidance.cpp — classifier-free guidance.
 #include "engine/process/dims.h"
 #include "engine/process/process.h"

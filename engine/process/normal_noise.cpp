@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // normal_noise.cpp — the noise that a chain starts from.
 #include "engine/process/dims.h"
 #include "engine/process/process.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // process.h — the arithmetic of the diffusion process around the network: noising a batch for
 // training, one step of a sampler, the noise a chain starts from. Each lives in process/<name>.cpp.
 // Nothing here has a gradient. A wrong shape or value throws CheckError with the values in the text.

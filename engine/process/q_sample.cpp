@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // q_sample.cpp — the forward process from x0, t and noise.
 #include "engine/process/arguments.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // q_sample_images.cpp — the forward process from stored images, in one pass.
 #include "engine/process/arguments.h"
 #include "engine/random.h"

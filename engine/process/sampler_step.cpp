@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // sampler_step.cpp — one step of a chain.
 #include "engine/process/arguments.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // adam.cpp — CPU backend. Bandwidth-bound: 28 bytes per weight, 36 with an EMA, 2 more for bf16.
 #include "kernels/adam/adam.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // adam.cu — CUDA version. Two launches for one update, each array read and written once:
 //
 //   sum_chunks   a block per chunk of g: its sum of squares in double; 4 bytes per weight

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // adam.h — contract of the optimiser on a network's flat buffers: the global norm of the gradient,
 // and the update clipped to it.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // reference.h — clip_grad_norm_ and torch.optim.AdamW as PyTorch writes them, line by line, in T.
 #pragma once
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // v1_one_block.cu — the norm of all gradients in one launch: one block of 1024 threads.
 //
 // The idea: a sum over n needs every thread's part, and threads can meet only within a block

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // v1_unfused.cu — Adam as it is written down: one kernel per line of the formula, each from device
 // memory to device memory. That is how a framework without fusion runs it, tensor by tensor.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // versions.h — earlier CUDA versions of the optimiser's kernels, kept to be read beside
 // docs/kernels/diffusion.md, tested and measured; the engine uses adam.cu.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // add.cpp — CPU backend. Bandwidth-bound: one pass, vectorised by the compiler, rows of C elements
 // so that NHWC accesses stay contiguous.
 #include "kernels/add/add.h"

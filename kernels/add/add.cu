@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // add.cu — CUDA version. Bandwidth-bound: 16 bytes per thread and access, every tensor read or
 // written once.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // add.h — contract of the element-wise additions: y = a + b, the in-place accumulation of
 // gradients, and the addition of one vector per image and channel (the time embedding).
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // attention.h — contract of scaled dot-product attention (Vaswani et al., "Attention Is All You
 // Need", 2017), forward and backward without a stored score matrix (Dao et al., "FlashAttention",
 // 2022): backward computes the scores again from q, k and the rows' log-sum-exp.

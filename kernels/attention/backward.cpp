@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // backward.cpp — CPU backend of attention's backward. A task is one image and head: it walks its
 // blocks of queries and adds each block's part of dk and dv, in order, to sums of its own. Where
 // those tasks are too few for the threads, each is split into ranges of queries (dq) and then

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // backward.cu — CUDA version, two kernels, both on the tiles of tiles.cuh and free of sums that
 // meet in memory:
 //   query_gradient  owns 64 queries, walks over the keys:  S = Q Kᵀ, dP = dO Vᵀ, dq = dS K

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // block.h — CPU backend: what attention's forward and backward share. Work goes by blocks of up to
 // kBlock query rows of one image and head. Within a block the queries are the vector lanes: scores
 // lie as [key][query], so softmax over the keys needs no sum across lanes, the scores are already

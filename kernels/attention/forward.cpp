@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // forward.cpp — CPU backend of attention's forward: one task per image, head and block of queries.
 // K and V of a head are read from cache by each of its blocks; scores stay there.
 #include <omp.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // forward.cu — CUDA version: FlashAttention-2's scheme (Dao, 2023) on the tiles of tiles.cuh. A
 // block keeps 64 queries and walks over the keys; the largest score so far and the sum of weights
 // of each row stay in registers, and when a larger score appears, what was summed is scaled down.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // pipeline.cuh — CUDA backend: which block of threads does what in attention, and how its tiles
 // reach shared memory while it computes.
 //

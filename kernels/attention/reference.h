@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // reference.h — attention as the formula reads, in T (double in the tests).
 #pragma once
 #include <cmath>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // tile_product.h — CPU backend: the small matrix products of attention.
 //
 // C [m, n] = A B with n a multiple of kLanes and everything in cache: A is read one number at a

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // tiles.cuh — CUDA backend: what attention's forward and backward are made of.
 //
 // A block of 4 warps owns 64 or 128 rows (queries, or keys for dk and dv), 16 or 32 per warp, and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // v1_naive.cu — CUDA, first version: one block per row of the result, the row's scores in shared
 // memory. Each of its three kernels is the formula with a loop split over 128 threads:
 //   row_of_o    query i: scores of all keys, softmax, o_i = Σ_j P_ij v_j

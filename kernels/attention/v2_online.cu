@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // v2_online.cu — forward: a block owns 32 queries and walks over the keys in tiles of 32; the
 // softmax is corrected as it goes (Milakov and Gimelshein, "Online normalizer calculation for
 // softmax", 2018; Dao et al., "FlashAttention", 2022).

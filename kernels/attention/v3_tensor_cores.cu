@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // v3_tensor_cores.cu — forward, bf16: v2_online.cu with both products on tensor cores.
 //
 // What v2 lost: every multiply-add was an instruction, and needed more than one read of shared

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // versions.h — earlier CUDA versions of attention, a ladder of one idea each, kept to be read in
 // order beside docs/kernels/attention.md, tested and measured; the engine uses forward.cu and
 // backward.cu.

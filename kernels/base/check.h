@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // check.h — the one way to reject bad input on the host. Throws; never prints, never exits.
 #pragma once
 #include <source_location>

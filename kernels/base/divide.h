@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // divide.h — division by a number that the host knows and the compiler does not: a multiplication
 // and a shift instead of the twenty instructions of an integer division. (Granlund and Montgomery,
 // "Division by invariant integers using multiplication", PLDI 1994.)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // dtype.h — element types, and pointers that carry theirs.
 //
 // Activations are f32 or bf16, chosen per run. Master weights, gradients of weights, statistics and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "kernels/base/explain.h"
 
 namespace haze::kernels {

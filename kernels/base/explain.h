@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // explain.h — a report of what kernels do, where the program was linked with traced ones.
 #pragma once
 #include <functional>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // host_device.h — marks functions that run on both sides: in the CPU backend and in CUDA kernels.
 #pragma once
 

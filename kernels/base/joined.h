@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // joined.h — an image whose channels lie in one tensor, or in two: what a concatenation along the
 // channels would join, without its copy (the U-Net's skip connections).
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // late.h — values that are known when a kernel is launched, or only when it runs.
 #pragma once
 #include "kernels/base/host_device.h"

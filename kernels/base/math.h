@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // math.h — the few transcendental functions that kernels need, as branch-free arithmetic: the
 // compiler vectorises them on the CPU, and every backend computes the same bits from the same text.
 // Accuracy against double, over the stated range, is asserted by tests/kernels/math_test.cpp.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // noise.h — normals that a kernel draws itself or is given.
 #pragma once
 #include <cstddef>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // philox.h — Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011):
 // random numbers as a pure function of (seed, stream, step, item, element), the same bits on every
 // backend. Nothing is stored and nothing depends on how a batch is split.

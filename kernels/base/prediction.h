@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // prediction.h — what a network puts out for a batch of images.
 #pragma once
 #include "kernels/base/noise.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // stream.h — where work runs. A backend is a specialisation of each kernel on the stream type,
 // chosen once per op by std::visit. A backend that is missing is a link error naming the function.
 #pragma once

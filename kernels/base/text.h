@@ -1,16 +1,17 @@
+// SPDX-License-Identifier: MIT
 // text.h — numbers and lists from text, and shapes as text: for flags, file names and metadata.
 #pragma once
 #include <charconv>
-#include <concepts>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace haze {
 
 template <class T>
-concept Number = (std::integral<T> || std::floating_point<T>)&&!std::same_as<T, bool>;
+concept Number = std::is_arithmetic_v<T> && !std::is_same_v<T, bool>;
 
 /// The number that the whole text is, in decimal digits: none for an empty text, spaces, a '+', a
 /// '-' before an unsigned number, anything behind the number, or one that T cannot hold. Of

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // blend.cpp — CPU backend: one pass, z drawn per tile.
 #include "kernels/blend/blend.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // blend.cu — CUDA version. One pass: a thread looks at the mask of its four elements and, where any
 // of them is known, draws one block of Philox (none if there is no noise) and writes those. Large
 // unknown areas cost their mask only.

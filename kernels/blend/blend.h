@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // blend.h — contract of what keeps the known part of an image known while the rest is sampled:
 // inpainting (Lugmayr et al. 2022, "RePaint", arXiv 2201.09865, eq. 8).
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // reference.h — the known part of an image as the formula reads, z given, in T (tests: double).
 #pragma once
 #include "kernels/blend/blend.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // concat.cpp — CPU backend. Bandwidth-bound: one pass (kernels/cpu/loops.h).
 #include "kernels/concat/concat.h"
 

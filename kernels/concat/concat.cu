@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // concat.cu — CUDA version. Bandwidth-bound: a thread copies 16 bytes, read once and written once,
 // in the order of the joint tensor, so that the wider side is always contiguous.
 #include "kernels/concat/concat.h"

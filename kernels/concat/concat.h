@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // concat.h — contract of the U-Net's skip connections: two NHWC tensors joined along their channels.
 #pragma once
 #include <cstddef>

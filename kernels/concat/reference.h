@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // reference.h — channel concatenation as the formula reads, in T (double in the tests).
 #pragma once
 #include "kernels/concat/concat.h"

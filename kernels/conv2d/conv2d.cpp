@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // conv2d.cpp — CPU backend: oneDNN's convolutions with the bias and the residual inside them. The
 // sum per image and channel (time embedding) is laid into y first, and the convolution added to it.
 // oneDNN reads one tensor: x in two is joined in scratch for the call, dx comes apart from there.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // conv2d.cu — CUDA backend: the three products of a convolution on the shared matrix product
 // (kernels/cuda/gemm, docs/kernels/conv2d.md). The large image is the input, the small the output.
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // conv2d.h — contract of the two-dimensional convolution (cross-correlation, as every framework's
 // Conv2d): y[n,p,q,o] = Σ_{r,s,i} x[n, p·stride - pad_top + r, q·stride - pad_left + s, i]
 // w[o,r,s,i], where x is 0 outside the image.

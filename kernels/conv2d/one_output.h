@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // one_output.h — CPU backend: convolutions to one channel (the last layer on grey images), where
 // oneDNN would fill its vectors of output channels with 15 zeros. Here the vectors run along the
 // input: one row of the kernel meets kw·ci contiguous numbers of x and as many of w. Three times as

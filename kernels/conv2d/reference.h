@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // reference.h — the convolution as the formula reads, in T (double in the tests).
 #pragma once
 #include "kernels/conv2d/conv2d.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // v1_naive.cu — the formula, one thread per output: neighbouring threads have neighbouring output
 // channels of one pixel. All threads of a warp read the same x (one access, broadcast), but each
 // its own row of w, kh·kw·ci elements from its neighbour's: up to 32 sectors for 32 numbers. Every

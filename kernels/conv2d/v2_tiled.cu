@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // v2_tiled.cu — the convolution as a matrix product y [pixels, co] = x [pixels, taps·ci] wᵀ, whose
 // left matrix exists only as tiles in shared memory. A block of 16x16 threads makes 64x64 results:
 // per step it brings 64 pixels and 64 outputs by 16 of the summed index, so a number from memory

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // v3_tensor_cores.cu — bf16: the same 64x64 tiles as v2_tiled.cu, multiplied by tensor cores.
 //
 // What v2 lost: every multiply-add was an instruction of its own for one thread, after the factors

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // v4_async.cu — v3_tensor_cores.cu with two buffers: while one step is multiplied, cp.async copies
 // the next one.
 //

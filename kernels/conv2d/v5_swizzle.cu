@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // v5_swizzle.cu — v4_async.cu without bank conflicts: tiles stored in an order XORed with the row,
 // and read by ldmatrix.
 //

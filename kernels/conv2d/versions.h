@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // versions.h — the CUDA convolution's predecessors, a ladder of one idea each: forward only, without
 // summands. They are no part of the backend; they are kept to be read in order beside
 // docs/kernels/conv2d.md, and to be measured against.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // conv_transpose2d.cpp — CPU backend: the 4x4 stride-2 convolution from the doubled image (co
 // channels) to the small one (ci), run backward. oneDNN's own deconvolution does the same, but adds
 // the bias to NHWC images, and sums its gradient, several times slower than the convolution takes.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // conv_transpose2d.cu — CUDA backend: the 4x4 stride-2 convolution from the doubled image (co
 // channels) to the small one (ci), run backward, on the shared matrix product
 // (kernels/cuda/gemm). Forward is four 2x2 convolutions, one for each parity of row

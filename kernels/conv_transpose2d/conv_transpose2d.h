@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // conv_transpose2d.h — contract of the transposed convolution that doubles an image: kernel 4x4,
 // stride 2, padding 1 (PyTorch's ConvTranspose2d(ci, co, 4, 2, 1)). It is the gradient of a 4x4
 // stride-2 convolution: y[n, 2p-1+r, 2q-1+s, o] += x[n,p,q,i] w[o,r,s,i], what falls outside

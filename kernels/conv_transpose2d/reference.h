@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // reference.h — the transposed convolution as the formula reads, in T (double in the tests).
 #pragma once
 #include "kernels/conv_transpose2d/conv_transpose2d.h"

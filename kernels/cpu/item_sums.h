@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // item_sums.h — how losses are summed in the CPU backend, and the check of times on the host.
 #pragma once
 #include "kernels/base/check.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // loops.h — small loops that several kernels of the CPU backend share. Included by .cpp files only.
 #pragma once
 #include <algorithm>

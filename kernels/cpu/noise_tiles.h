@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // noise_tiles.h — the CPU backend's way to draw many numbers. Items are cut into tiles of kTile
 // elements; Philox blocks within a tile are independent, so the loops vectorise over them.
 // Included by kernels' .cpp files only.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // onednn.h — the CPU backend's way to oneDNN: one engine, one stream, a cache of primitives, and
 // the few helpers that let one source serve oneDNN 2 and 3. Included by kernels' .cpp files only.
 //

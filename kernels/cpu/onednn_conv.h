@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // onednn_conv.h — oneDNN's convolution primitives on NHWC images, with this project's plain
 // weights. Included by kernels' .cpp files only.
 //

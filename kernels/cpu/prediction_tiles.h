@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // prediction_tiles.h — the CPU backend's way to read and write tiles of a prediction
 // (prediction.h). Included by kernels' .cpp files only.
 #pragma once

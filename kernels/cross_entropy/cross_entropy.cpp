@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // cross_entropy.cpp — CPU backend: a row per item, three short loops over its classes.
 #include "kernels/cross_entropy/cross_entropy.h"
 

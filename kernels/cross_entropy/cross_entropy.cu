@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // cross_entropy.cu — CUDA version. An item is a warp's work: its lanes take the classes in turn,
 // and the largest logit and the sum of exponentials are butterflies of shuffles, so no shared
 // memory is needed. Logits are read three times, from L1 but for the first. One block then adds the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // cross_entropy.h — contract of the loss of a classifier: softmax, its negative log-likelihood and
 // the gradient of that, in one pass.
 #pragma once

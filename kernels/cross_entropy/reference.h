@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // reference.h — cross-entropy of softmax and its gradient as the formulas read, in T (tests: double).
 #pragma once
 #include <cmath>

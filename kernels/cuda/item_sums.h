@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // item_sums.h — how losses are summed in CUDA kernels: a tile of kItemTile values of one item is a
 // warp's work and leaves one double; these kernels add the tiles in an order that depends on n and
 // on `elements` alone.

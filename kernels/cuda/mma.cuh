@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // mma.cuh — matrix products on tensor cores out of shared memory, as warps see them: where the
 // 16-byte vectors of a tile lie, how a warp loads a fragment of it, and how two fragments multiply.
 // The products of gemm/ and of attention are made of these.
@@ -48,7 +49,8 @@ struct OperandTile {
 
   /// Where vector v of a row starts, in elements.
   HAZE_DEVICE static int at(int row, int v) {
-    return swizzle < T, kVecs, sizeof(T) == 4 && !k_major > (row, v);
+    constexpr bool kPairs = sizeof(T) == 4 && !k_major;
+    return swizzle<T, kVecs, kPairs>(row, v);
   }
 };
 

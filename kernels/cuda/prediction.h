@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // prediction.h — a thread's four elements of a prediction (kernels/base/prediction.h) in CUDA
 // kernels. Where the outputs are twice as wide as the data, neighbouring elements lie apart at
 // every pixel's end, so they move one by one; together prediction and variance use whole sectors.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // ptx.h — the only file with inline PTX: one wrapper per instruction, with the meaning given here.
 // Under a host compiler the wrappers are their twins in emulator/twins.h; tests/simt holds the
 // twins against the tables of the PTX ISA, scripts/gpu-check the wrappers against the twins.

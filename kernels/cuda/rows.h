@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // rows.h — what bandwidth-bound CUDA kernels share: the mapping of a matrix of vectors to
 // threads, and the accesses to one vector. A vector (vec) is what one thread takes at a time: some
 // channels of a pixel, or the elements of one Philox block.

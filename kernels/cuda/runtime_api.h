@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // cuda.h — the one way to call the CUDA runtime from host code. Included by .cu files only.
 #pragma once
 #include "kernels/base/check.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // simt.h — the one header that CUDA kernels (.cu files) include to be CUDA kernels.
 //
 // Compiled by nvcc it is a thin layer over the CUDA runtime. Compiled by a host compiler it

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // vec.h — what CUDA kernels share: vector accesses, sums over a warp and over a block.
 #pragma once
 #include <initializer_list>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // dropout.cpp — CPU backend. Bound by Philox, not by memory: 16 bits an element instead of 32 make
 // it twice as fast.
 #include "kernels/dropout/dropout.h"

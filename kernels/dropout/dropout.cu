@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // dropout.cu — CUDA version. A thread draws one block of Philox, 128 bits, and applies it to its 8
 // elements: 16 bytes of bf16, or 32 of f32. Forward and backward are one kernel.
 #include "kernels/cuda/rows.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // dropout.h — contract of dropout (Srivastava et al. 2014). The mask is a function of key, item and
 // element: drawn where it is needed, in forward and again in backward, never stored.
 #pragma once

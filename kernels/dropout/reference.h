@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // reference.h — dropout as the contract reads, element by element, in T (double in the tests).
 #pragma once
 #include "kernels/dropout/dropout.h"

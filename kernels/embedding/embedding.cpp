@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // embedding.cpp — CPU backend. Backward goes over the table's rows: each belongs to one thread, which
 // adds its part of dy in the order of n.
 #include "kernels/embedding/embedding.h"

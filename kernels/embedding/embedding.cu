@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // embedding.cu — CUDA version. Forward copies rows, a vector per thread. Backward gives each vector
 // of the table to one thread, which walks the batch and adds its part of dy in the order of n: no
 // atomics, and rows that nobody asked for are written too. The indices are the same for a warp's

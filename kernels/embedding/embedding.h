@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // embedding.h — contract of the table look-up (class embeddings).
 #pragma once
 #include <cstdint>

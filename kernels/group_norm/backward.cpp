@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // backward.cpp — group normalisation, CPU backend: the gradients.
 //
 //   maths     With n = (x-mean)·rstd and dz = d(loss)/dz:  dbeta = Σdz,  dgamma = Σ dz·n,  and over

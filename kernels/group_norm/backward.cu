@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // backward.cu — group normalisation, CUDA backend: the gradients.
 //
 //   maths      With e = x-mean and dz = d(loss)/dz (z and its sigmoid are computed again):

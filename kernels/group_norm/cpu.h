@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // cpu.h — what both directions of the CPU backend share: how a call is cut up and run.
 //
 //   mapping   Rows of c channels are contiguous and a group may be a single channel, so every loop

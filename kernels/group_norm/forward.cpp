@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // forward.cpp — group normalisation, CPU backend: statistics, then the normalised image.
 //
 //   variance  Per chunk and channel the mean, measured from the chunk's first pixel so that a large

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // forward.cu — group normalisation, CUDA backend.
 //
 //   one launch    where a slab is one chunk (tile.cuh): statistics and y from the values held in

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // group_norm.h — contract of group normalisation (Wu and He, "Group Normalization", ECCV 2018),
 // alone or followed by Swish in the same passes.
 #pragma once

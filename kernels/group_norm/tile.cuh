@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // tile.cuh — what both directions of the CUDA backend share: how a call is cut into blocks, and
 // sums over a block.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // v1_naive.cu — CUDA, first version: one block per image and group, and the formula as loops over
 // the group that 256 threads share: Σx, Σ(x-mean)², y; in backward the two sums per channel, dx.
 // What it lacks: a group's values are c/groups neighbours in every row of c. With two channels a

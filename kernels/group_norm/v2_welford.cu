@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // v2_welford.cu — forward: mean and variance in one pass over x, in vectors as wide as a group
 // allows.
 //

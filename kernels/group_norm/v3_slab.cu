@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // v3_slab.cu — forward: a block takes groups side by side, whole lines of memory, and keeps what it
 // has read in shared memory.
 //

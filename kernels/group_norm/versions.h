@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // versions.h — earlier CUDA versions of group normalisation, a ladder of one idea each, kept to be
 // read in order beside docs/kernels/group_norm.md, tested and measured; the engine uses forward.cu
 // and backward.cu.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // guidance.cpp — CPU backend: an item per thread, its spreads first, if they are wanted.
 #include "kernels/guidance/guidance.h"
 

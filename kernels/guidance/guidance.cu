@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // guidance.cu — CUDA version. One elementwise pass: two reads, one write. Rescaling needs a sum
 // over the item before its first result, so there a block per item goes ahead and leaves one
 // factor; it brings what the second pass reads into L2.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // guidance.h — contract of classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598, eq. 6),
 // with the result optionally rescaled to the spread of the conditional prediction (Lin et al. 2023,
 // arXiv 2305.08891, section 3.4).

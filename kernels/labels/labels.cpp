@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // labels.cpp — CPU backend.
 #include "kernels/labels/labels.h"
 

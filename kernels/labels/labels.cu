@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // labels.cu — CUDA version: a thread per item. A batch is a few hundred; what counts is that it is
 // one launch which a graph can replay.
 #include "kernels/cuda/simt.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // labels.h — contract of a batch's class labels, some of them withheld, so that one network learns
 // with and without a class (Ho & Salimans, "Classifier-free guidance", 2022,
 // algorithm 1, arXiv 2207.12598).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // reference.h — labels as the contract reads, what is dropped given.
 #pragma once
 #include "kernels/labels/labels.h"

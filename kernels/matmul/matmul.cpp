@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // matmul.cpp — CPU backend: oneDNN's matmul on the plain row-major matrices, transposed by stride,
 // so that weights are never copied; the column sums of dy are an own loop.
 #include "kernels/matmul/matmul.h"

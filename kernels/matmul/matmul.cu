@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // matmul.cu — CUDA backend: a 1x1 convolution of images of one pixel (kernels/cuda/gemm).
 #include <algorithm>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // matmul.h — contract of the linear layer's three products: y = x wᵀ + b, dx = dy w, dw = dyᵀ x.
 //
 // Matrices are row-major: x [rows,in], w [out,in] (PyTorch's Linear), y [rows,out], all in the type

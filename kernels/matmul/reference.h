@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // reference.h — the linear layer as the formula reads, in T (double in the tests).
 #pragma once
 #include "kernels/matmul/matmul.h"

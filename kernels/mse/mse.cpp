@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // mse.cpp — CPU backend: one pass, the noise drawn per tile.
 #include "kernels/mse/mse.h"
 

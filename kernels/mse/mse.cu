@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // mse.cu — CUDA version. Two launches: one pass that draws the target, writes the gradient and sums
 // tiles, and one block that adds the tiles (a third adds them by item, where that is wanted). A
 // tile is a warp's work, 256 elements of one item, so its sum needs no shared memory; the bits

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // mse.h — contract of the training loss: value and gradient of the mean squared error in one pass,
 // against a target made of noise (given, or drawn again) and x0.
 #pragma once

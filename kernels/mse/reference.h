@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // reference.h — mean squared error and its gradient as the formula reads, in T (double in the
 // tests), the noise given.
 #pragma once

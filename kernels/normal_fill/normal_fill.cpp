@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // normal_fill.cpp — CPU backend.
 #include "kernels/normal_fill/normal_fill.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // normal_fill.cu — CUDA version. A thread draws one block of Philox and writes its four normals, 16
 // bytes. Bound by arithmetic: 10 rounds of two wide products, then two Box-Muller pairs.
 #include "kernels/cuda/noise.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // normal_fill.h — contract of the noise that a sampling chain starts from.
 #pragma once
 #include "kernels/base/noise.h"

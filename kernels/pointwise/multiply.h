@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // multiply.h — the product, y = a·b.
 #pragma once
 #include "kernels/base/host_device.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // pointwise.cpp — CPU backend. One pass; the compiler vectorises the formula that is inlined.
 #include "kernels/pointwise/pointwise.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // pointwise.cu — CUDA version. Bandwidth-bound: 16 bytes per thread and access, one pass; a tail of
 // single elements where n is not a multiple or a pointer is not aligned.
 #include "kernels/cuda/vec.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // pointwise.h — contract of the element-wise functions of one input, y = f(x), and of two,
 // y = f(a, b). A function is a struct of formulas in a header of its own; the loops around it are
 // written once (pointwise.cpp, pointwise.cu), and the lists below say for which functions.

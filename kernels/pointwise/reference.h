@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // reference.h — the loops of the contract in double, around a function's Reference.
 #pragma once
 #include "kernels/pointwise/pointwise.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // relu.h — the rectifier, y = max(x, 0).
 #pragma once
 #include "kernels/base/host_device.h"

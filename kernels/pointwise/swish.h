@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // swish.h — Swish, y = x·sigmoid(x), also called SiLU (Ramachandran et al., "Searching for
 // Activation Functions", 2017).
 #pragma once

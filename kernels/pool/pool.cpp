@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // pool.cpp — CPU backend: an output pixel at a time, its channels in blocks that stay in registers
 // while the window's pixels pass by.
 #include "kernels/pool/pool.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // pool.cu — CUDA version. Bandwidth-bound: a thread takes a vector of channels of one output pixel
 // and reads the window's pixels. What overlapping windows share comes from L1 and L2.
 #include <limits>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // pool.h — contract of pooling: the largest or the mean value under a square window.
 #pragma once
 #include <compare>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // q_sample.cpp — CPU backend. Bound by drawing the noise (10 rounds of Philox and a Box-Muller per
 // 4 elements), so everything else is done on the tile while it is in the first cache.
 #include "kernels/q_sample/q_sample.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // q_sample.cu — CUDA version. A thread draws one block of Philox and makes its four elements of x_t
 // from it. From stored bytes the whole preparation of a batch is one launch: 1 byte read and 4
 // (f32) or 2 (bf16) written per element; the noise stays in registers

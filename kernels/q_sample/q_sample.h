@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // q_sample.h — contract of the forward diffusion: x_t = sqrt(ᾱ_t)·x0 + sqrt(1-ᾱ_t)·ε (Ho et al.
 // 2020, arXiv 2006.11239, eq. 4), from f32 values or straight from stored bytes.
 #pragma once

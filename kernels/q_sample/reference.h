@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // reference.h — forward diffusion as the formula reads, in T (double in the tests), eps given.
 #pragma once
 #include "kernels/q_sample/q_sample.h"

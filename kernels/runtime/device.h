@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // device.h — finding and opening a CUDA device.
 #pragma once
 #include <cstddef>

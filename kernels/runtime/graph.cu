@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "kernels/cuda/runtime_api.h"
 #include "kernels/runtime/graph.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // graph.h — work of a CUDA stream captured once as a CUDA graph and replayed with one call.
 #pragma once
 #include <functional>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // memory.cpp — CPU backend: the heap.
 #include "kernels/runtime/memory.h"
 

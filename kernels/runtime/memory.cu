@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // memory.cu — CUDA backend: device memory, and copies in stream order.
 #include "kernels/cuda/runtime_api.h"
 #include "kernels/runtime/memory.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // memory.h — the memory operations that a backend provides. allocate and release are called by the
 // engine's arena and flat buffers only: no kernel allocates.
 #pragma once

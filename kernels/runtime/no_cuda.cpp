@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // no_cuda.cpp — what builds without CUDA have in the place of its runtime: opening a device says
 // that there is none, and without a CudaStream nothing else is ever called.
 #include "kernels/base/check.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // prefetch.h — batches sent to the GPU while it computes: page-locked memory, which its copy engine
 // reads by itself, and a second stream, so that no kernel waits for a copy that is not its own.
 //

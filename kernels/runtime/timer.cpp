@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // timer.cpp — CPU backend.
 #include "kernels/runtime/timer.h"
 

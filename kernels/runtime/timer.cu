@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // timer.cu — CUDA backend.
 #include <algorithm>
 

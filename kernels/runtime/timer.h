@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // timer.h — how long work on a stream takes: the CPU's clock, or events on the GPU.
 #pragma once
 #include <functional>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // reference.h — one denoising step as the formula reads, in T (double in the tests), z given.
 #pragma once
 #include <algorithm>

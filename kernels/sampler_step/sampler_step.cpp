@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // sampler_step.cpp — CPU backend: one pass, z drawn per tile.
 #include "kernels/sampler_step/sampler_step.h"
 

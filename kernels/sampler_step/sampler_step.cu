@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // sampler_step.cu — CUDA version. One pass in one launch: a thread draws one block of Philox (none
 // if sigma is 0) and takes its four elements a step on; every array moves once. Variances beside
 // the predictions are a version of their own, so that the plain one keeps its vectors.

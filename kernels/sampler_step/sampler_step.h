@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // sampler_step.h — contract of one denoising step. What differs between samplers is coefficients:
 // DDPM (Ho et al. 2020, algorithm 2), DDIM (Song et al. 2020, arXiv 2010.02502, eq. 12), several
 // steps' predictions combined (DPM-Solver++ 2M, Lu et al. 2022, arXiv 2211.01095, algorithm 2),

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // reference.h — the embedding as the formula reads, in T (double in the tests), nothing rounded.
 #pragma once
 #include <cmath>

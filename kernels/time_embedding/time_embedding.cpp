@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // time_embedding.cpp — CPU backend. A few thousand sines per call: exactness before speed.
 #include "kernels/time_embedding/time_embedding.h"
 

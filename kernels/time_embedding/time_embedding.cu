@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // time_embedding.cu — CUDA version. One thread per frequency and time writes a sine and a cosine. A
 // few thousand threads: what it costs is the launch, so the exponential stays in double.
 #include <cmath>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // time_embedding.h — contract of the sinusoidal embedding of the diffusion time (Vaswani et al.
 // 2017, section 3.5, in DDPM's form: all sines, then all cosines).
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // upsample.cpp — CPU backend. Bandwidth-bound: one image row of x per task, which is read once
 // while its two rows of y are in cache.
 #include "kernels/upsample/upsample.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // upsample.cu — CUDA version. Bandwidth-bound: a thread takes one vector of channels of a pixel of
 // x and its four copies in y, so that x is read once (forward), or dy is read once (backward).
 #include "kernels/cuda/rows.h"

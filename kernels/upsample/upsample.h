@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // upsample.h — contract of nearest-neighbour upsampling by two.
 #pragma once
 #include <cstddef>

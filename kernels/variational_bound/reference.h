@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // reference.h — the terms of the variational bound as the formulas read, in T (tests: double).
 #pragma once
 #include <algorithm>

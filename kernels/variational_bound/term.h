@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // term.h — one value's part of the bound, for both backends. The two places where f32 would lose
 // digits: e^-g - 1 + g of nearly equal variances, by its series, and the difference of two
 // distribution functions at t = 0, which is taken in double and in the tail where both are small.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // variational_bound.cpp — CPU backend: one pass over tiles. The exponentials of t > 0 vectorise;
 // t = 0, one item in T, is computed in double.
 #include "kernels/variational_bound/variational_bound.h"

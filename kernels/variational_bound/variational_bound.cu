@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // variational_bound.cu — CUDA version. As mse: a tile of 256 values is a warp's work and leaves one
 // double; its lanes take neighbouring values, eight times. The time is the same for a whole warp,
 // so t = 0, in double and long, diverges from nothing.

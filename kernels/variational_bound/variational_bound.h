@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // variational_bound.h — contract of the terms of the variational bound (Ho et al. 2020, eq. 5;
 // Nichol & Dhariwal 2021, arXiv 2102.09672, eq. 4 to 7): what a network with a learned variance is
 // trained with, and what its negative log-likelihood is made of.

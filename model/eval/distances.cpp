@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "model/eval/distances.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // distances.h — how far two sets of images are apart, told from their features: Fréchet distance,
 // kernel distance (KID) and sliced Wasserstein distance. All in double on the host; the sets' order
 // does not matter (but to the subsets of KID). docs/eval.md says what each number means.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // likelihood.h — negative log-likelihood in bits per dimension, by the variational bound.
 #pragma once
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // matrix.h — the little linear algebra that comparing distributions needs, in double on the host:
 // products, a factor of a covariance, eigenvalues. Sized for features of up to a few thousand
 // dimensions.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "model/verify/recompute.h"
 
 #include "engine/device_tensor.h"
@@ -67,7 +68,7 @@ StateDict samples(const Subject& s, const StateDict& record) {
   require_shape(record, "x_0", shape);
   shape.insert(shape.begin(), noise.leading);
   require_shape(record, "z", shape);
-  SampleOptions options;
+  SamplingOptions options;
   options.steps = noise.leading;
   options.batch = images.n;
   options.x_T = images.block(recorded(record, "x_T"), 0);

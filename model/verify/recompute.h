@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // recompute.h — what haze computes for each kind of record, under the record's names and shapes.
 #pragma once
 #include "model/network.h"

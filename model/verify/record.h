@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // record.h — reading a record of another framework's numbers: named tensors whose shapes and values
 // are checked against what the network can take.
 #pragma once

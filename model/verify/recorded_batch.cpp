@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "model/verify/recorded_batch.h"
 
 namespace haze::model {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // recorded_batch.h — training on a batch in which everything is given, as another framework recorded
 // it.
 #pragma once

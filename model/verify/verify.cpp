@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "model/verify/verify.h"
 
 #include <algorithm>

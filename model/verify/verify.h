@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // verify.h — a network and its diffusion held against numbers that another framework recorded.
 //
 // A record is a map of named tensors in PyTorch's layout. What it is shows in its names:

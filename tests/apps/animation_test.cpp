@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // animation_test.cpp — animated PNG, read back by the rules of its specification: each frame is
 // made into a plain PNG again, which libpng must decode to the pixels that went in.
 #include "apps/image/animation.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // bench_test.cpp — haze bench: what it times, what it names, what it refuses. That a time is right
 // no test can say; that what is timed computes the same as the shipped kernel, these do.
 #include <cmath>

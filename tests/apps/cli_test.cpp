@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // cli_test.cpp — help, exit codes, streams: what every subcommand promises.
 #include <nlohmann/json.hpp>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // console_test.cpp — what goes to standard error, and how: the flags that every subcommand has.
 #include <sys/ioctl.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // dataset_test.cpp — what open_dataset understands and refuses,
 // and the images drawn by the program.
 #include "apps/data/dataset.h"

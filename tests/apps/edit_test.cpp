@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // edit_test.cpp — classes, guidance, samplers side by side, and `haze edit`, on a tiny network.
 #include <cmath>
 #include <nlohmann/json.hpp>

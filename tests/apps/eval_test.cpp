@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // eval_test.cpp — `haze classifier` and `haze eval` on a tiny network
 // and digits drawn by the program.
 #include <nlohmann/json.hpp>

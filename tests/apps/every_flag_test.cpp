@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // every_flag_test.cpp — every flag of every subcommand changes what it is for: were it read and
 // then ignored, its case here would be red. A flag that means nothing where it is given is refused,
 // which shows too. What the flags of `haze bench` do is in cli_test.cpp.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // every_key_test.cpp — every configuration key changes what it is for, in the program as a user
 // runs it: were a key read and then ignored, its case here would be red.
 #include <algorithm>

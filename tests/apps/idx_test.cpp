@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // idx_test.cpp — IDX files, plain and gz: what is read, and every way in which a file can lie.
 #include "apps/data/idx.h"
 

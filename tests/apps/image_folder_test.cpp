@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // image_folder_test.cpp — folders of pictures:
 // which files count, in which order, and what is refused.
 #include <sys/stat.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // image_test.cpp — orientation, conversion, resizing and grids, on images made here.
 #include "apps/image/image.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // jpeg_test.cpp — JPEG files, good ones of every kind, damaged ones, and ones that lie.
 #include "apps/image/jpeg.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // png_test.cpp — PNG files, good ones of every kind and ones that lie, made here byte by byte.
 #include "apps/image/png.h"
 

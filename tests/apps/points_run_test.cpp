@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // points_run_test.cpp — a model of 2-D points from training to its measured samples.
 #include <nlohmann/json.hpp>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // points_test.cpp — 2-D points: where they lie, that they stay, and how samples are measured.
 #include "apps/data/points.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // precision_test.cpp — tf32 as a user asks for it: refused where the device has no such products,
 // and elsewhere used, kept with the run, and inherited by what is drawn from it.
 #include <nlohmann/json.hpp>

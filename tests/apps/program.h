@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // program.h — runs the built haze program as a user would, in folders that vanish with the test.
 #pragma once
 #include <chrono>

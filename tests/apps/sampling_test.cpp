@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // sampling_test.cpp — `haze sample`, `export` and `verify` on a trained tiny network.
 #include <nlohmann/json.hpp>
 #include <set>

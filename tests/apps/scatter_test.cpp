@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // scatter_test.cpp — scatter plots: what lies where, and that nothing lies elsewhere.
 #include "apps/image/scatter.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The JSON Schema of the configuration keys: the shipped copy is current,
 // and says what the program says.
 #include <filesystem>

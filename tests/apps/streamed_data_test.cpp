@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // streamed_data_test.cpp — a data set that does not fit on the device changes nothing but where it
 // lies: the emulated GPU is given little memory, and streams that run in adverse orders.
 #include "tests/apps/tiny_run.h"

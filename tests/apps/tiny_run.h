@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // tiny_run.h — a training run that takes a moment, for tests of the program around it.
 #pragma once
 #include <cstdio>

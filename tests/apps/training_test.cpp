@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // training_test.cpp — `haze train` from start to end, and stopped, killed and resumed in between.
 #include <nlohmann/json.hpp>
 #include <set>

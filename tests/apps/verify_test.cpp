@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // verify_test.cpp — `haze verify` as a user types it, on every record there is: the committed ones
 // (tests/fixtures) and those beside the checkout (../shared/reference or HAZE_REFERENCE_DIR).
 #include "tests/apps/program.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "apps/version.h"
 
 #include "tests/support/test.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // words_test.cpp — the tables of words: every enumerator has one, and it leads back to it.
 #include "apps/words.h"
 

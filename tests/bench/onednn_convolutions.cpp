@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // onednn_convolutions.cpp — what a network's convolutions cost in oneDNN alone: the floor that
 // scripts/bench-cpu holds a training step against.
 //

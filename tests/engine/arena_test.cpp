@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // arena_test.cpp — addresses repeat, memory is reused, and nothing is asked of the system once the
 // first step has shown the size.
 #include "engine/arena.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // device_tensor_test.cpp — what the memory operations promise: values arrive as they are, sizes and
 // types that do not fit are refused with both in the text, and who owns what for how long.
 #include "engine/device_tensor.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // parameters_test.cpp — the flat buffers: where a parameter lies, how it starts, what stays zero.
 #include "engine/parameters.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "engine/permutation.h"
 
 #include <set>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // tape_test.cpp — what the tape promises: who keeps what alive, one backward, gradients only where
 // asked for, and how they reach the flat buffer of the parameters.
 #include "tests/support/tape.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // checkpoint_crash_test.cpp — a power cut anywhere: the real writer's operations are recorded,
 // every state they may leave on a disk is built, and the real loader must find what was reported as
 // saved. Then the same with one step of the protocol taken out: each must show as a loss.

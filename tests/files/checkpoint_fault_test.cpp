@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // checkpoint_fault_test.cpp — any single operation of the writer fails, with every error a disk or
 // a network file system gives. What was reported as saved loads afterwards; nothing is left behind.
 #include "tests/support/files.h"

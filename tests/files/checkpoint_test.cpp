@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // checkpoint_test.cpp — checkpoints on the real disk: what is saved is loaded, equal state is equal
 // bytes, damage is found and passed over, old ones go, a folder has one owner.
 #include <csignal>

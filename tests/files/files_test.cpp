@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // files_test.cpp — files that are there whole or not at all, lines that are torn at most at the
 // end, and the run's metrics cut to a checkpoint.
 #include "tests/support/files.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // safetensors_hostile_test.cpp — files made to break a reader. Each is refused with the reason that
 // fits; whatever is accepted is held against the rules again, recomputed in 128 bits.
 #include "tests/support/files.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // safetensors_test.cpp — reading what the format's own library writes, conversions, equal bytes,
 // and the other systems' files that are refused.
 #include <cstdlib>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // ptx_cases.h — one small kernel per PTX wrapper. The same text is compiled for the GPU
 // (ptx_on_device.cu) and for the emulator (ptx_conformance_test.cpp); the test holds one against
 // the other on random inputs.

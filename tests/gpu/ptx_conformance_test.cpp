@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // ptx_conformance_test.cpp — every PTX wrapper on the CUDA backend against its host twin. On a GPU
 // this confirms the assembly; under the emulator, where both are the twin, that the test runs.
 #include <cstring>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "kernels/cuda/runtime_api.h"
 #include "kernels/runtime/device.h"
 #include "kernels/runtime/memory.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // adam_versions_test.cpp — the optimiser's earlier CUDA versions, against the formula in double.
 // Only in builds that have CUDA kernels.
 #if defined(HAZE_CUDA)

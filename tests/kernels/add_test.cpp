@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // add_test.cpp — add, add_channel, deliver: the three proofs.
 //   1. the gradient rule is the gradient of the reference (double, finite differences)
 //   2. every backend computes the reference, forward and backward, in f32 and bf16

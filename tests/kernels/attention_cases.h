@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // attention_cases.h — what the tests of attention share: shapes, inputs, the reference's answer,
 // the op's, and how far apart the two may be.
 #pragma once

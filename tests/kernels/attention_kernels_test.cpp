@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // attention_kernels_test.cpp — attention's kernels without a tape: every size class against the
 // reference, the earlier versions, and the property that backward owes to its row means.
 #include "kernels/attention/versions.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // attention_test.cpp — scaled dot-product attention: the three proofs (see add_test.cpp), then what
 // softmax makes risky (large scores, NaN) and that neither batch nor threads change a bit.
 #include <omp.h>

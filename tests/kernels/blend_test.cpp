@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // blend_test.cpp — the known part of an image equals the formula in double, the unknown part keeps
 // its bits, and at the end of a chain the known part is exactly what is known.
 #include "engine/process/process.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // concat_test.cpp — channel concatenation: the three proofs (see add_test.cpp).
 #include "kernels/concat/reference.h"
 #include "tests/support/tape.h"

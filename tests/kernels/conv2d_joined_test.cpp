@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // conv2d_joined_test.cpp — a convolution of two tensors is, bit for bit, the convolution of their
 // concatenation (which conv2d_test.cpp holds against the reference), in both directions; and each
 // tensor has a gradient of its own, with its own mode, or none.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // conv2d_test.cpp — the three proofs of the convolution, its fused summands, and that an image's
 // result does not depend on the batch it is in.
 #include "kernels/conv2d/reference.h"

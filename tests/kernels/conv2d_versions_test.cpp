@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // conv2d_versions_test.cpp — the CUDA convolution's predecessors compute the same convolution.
 #include "kernels/conv2d/reference.h"
 #include "kernels/conv2d/versions.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // conv_transpose2d_test.cpp — the three proofs of the transposed convolution, and that an image's
 // result does not depend on the batch it is in.
 #include "kernels/conv_transpose2d/reference.h"

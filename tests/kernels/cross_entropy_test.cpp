@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // cross_entropy_test.cpp — value and gradient of the classifier's loss: the three proofs.
 #include "kernels/cross_entropy/reference.h"
 #include "tests/support/tape.h"

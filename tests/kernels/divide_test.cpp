@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // divide_test.cpp — division by multiplication and shift, at the borders where it could be off.
 #include "kernels/base/divide.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // dropout_test.cpp — dropout: the three proofs, the rate, and the same mask in forward and
 // backward.
 #include "kernels/dropout/reference.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // dtype_test.cpp — bf16: rounding to nearest even, and what is not a normal number.
 #include "kernels/base/dtype.h"
 

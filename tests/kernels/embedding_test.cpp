@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // embedding_test.cpp — the table look-up: the three proofs, repeated indices above all.
 #include "kernels/embedding/reference.h"
 #include "tests/support/tape.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // expect_close_test.cpp — the comparison all other tests rest on: a NaN or infinity never passes.
 #include <gtest/gtest-spi.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // group_norm_cases.h — the sizes that group normalisation is tested at, and their numbers.
 #pragma once
 #include "kernels/group_norm/reference.h"

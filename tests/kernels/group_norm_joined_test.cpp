@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // group_norm_joined_test.cpp — normalisation over two tensors: each has a gradient of its own, with
 // its own mode, or none. That the numbers are the concatenation's is in group_norm_test.cpp.
 #include "tests/kernels/group_norm_cases.h"

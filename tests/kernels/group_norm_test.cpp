@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // group_norm_test.cpp — group_norm and group_norm_swish: the three proofs.
 //   1. the gradient rule is the gradient of the reference (double, finite differences)
 //   2. every backend computes the reference, forward and backward, in f32 and bf16, and the same

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // group_norm_versions_test.cpp — the earlier CUDA versions of group normalisation, against the
 // reference. Only in builds that have CUDA kernels.
 #if defined(HAZE_CUDA)

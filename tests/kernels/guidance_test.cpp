@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // guidance_test.cpp — guidance equals the formula in double, rescaled or not, with variances or
 // not, in f32 and bf16, wherever it writes.
 #include "engine/process/process.h"

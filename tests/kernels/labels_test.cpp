@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // labels_test.cpp — a batch's labels: gathered, dropped by the draws that the contract names, as
 // often as asked, however the batch is split.
 #include "engine/process/process.h"

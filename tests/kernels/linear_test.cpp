@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // linear_test.cpp — the three proofs of the linear layer, its fused residual, and that a row's
 // result does not depend on the other rows.
 #include "kernels/matmul/reference.h"

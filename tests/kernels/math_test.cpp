@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // math_test.cpp — the functions of kernels/base/math.h hold the accuracy that they state, against
 // double, over a dense sweep of their ranges.
 #include "kernels/base/math.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // mse_loss_test.cpp — value and gradient of the loss: the three proofs, against noise given or
 // drawn again, and against targets and weights that depend on the time.
 #include <omp.h>

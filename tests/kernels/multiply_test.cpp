@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // multiply_test.cpp — multiply: the three proofs, and NaN on either side.
 #include "tests/support/pointwise.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // philox_test.cpp — the random numbers: Philox4x32-10 itself, the normals made from it, and that
 // seed, stream, step, item and element each lead to different, unrelated draws.
 #include "kernels/base/philox.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // pool_test.cpp — pooling against the definition. It has no gradient to prove.
 #include "kernels/pool/reference.h"
 #include "tests/support/tape.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // q_sample_test.cpp — the forward diffusion equals the formula in double from the same normals,
 // from values and from stored bytes, in f32 and bf16, however the batch is split.
 #include "engine/process/process.h"

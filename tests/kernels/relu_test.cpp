@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // relu_test.cpp — relu: the three proofs, and what it does at 0 and with NaN.
 #include "tests/support/pointwise.h"
 

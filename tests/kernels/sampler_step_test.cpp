@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // sampler_step_test.cpp — one denoising step equals the formula in double from the same normals, in
 // f32 and bf16, clipped or not, with and without history and learned variances, however the batch
 // is split.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // swish_test.cpp — swish: the three proofs, and its values far out.
 #include "tests/support/pointwise.h"
 

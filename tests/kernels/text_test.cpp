@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // text_test.cpp — numbers, lists and shapes as text (kernels/base/text.h).
 #include "kernels/base/text.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // time_embedding_test.cpp — the embedding of t: against the formula in double, and against numbers
 // recorded with the systems whose conventions it follows.
 #include "kernels/time_embedding/reference.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // upsample_test.cpp — nearest-neighbour upsampling: the three proofs (see add_test.cpp).
 #include "kernels/upsample/reference.h"
 #include "tests/support/tape.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // classifier_test.cpp — the classifier that judges samples: shapes, and that it learns.
 #include "model/classifier.h"
 

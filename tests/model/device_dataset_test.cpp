@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // device_dataset_test.cpp — a data set that lies on the device and one that is sent give the same
 // training, and what does not fit together is refused before the step.
 #include "model/device_dataset.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // distances_test.cpp — Fréchet, kernel and sliced Wasserstein distance against numbers that PyTorch
 // computed (tests/pytorch/record_metrics.py), and where the answer is known without it.
 #include "model/eval/distances.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Classes, guidance and chains that start from images.
 #include "model/editing.h"
 
@@ -37,7 +38,7 @@ class Labelled : public Network {
 
 struct Start {
   engine::Context context{test::device()};
-  SampleOptions options;
+  SamplingOptions options;
   Start() {
     context.graphs = false;  // Labelled computes on the host
     options.kind = SamplerKind::ddim;

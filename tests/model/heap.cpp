@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "tests/model/heap.h"
 
 #include <atomic>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // heap.h — counts what this test program asks of the C++ heap in large pieces.
 #pragma once
 #include <cstddef>

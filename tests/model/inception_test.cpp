@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // inception_test.cpp — Inception-v3 against features that PyTorch computed from the same 22 million
 // drawn weights (tests/pytorch/record_inception.py). On the CPU alone: the emulator would take
 // minutes, and all that is new to a device is in tests/kernels/pool_test.cpp.

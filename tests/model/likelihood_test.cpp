@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // likelihood_test.cpp — the variational bound against terms that PyTorch computed
 // (tests/pytorch/record_bound.py), and what must hold of it anyway.
 #include "model/eval/likelihood.h"

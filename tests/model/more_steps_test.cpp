@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // more_steps_test.cpp — a chain of more steps ends nearer to the data, never farther from it. The
 // network's part is taken by the best denoiser there is for a finite set of points, so that what is
 // left is the samplers' own error. The process is that of the S-curve's configuration, which ends
@@ -84,7 +85,7 @@ Distance distance(const std::vector<float>& samples, const std::vector<float>& p
 class MoreSteps : public testing::TestWithParam<SamplerKind> {
  protected:
   std::vector<float> draw(int steps) {
-    SampleOptions o;
+    SamplingOptions o;
     o.kind = GetParam();
     o.steps = steps;
     o.seed = 5;
@@ -122,7 +123,7 @@ TEST(Start, HasTheSpreadThatTheScheduleEndsWith) {
   const auto start = [&](Start kind, const std::vector<float>& given) {
     DiffusionConfig process = kProcess;
     process.start = kind;
-    SampleOptions o;
+    SamplingOptions o;
     o.x_T = given;
     Chain chain = make_chain(process, o);
     chain.steps.clear();

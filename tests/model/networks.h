@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // networks.h — small networks and data for the model tests.
 #pragma once
 #include <numeric>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What training minimises, and how its times and averages are chosen.
 #include <cmath>
 

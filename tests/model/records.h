@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // records.h — recorded cases on the disk: configuration, weights and records.
 #pragma once
 #include <fstream>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // sampler_test.cpp — coefficients against the published formulas and each other, times of a subset,
 // and that an image depends on its seed and id alone.
 #include "model/sampler.h"
@@ -121,7 +122,7 @@ TEST(Sampler, ChainThroughTheIdentityIsTheProductOfItsSteps) {
   engine::Context context{test::device()};
   context.graphs = false;  // Identity reads t on the host
   Identity network;
-  SampleOptions o;
+  SamplingOptions o;
   o.steps = 5;
   o.batch = 2;
   const int n = 3, image = 2 * 2;
@@ -153,7 +154,7 @@ TEST(Sampler, AnImageIsAFunctionOfSeedAndId) {
                         std::uint64_t seed = 3) {
     engine::Context context{test::device()};
     context.graphs = false;  // Identity reads t on the host
-    SampleOptions o;
+    SamplingOptions o;
     o.kind = SamplerKind::ddim;
     o.eta = eta;
     o.first_item = first;
@@ -182,7 +183,7 @@ TEST(Sampler, StopsWhenProgressSaysSo) {
   engine::Context context{test::device()};
   context.graphs = false;  // Identity reads t on the host
   Identity network;
-  SampleOptions o;
+  SamplingOptions o;
   o.progress = [](int done, int) { return done < 3; };
   try {
     sample(context, network, {.steps = 10}, 1, 2, 2, 1, o);

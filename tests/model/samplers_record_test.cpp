@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Whole chains against diffusers' schedulers (tests/pytorch/record_samplers.py).
 #include <algorithm>
 #include <cmath>
@@ -49,7 +50,7 @@ class Formula : public Network {
 /// "ddim.eps.leading.20.eta-0.7.clip" as options.
 struct Case {
   DiffusionConfig diffusion = kLinear;
-  SampleOptions options;
+  SamplingOptions options;
 };
 Case parse(const std::string& name) {
   const std::map<std::string, SamplerKind> kinds = {{"ddpm", SamplerKind::ddpm},
@@ -131,7 +132,7 @@ TEST(Samplers, DdimWithEtaOneAndAllStepsHasTheDistributionOfDdpm) {
     engine::Context context{test::device()};
     context.graphs = false;
     Formula network(Prediction::eps, false);
-    SampleOptions o;
+    SamplingOptions o;
     o.kind = kind, o.eta = eta, o.seed = seed, o.batch = n;
     return sample(context, network, diffusion, n, 1, 1, 1, o);
   };

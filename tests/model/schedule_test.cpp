@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // schedule_test.cpp — the schedules against their formulas and limits.
 #include "model/schedule.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // trainer_test.cpp — a step does what its parts say, depends on seed and step alone, learns, and
 // takes the same memory every time.
 #include "model/trainer.h"
@@ -173,7 +174,7 @@ std::vector<std::vector<float>> state_with_grids(DType type,
   for (std::uint32_t k = 0; k < 7; ++k) {
     trainer.step(k, images.index);
     if (!grids_after.contains(k)) continue;
-    SampleOptions options;
+    SamplingOptions options;
     options.kind = SamplerKind::ddim;
     options.steps = 2;
     std::vector<float> x;

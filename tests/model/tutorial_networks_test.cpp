@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // tutorial_networks_test.cpp — the small networks: names and sizes, what they refuse, that t
 // reaches the result, and that they train, called and replayed. Their numbers are held against
 // PyTorch's in verify_test.cpp.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // unet_test.cpp — both families: names and shapes, refused configurations, initial values, and that
 // fusion, precision, dropout and memory do what they say.
 #include "model/unet.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // verify_test.cpp — every recorded case under tests/fixtures, and the original's own records where
 // they lie beside the checkout; and that verify() can say no.
 #include "model/verify/verify.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // weights_test.cpp — state dicts: layouts element by element, round trips to the bit, refusals.
 #include "model/weights.h"
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The DDPM U-Net (Ho et al. 2020) in PyTorch, as diffusers' UNet2DModel computes it: only to be timed."""
 import math
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The labml U-Net in PyTorch, from its documented semantics. record.py holds it against records of the
 original; training_step.py times it. Dropout is left out: every configuration here has none."""
 import math

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Records what PyTorch computes, for tests/model/verify_test.cpp and `haze verify`.
 
     record.py --reference DIR    holds labml_unet.py against records of the original

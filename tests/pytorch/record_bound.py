@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Records the variational bound for tests/model/likelihood_test.cpp.
 
     record_bound.py --out FILE.safetensors

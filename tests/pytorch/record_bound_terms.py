@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Records terms of the variational bound for tests/kernels/variational_bound_test.cpp.
 
     record_bound_terms.py --out tests/fixtures/variational_bound.safetensors

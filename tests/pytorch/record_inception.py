@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Records Inception-v3's features for tests/model/inception_test.cpp.
 
     record_inception.py --out FILE.safetensors

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Records distances between sets of features for tests/model/distances_test.cpp.
 
     record_metrics.py --out FILE.safetensors

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Records whole chains of diffusers' schedulers for tests/model/samplers_test.cpp.
 
     record_samplers.py --out tests/fixtures/samplers.safetensors

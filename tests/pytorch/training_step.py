@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """One training step of a haze configuration in PyTorch: the peer of scripts/bench-cpu and bench-pytorch.
 
 Does what one haze step does: x_t from x_0, drawn t and noise, forward, mean squared error, backward,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The small networks of introductory tutorials, in PyTorch and with its default initial values.
 
 haze's point_mlp, conv_denoiser and linear_denoiser are held against these. Images are [N,C,H,W] here.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // compiler_test.cpp — the host compiler, with the flags that emulated kernels are compiled with,
 // computes what the source says.
 #include "tests/support/test.h"

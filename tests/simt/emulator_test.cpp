@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // emulator_test.cpp — the emulator's own proof: it computes what CUDA computes, and each rule of
 // CUDA that it checks is broken by a planted kernel and found.
 #include "kernels/cuda/ptx.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // late_test.cpp — a value that is given at the launch, or lies on the device and is read when the
 // kernel runs.
 #include "kernels/base/late.h"

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Do the tests notice a missing synchronisation? Takes the barriers, waits and fences of the CUDA kernels away, one at a
 time, and runs the traced tests (races by happens-before) and the kernels' own tests (values, under three schedules) in
 the emulator; for the host's waits and those of one stream for another, the tests of streams. Each mutant must fail one

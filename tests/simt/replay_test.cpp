@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // replay_test.cpp — the kernels around the network in a CUDA graph: captured once and replayed,
 // they compute what single calls compute, because what changes from step to step lies in device
 // memory. And they are as few launches as docs/kernels/diffusion.md says.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // streams_test.cpp — what the host side orders by events is in order whatever the schedule of the
 // streams: batches sent beside the stream's own work arrive whole and in their turn, and a measured
 // time is that of work which is done.

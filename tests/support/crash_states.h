@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // crash_states.h — every state in which a power cut may leave a disk, from a recorded sequence of
 // operations. A bounded model after ALICE (Pillai et al., OSDI 2014).
 //

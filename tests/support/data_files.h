@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // data_files.h — folders with files that a test makes, and the real data sets where they are
 // present.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // device.h — tensors of test::device() read and written from the host.
 #pragma once
 #include "engine/device_tensor.h"

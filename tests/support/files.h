@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // files.h — test helpers on files: a folder of one's own, states to save, expected errors.
 #pragma once
 #include <filesystem>

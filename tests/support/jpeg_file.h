@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // jpeg_file.h — JPEG files for tests, written by libjpeg.
 #pragma once
 #include <cstdio>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // memory_file_system.h — a FileSystem in memory: it records what is done to it, and any operation
 // can be made to fail, to stop short, or to lie.
 #pragma once

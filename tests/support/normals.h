@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // normals.h — test helper: the normals a kernel draws, one block at a time.
 #pragma once
 #include <vector>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "tests/support/paths.h"
 
 namespace haze::test {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // paths.h — where the tests' files and the program under test are. Both paths are compiled into
 // paths.cpp alone, so that every other object is the same in any checkout and any build folder.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // pictures.h — images for tests.
 #pragma once
 #include <random>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // pointwise.h — the three proofs of an element-wise function, written once:
 //   1. the gradient rule is the gradient of the reference (double, finite differences)
 //   2. every backend computes the reference, forward and backward, in f32 and bf16

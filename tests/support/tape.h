@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // tape.h — test helpers on the tape: leaves from doubles, values and gradients back as doubles.
 #pragma once
 #include "engine/device_tensor.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // test.h — what every test needs: comparison that a NaN cannot pass, drawn inputs, the backends to
 // run on, and the finite-difference proof. See docs/adding-an-op.md for the three proofs of an op.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // trace.h — what tests of traced kernels share: device buffers, a run under the tracer, and the
 // number of a line that carries a mark.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // attention_trace_test.cpp — what attention's CUDA kernels promise about memory: no race, no bank
 // conflict, every operand read once per block of rows, and no product beyond the scheme's.
 #include "kernels/attention/attention.h"

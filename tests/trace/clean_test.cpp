@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // clean_test.cpp — kernels as they should be: right results, no finding, no excess, under every
 // schedule.
 #include "kernels/cuda/ptx.h"

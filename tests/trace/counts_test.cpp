@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // counts_test.cpp — bank conflicts, sectors and bytes of patterns whose counts are known.
 #include "kernels/cuda/ptx.h"
 #include "kernels/cuda/vec.h"

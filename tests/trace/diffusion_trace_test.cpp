@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // diffusion_trace_test.cpp — what the kernels around the network promise beyond their plain cases:
 // no race under any schedule tried, each array moved as often as docs/kernels/diffusion.md states.
 #include "kernels/blend/blend.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // elementwise_trace_test.cpp — what the memory-bound CUDA kernels promise: no race under any
 // schedule tried, each array moved as often as stated, every byte that travels used.
 #include "kernels/adam/adam.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // group_norm_trace_test.cpp — what group normalisation on CUDA promises: no race under any schedule
 // tried, every image moved as often as stated, whole sectors even where a group has two channels.
 #include "kernels/group_norm/group_norm.h"

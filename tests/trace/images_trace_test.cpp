@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // images_trace_test.cpp — the kernels that draw or only move: each array travels once, in whole
 // sectors, without races or reads of what nobody wrote (docs/kernels/diffusion.md).
 #include "kernels/concat/concat.h"

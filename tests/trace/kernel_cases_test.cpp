@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // kernel_cases_test.cpp — the bytes that the bench holds a kernel's time against are those that the
 // kernel touches. More would flatter its share of the roof, fewer would hide it.
 #include "engine/bench/kernel_cases.h"

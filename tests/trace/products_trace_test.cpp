@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // products_trace_test.cpp — what the CUDA kernels on tensor cores promise: no race under any
 // schedule tried, no bank conflict, and images read from device memory no more often than stated.
 #include <memory>

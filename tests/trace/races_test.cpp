@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // races_test.cpp — the race detector is shown races and finds them, at the right lines, under every
 // schedule; it is shown the same kernels without the mistake and finds nothing.
 #include "kernels/cuda/ptx.h"

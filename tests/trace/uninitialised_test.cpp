@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // uninitialised_test.cpp — reads of memory that nobody has written are found, with their line.
 #include "kernels/cuda/simt.h"
 #include "tests/support/trace.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // versions_trace_test.cpp — the ladders of earlier kernels (kernels/*/versions.h): each rung moves
 // the bytes and has the bank conflicts that its header and its page state, and no race.
 #include "kernels/adam/versions.h"

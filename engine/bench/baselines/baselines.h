@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // baselines.h — the products of layers by NVIDIA's libraries, for haze's kernels to be measured
 // against. Only the bench calls them. They are opened while the program runs (library.h), so that
 // haze neither needs them to start nor knows where they are; it is compiled with their headers

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // cublas.cpp — a linear layer's three products by cuBLASLt.
 //
 // cuBLAS's matrices are column-major: what lies in memory as a row-major [rows,columns] is to it a

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // cudnn.cpp — a convolution's three products by cuDNN's graph interface.
 //
 // A computation is described by descriptors, each a set of typed attributes that is made final:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // library.h — what the baselines share: a library opened while the program runs, and the fastest of
 // the ways that it offers.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // block.cuh — the main loop that every dense product of haze runs in: a block of threads computes
 // one tile C[M,N] = A[M,K] B[K,N] with f32 sums.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // column_sums.cu — sums over the rows of tall matrices: the gradients of biases.
 //
 // A block takes a chunk of one matrix's rows and up to 128 columns. Neighbouring threads take

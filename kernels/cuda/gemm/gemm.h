@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // gemm.h — CUDA backend: the matrix products behind conv2d, conv_transpose2d and matmul. Between a
 // large image and a small one (the large one under a strided kernel) there are three: small from
 // large, large from small, and the weights' gradient from both. A convolution's forward is the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // im2col.cuh — a convolution as a matrix product, without writing the matrix: which number of the
 // image stands in row `pixel` and column `tap` of the matrix that im2col would make.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // images.cu — images times weights, as one matrix product per call (implicit GEMM):
 //
 //   y [pixels, outputs] = x [pixels, taps·channels] w [taps·channels, outputs] + summands

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // stager.cuh — how tiles of the operands get into shared memory: 16-byte vectors of a matrix in global
 // memory, copied asynchronously to where the tile wants them (OperandTile of mma.cuh).
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // weights.cu — the gradient of a convolution's weights, as one matrix product:
 //
 //   dw [rows, taps·columns] = small [pixels, rows]ᵀ large [pixels, taps·columns]

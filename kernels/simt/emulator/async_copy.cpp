@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // async_copy.cpp — cp.async and its groups.
 #include <cstring>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // barriers.cpp — __syncthreads and the named barriers (PTX bar.sync, bar.arrive).
 #include "kernels/simt/emulator/block.h"
 #include "kernels/simt/emulator/builtins.h"

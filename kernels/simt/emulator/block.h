@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // block.h — the state of the one block in work. For the emulator's own .cpp files.
 #pragma once
 #include <deque>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // builtins.h — CUDA's built-in functions for the host compiler: barriers, shuffles, votes, atomics
 // and the handful of intrinsics that haze's kernels use. Each takes, as last argument, the place it
 // is called from.

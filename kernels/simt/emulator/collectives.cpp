@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // collectives.cpp — the meeting of a warp's lanes, on which shuffles, votes, __syncwarp, ldmatrix
 // and mma are built.
 #include <bit>

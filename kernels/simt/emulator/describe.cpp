@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // describe.cpp — the texts of errors: where threads are, in ranges.
 #include <cstring>
 #include <map>

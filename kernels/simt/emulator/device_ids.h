@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // device_ids.h — CUDA's built-in variables: plain ones, set whenever another thread runs on.
 #pragma once
 #include "kernels/simt/emulator/vector_types.h"

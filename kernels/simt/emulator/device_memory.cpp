@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "kernels/simt/emulator/device_memory.h"
 
 #include <csignal>

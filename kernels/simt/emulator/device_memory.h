@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // device_memory.h — the emulated device's memory. For the emulator's own files and the tests.
 #pragma once
 #include <cstddef>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // emulator.h — runs CUDA kernels on the CPU: what the device functions (builtins.h, twins.h), the
 // launch and the tests see of it.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "kernels/simt/emulator/fiber.h"
 
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // fiber.h — stacks and the switch between them.
 //
 // On x86-64 the switch is twenty lines of assembly that end in `ret`, so that the processor's

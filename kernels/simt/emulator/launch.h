@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // launch.h — HAZE_LAUNCH under the emulator.
 #pragma once
 #include <tuple>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // observer.h — what the emulator tells a trace of the run. Without an observer nothing is recorded.
 #pragma once
 #include <cstdint>

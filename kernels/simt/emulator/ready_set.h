@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // ready_set.h — the runnable threads of a block by priority: a bitmap over ranks, so that the next
 // one is two find-first-set instructions away.
 #pragma once

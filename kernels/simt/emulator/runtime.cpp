@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // runtime.cpp — device, memory and copies of the emulated run time. Streams: streams.cpp.
 #include "kernels/simt/emulator/runtime.h"
 

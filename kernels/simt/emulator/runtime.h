@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // runtime.h — the part of the CUDA runtime's C interface that haze calls, under its own names, so
 // that host code has one source too (NVIDIA, "CUDA Runtime API").
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // scheduler.cpp — runs a grid: which block, which thread next, and how a run ends.
 #include <algorithm>
 #include <cstdarg>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // shared_memory.cpp — the block's shared memory: one arena, dynamic part first, variables after it
 // with red zones between, all filled with NaN bits before each block.
 #include <algorithm>

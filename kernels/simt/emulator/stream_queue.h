@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // stream_queue.h — how the emulated run time puts work on a stream.
 #pragma once
 #include <functional>

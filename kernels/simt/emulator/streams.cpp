@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // streams.cpp — streams, events and graphs of the emulated run time.
 //
 // A stream is a queue. Unless the schedule defers, work runs when it is enqueued. Deferred, it runs

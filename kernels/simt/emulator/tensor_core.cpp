@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // tensor_core.cpp — ldmatrix and mma.sync, from the fragment layouts in the PTX ISA (9.7.14).
 #include <bit>
 #include <cstring>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // twins.h — host twins of the PTX wrappers in ptx.h: the same meaning, from the PTX ISA's tables.
 #pragma once
 #include <bit>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // vector_types.h — CUDA's built-in vector types for the host compiler, so that the emulator needs
 // no CUDA header. Aligned as on the device: a misaligned vector access is undefined on both sides.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // buffers.h — device memory as the trace sees it: allocations with their cells, and the parts of
 // them that have names.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "kernels/simt/trace/cells.h"
 
 #include <new>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // cells.h — the memory of a memory: for every 4 bytes the accesses that a later one may race with
 // (four of them, after the shadow words of Serebryany & Iskhodzhanov, "ThreadSanitizer", 2009),
 // which bytes have been written, and which have been counted.

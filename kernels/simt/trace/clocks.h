@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // clocks.h — which accesses are ordered: happens-before (Lamport 1978), kept as vector clocks.
 //
 // One counter, `now`, is the time of everything; it moves on whenever threads synchronise. An

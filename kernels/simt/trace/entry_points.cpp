@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // entry_points.cpp — what -fsanitize=thread makes the traced kernels call. The program is linked
 // without that flag, so there is no ThreadSanitizer in it: these functions take its place and hand
 // every load and store to the observer.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // explain.cpp — gives a program that is linked with the traced kernels its explainer.
 #include "kernels/base/explain.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // instructions.h — which accesses of threads are one instruction of a warp, and what that costs.
 //
 // Lanes run one after the other here, so the k-th access that each lane of a warp makes at one

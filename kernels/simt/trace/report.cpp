@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // report.cpp — a trace in words and tables.
 #include <algorithm>
 #include <cstdarg>

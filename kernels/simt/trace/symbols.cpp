@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include "kernels/simt/trace/symbols.h"
 
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // symbols.h — addresses of code as lines of source.
 #pragma once
 #include <map>

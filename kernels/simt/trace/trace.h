@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // trace.h — what a run of CUDA kernels did, access by access: for tests and for `haze bench
 // --explain`. In programs that link the traced kernels (haze_add_traced_cuda), kernels run under a
 // Tracing are recorded:

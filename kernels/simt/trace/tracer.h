@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // tracer.h — the observer behind a Trace: asks clocks and cells about every access and keeps the
 // counts that the report is made of.
 #pragma once
