@@ -30,8 +30,8 @@ struct AttentionDims {
   int channels() const { return heads * head_dim; }
 };
 
-/// Bytes of scratch for one call with activations of `type`; at most one float per row of scores
-/// grows with n. The CPU backend counts OpenMP's threads: ask right before the call.
+/// Bytes of scratch for one call with activations of `type`; at most three floats per row of scores
+/// grow with n. The CPU backend counts OpenMP's threads: ask right before the call.
 template <class S>
 std::size_t attention_forward_scratch_bytes(S stream, const AttentionDims& d, DType type);
 template <class S>
@@ -51,7 +51,8 @@ void attention_forward(S stream, const AttentionDims& d, ConstAct qkv, Act o, fl
 ///   dv_j = sum_i P_ij dout_i
 ///   dS_ij = s P_ij (dout_i·v_j - dout_i·o_i)
 ///   dq_i = sum_j dS_ij k_j,   dk_j = sum_i dS_ij q_i
-/// All activations of one type; sums in f32. o and lse are attention_forward's. dqkv must not
+/// All activations of one type; sums in f32. o and lse are attention_forward's. Each row of P is
+/// made to sum to one, which lse, rounded to f32, does not give for large scores. dqkv must not
 /// overlap qkv. The result does not depend on n or the number of threads.
 template <class S>
 void attention_backward(S stream, const AttentionDims& d, ConstAct qkv, ConstAct o,

@@ -8,10 +8,13 @@
 // from the P and dP of this very pass, so that each row of dS sums to zero as closely as f32
 // allows: the gradient of a bias of k, which is zero, then stays as small as in other systems, and
 // Adam does not make steps of the noise. Hence o is not read.
+//
+// P comes from this pass's own largest score and sum of each row, by the forward's arithmetic, so
+// that each row of P sums to one however large the scores. An f32 log-sum-exp of 2^26 is a multiple
+// of 8 and would leave P wrong by factors of up to e^4. Hence lse is not read.
 #include <omp.h>
 
 #include "kernels/attention/block.h"
-#include "kernels/base/math.h"
 #include "kernels/base/stream.h"
 
 namespace haze::kernels {
@@ -59,39 +62,35 @@ void write_rows(const float* from, int padded, int rows, int d, T* y, std::ptrdi
   }
 }
 
-/// Scores s become P = exp(scale·s - lse).
+/// mean[r] = Σ_j P dP over all keys, P = weight·inverse.
 template <int kL>
-void probabilities(int keys, float scale, const float* lse, float* s) {
-  for (int j = 0; j < keys; ++j, s += kL) {
-#pragma omp simd
-    for (int r = 0; r < kL; ++r) s[r] = exp_f32(std::fma(s[r], scale, -lse[r]));
-  }
-}
-
-/// mean[r] = Σ_j P dP / Σ_j P over all keys.
-template <int kL>
-void row_means(int keys, const float* p, const float* dp, float* mean) {
-  alignas(64) float weight[kL] = {};
+void row_means(int keys, const float* weight, const float* inverse, const float* dp, float* mean) {
   std::fill_n(mean, kL, 0.f);
-  for (int j = 0; j < keys; ++j, p += kL, dp += kL) {
+  for (int j = 0; j < keys; ++j, weight += kL, dp += kL) {
 #pragma omp simd
-    for (int r = 0; r < kL; ++r) {
-      weight[r] += p[r];
-      mean[r] = std::fma(p[r], dp[r], mean[r]);
-    }
+    for (int r = 0; r < kL; ++r) mean[r] = std::fma(weight[r], dp[r], mean[r]);
   }
 #pragma omp simd
-  for (int r = 0; r < kL; ++r) mean[r] /= weight[r];
+  for (int r = 0; r < kL; ++r) mean[r] *= inverse[r];
 }
 
-/// dP becomes dS = scale·P·(dP - mean).
+/// Weights become P = weight·inverse, and dP becomes dS = scale·P·(dP - mean).
 template <int kL>
-void score_gradients(int keys, float scale, const float* p, const float* mean, float* ds) {
+void score_gradients(int keys, float scale, const float* inverse, const float* mean, float* p,
+                     float* ds) {
   for (int j = 0; j < keys; ++j, p += kL, ds += kL) {
 #pragma omp simd
-    for (int r = 0; r < kL; ++r) ds[r] = scale * p[r] * (ds[r] - mean[r]);
+    for (int r = 0; r < kL; ++r) {
+      p[r] *= inverse[r];
+      ds[r] = scale * p[r] * (ds[r] - mean[r]);
+    }
   }
 }
+
+/// What a range of keys has to know of each query, from all keys: computed with dq.
+struct RowNumbers {
+  float largest, inverse, mean;
+};
 
 /// What one task computes: dq of a range of queries, dk and dv of a range of keys, or both of all.
 struct TaskRange {
@@ -103,8 +102,7 @@ template <class T>
 struct Head {
   Heads<const T> in;
   const T* dout;
-  const float* lse;
-  float* means;  // [tokens]: written with dq for the ranges that see some keys only; else null
+  RowNumbers* rows;  // [tokens]: written with dq for the ranges that see some keys only; else null
   Heads<T> grad;
 };
 
@@ -121,22 +119,23 @@ void run_range(const AttentionDims& d, const Head<T>& head, const TaskRange& ran
     const T *q = head.in.q + first * stride, *dy = head.dout + first * c;
     with_lanes(rows, [&](auto lanes) {
       constexpr int kL = lanes;
-      alignas(64) float mean[kL], row_lse[kL] = {}, one[kL];
+      alignas(64) float largest[kL] = {}, inverse[kL], mean[kL] = {}, one[kL];
       std::fill_n(one, kL, 1.f);
-      std::copy_n(head.lse + first, rows, row_lse);
-      std::fill_n(mean, kL, 0.f);
+      RowNumbers* const of_rows = head.rows ? head.rows + first : nullptr;
       pack_columns<kL>(q, stride, rows, dim, own.q);
       pack_columns<kL>(dy, c, rows, dim, own.dout);
       product(keys, kL, dim, k, {own.q, kL}, {own.s, kL});
       product(keys, kL, dim, v, {own.dout, kL}, {own.ds, kL});
-      probabilities<kL>(keys, scale, row_lse, own.s);
       if (range.dq) {
-        row_means<kL>(keys, own.s, own.ds, mean);
-        if (head.means) std::copy_n(mean, rows, head.means + first);
+        softmax_weights<kL>(keys, scale, own.s, largest, inverse);
+        row_means<kL>(keys, own.s, inverse, own.ds, mean);
+        for (int r = 0; of_rows && r < rows; ++r) of_rows[r] = {largest[r], inverse[r], mean[r]};
       } else {
-        std::copy_n(head.means + first, rows, mean);
+        for (int r = 0; r < rows; ++r) largest[r] = of_rows[r].largest;
+        weights<kL>(keys, scale, largest, own.s, inverse);
+        for (int r = 0; r < rows; ++r) inverse[r] = of_rows[r].inverse, mean[r] = of_rows[r].mean;
       }
-      score_gradients<kL>(keys, scale, own.s, mean, own.ds);
+      score_gradients<kL>(keys, scale, inverse, mean, own.s, own.ds);
       if (range.dq) {
         product(dim, kL, keys, transposed(k), {own.ds, kL}, {own.dq, kL});
         unpack_columns<kL, kAdd>(own.dq, one, rows, dim, head.grad.q + first * stride, stride);
@@ -174,13 +173,14 @@ TaskRange range_of(int tokens, bool split, int phase, int task) {
 }
 
 template <class T>
-void backward(const AttentionDims& d, const T* qkv, const float* lse, const T* dout, T* dqkv,
-              bool add, float* scratch) {
+void backward(const AttentionDims& d, const T* qkv, const T* dout, T* dqkv, bool add,
+              float* scratch) {
   const std::size_t floats = Scratch(nullptr, d, dtype_of<T>).carver.used;
   const std::int64_t heads = std::int64_t(d.n) * d.heads, threads = omp_get_max_threads();
   const bool split = splits(d);
   const auto run = add ? run_range<T, true> : run_range<T, false>;
-  float* const means = split ? scratch + floats * std::size_t(threads) : nullptr;
+  float* const shared = scratch + floats * std::size_t(threads);
+  RowNumbers* const rows = split ? reinterpret_cast<RowNumbers*>(shared) : nullptr;
 #pragma omp parallel num_threads(int(threads))
   {
     const Scratch own(scratch + floats * std::size_t(omp_get_thread_num()), d, dtype_of<T>);
@@ -193,8 +193,7 @@ void backward(const AttentionDims& d, const T* qkv, const float* lse, const T* d
         run(d,
             {{d, qkv, head},
              out_rows(d, dout, head),
-             lse + row,
-             split ? means + row : nullptr,
+             split ? rows + row : nullptr,
              {d, dqkv, head}},
             range_of(d.tokens, split, phase, int(task % per_head)), own);
       }
@@ -208,16 +207,15 @@ template <>
 std::size_t attention_backward_scratch_bytes(CpuStream, const AttentionDims& d, DType type) {
   const std::size_t own = Scratch(nullptr, d, type).carver.used;
   const std::size_t rows = std::size_t(d.n) * std::size_t(d.heads) * std::size_t(d.tokens);
-  const std::size_t means = splits(d) ? rows : 0;
-  return (own * std::size_t(omp_get_max_threads()) + means) * sizeof(float);
+  return own * std::size_t(omp_get_max_threads()) * sizeof(float) +
+         (splits(d) ? rows * sizeof(RowNumbers) : 0);
 }
 
 template <>
-void attention_backward(CpuStream, const AttentionDims& d, ConstAct qkv, ConstAct, const float* lse,
+void attention_backward(CpuStream, const AttentionDims& d, ConstAct qkv, ConstAct, const float*,
                         ConstAct dout, Grad dqkv, void* scratch) {
   dispatch(qkv.dtype, [&]<class T>(T) {
-    backward(d, qkv.as<T>(), lse, dout.as<T>(), dqkv.as<T>(), dqkv.adds(),
-             static_cast<float*>(scratch));
+    backward(d, qkv.as<T>(), dout.as<T>(), dqkv.as<T>(), dqkv.adds(), static_cast<float*>(scratch));
   });
 }
 

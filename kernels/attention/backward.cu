@@ -12,6 +12,10 @@
 // P(dP - guess) leave over; guess + rest / Σ P is the mean of the very P and dP that
 // key_gradients computes again. So each row of dS sums to zero as closely as f32 allows there, and
 // the gradient of a bias of k, which is zero, stays small (see backward.cpp).
+//
+// An f32 log-sum-exp of 2^26 is a multiple of 8, so weights exp(s - lse) of such a row are off by a
+// common factor of up to e^4. query_gradient divides dq by their sum Σ P and hands 1 / Σ P to
+// key_gradients: probabilities sum to one as long as that factor is an f32 number, for |lse| < 2^30.
 #include "kernels/attention/pipeline.cuh"
 
 namespace haze::kernels {
@@ -25,7 +29,7 @@ struct Operands {
   const T* dout;
   T* dqkv;
   bool add;
-  float* means;  // [n, heads, tokens]: query_gradient writes, key_gradients reads
+  float *means, *inverses;  // [n, heads, tokens]: query_gradient writes, key_gradients reads
 };
 
 /// guess[r] = Σ_c dout·o of the block's rows, a warp its own.
@@ -98,13 +102,18 @@ __global__ void __launch_bounds__(kThreads, P::kR* P::kSums <= 32 ? 3 : 2)
   if (P::warp_row() >= rows) return;
 #pragma unroll
   for (int r = 0; r < P::kR; ++r) {
-    const float mean = guess[r] + P::row_sum(rest[r]) / P::row_sum(weight[r]);
-    if (at.chunk == 0 && P::row(r) < rows && P::col(0) == 0)
-      in.means[at.first + std::size_t(at.row + P::row(r))] = mean;
+    const float inverse = 1.0f / P::row_sum(weight[r]);
+    const float mean = guess[r] + P::row_sum(rest[r]) * inverse;
+    weight[r] = scale * inverse;
+    if (at.chunk == 0 && P::row(r) < rows && P::col(0) == 0) {
+      const std::size_t row = at.first + std::size_t(at.row + P::row(r));
+      in.means[row] = mean;
+      in.inverses[row] = inverse;
+    }
   }
   const int column = at.chunk * P::kD;
   write_rows<P>(
-      dq, [&](int) { return scale; },
+      dq, [&](int r) { return weight[r]; },
       in.dqkv + at.qkv + std::size_t(at.row) * std::size_t(c3) + column, c3, rows,
       d.head_dim - column, in.add, plan.vectors);
 }
@@ -123,7 +132,7 @@ __global__ void __launch_bounds__(kThreads, P::kR* P::kSums <= 32 ? 3 : 2)
   Pipeline<P, 2, true> pipe{shared,
                             {matrix(q + d.k_offset, c3), matrix(q + d.v_offset, c3)},
                             {matrix(q, c3), matrix(in.dout + at.out, plan.channels)},
-                            {in.lse + at.first, in.means + at.first},
+                            {in.lse + at.first, in.means + at.first, in.inverses + at.first},
                             at.row,
                             plan.chunks,
                             at.chunk,
@@ -141,13 +150,13 @@ __global__ void __launch_bounds__(kThreads, P::kR* P::kSums <= 32 ? 3 : 2)
     if (step.chunk + 1 < plan.chunks) continue;
 #pragma unroll
     for (int c = 0; c < P::kC; ++c) {
-      // Beyond the last query offset and mean are zero, so a weight is 1 and multiplies rows of
-      // zeros in both tiles: the scores stay unmasked here.
+      // Beyond the last query all three numbers are zero, and so are the probabilities: the scores
+      // stay unmasked here.
       const float offset = tiles.numbers[0][P::col(c)] * P::kUnit,
-                  mean = tiles.numbers[1][P::col(c)];
+                  mean = tiles.numbers[1][P::col(c)], inverse = tiles.numbers[2][P::col(c)];
 #pragma unroll
       for (int r = 0; r < P::kR; ++r) {
-        p(r, c) = P::weight(p(r, c), scale * P::kUnit, offset);
+        p(r, c) = P::weight(p(r, c), scale * P::kUnit, offset) * inverse;
         ds(r, c) = p(r, c) * (ds(r, c) - mean);
       }
     }
@@ -179,20 +188,17 @@ void run(CudaStream s, const AttentionDims& d, const Operands<T>& in) {
 
 template <>
 std::size_t attention_backward_scratch_bytes(CudaStream, const AttentionDims& d, DType) {
-  return std::size_t(d.n) * std::size_t(d.heads) * std::size_t(d.tokens) * sizeof(float);
+  return 2 * std::size_t(d.n) * std::size_t(d.heads) * std::size_t(d.tokens) * sizeof(float);
 }
 
 template <>
 void attention_backward(CudaStream s, const AttentionDims& d, ConstAct qkv, ConstAct o,
                         const float* lse, ConstAct dout, Grad dqkv, void* scratch) {
+  float* const means = static_cast<float*>(scratch);
+  float* const inverses = means + std::size_t(d.n) * std::size_t(d.heads) * std::size_t(d.tokens);
   const auto operands = [&]<class T>(T) {
-    return Operands<T>{qkv.as<T>(),
-                       o.as<T>(),
-                       lse,
-                       dout.as<T>(),
-                       dqkv.as<T>(),
-                       dqkv.adds(),
-                       static_cast<float*>(scratch)};
+    return Operands<T>{qkv.as<T>(),  o.as<T>(),   lse,   dout.as<T>(),
+                       dqkv.as<T>(), dqkv.adds(), means, inverses};
   };
   using Exact = AttentionFma<64, 32>;
   using Few = AttentionMma<64, 32, 1>;

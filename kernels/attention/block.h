@@ -8,6 +8,7 @@
 
 #include "kernels/attention/attention.h"
 #include "kernels/attention/tile_product.h"
+#include "kernels/base/math.h"
 
 namespace haze::kernels::attention {
 
@@ -79,6 +80,35 @@ void unpack_columns(const float* from, const float* factor, int rows, int d, T* 
       const float value = from[std::ptrdiff_t(c) * kL + r] * factor[r];
       y[c] = kAdd ? float(y[c]) + value : value;
     }
+}
+
+/// Scores s[j][r] become exp(scale·(s[j][r] - largest[r])); sum[r] gets what they add up to.
+template <int kL>
+void weights(int keys, float scale, const float* largest, float* s, float* sum) {
+  std::fill_n(sum, kL, 0.f);
+  for (int j = 0; j < keys; ++j, s += kL) {
+#pragma omp simd
+    for (int r = 0; r < kL; ++r) {
+      const float e = exp_f32((s[r] - largest[r]) * scale);
+      s[r] = e;
+      sum[r] += e;
+    }
+  }
+}
+
+/// The same with largest[r] the row's largest score, and inverse[r] = 1/sum: softmax is their
+/// product. A NaN fails every comparison, so it may miss the maximum, never the sum.
+template <int kL>
+void softmax_weights(int keys, float scale, float* s, float* largest, float* inverse) {
+  std::copy_n(s, kL, largest);
+  for (int j = 1; j < keys; ++j) {
+    const float* row = s + std::ptrdiff_t(j) * kL;
+#pragma omp simd
+    for (int r = 0; r < kL; ++r) largest[r] = row[r] > largest[r] ? row[r] : largest[r];
+  }
+  weights<kL>(keys, scale, largest, s, inverse);
+#pragma omp simd
+  for (int r = 0; r < kL; ++r) inverse[r] = 1.0f / inverse[r];  // 1 <= sum <= keys, or NaN
 }
 
 /// f(std::integral_constant<int, lanes>): the narrow block saves work where few queries are left.

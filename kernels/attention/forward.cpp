@@ -4,7 +4,6 @@
 #include <omp.h>
 
 #include "kernels/attention/block.h"
-#include "kernels/base/math.h"
 #include "kernels/base/stream.h"
 
 namespace haze::kernels {
@@ -27,31 +26,13 @@ struct Scratch {
   }
 };
 
-/// s[j][r] becomes exp(scale·(s[j][r] - max_j)), inverse[r] 1/sum, lse[r] the log-sum-exp of the
-/// scaled scores. A NaN fails every comparison, so it may miss the maximum, never the sum.
+/// lse[r], the log-sum-exp of the scaled scores, from what softmax_weights made of them.
 template <int kL>
-void softmax(int tokens, float scale, float* s, float* inverse, float* lse) {
-  float largest[kL], sum[kL] = {};
-  std::copy_n(s, kL, largest);
-  for (int j = 1; j < tokens; ++j) {
-    const float* row = s + std::ptrdiff_t(j) * kL;
-#pragma omp simd
-    for (int r = 0; r < kL; ++r) largest[r] = row[r] > largest[r] ? row[r] : largest[r];
-  }
-  for (int j = 0; j < tokens; ++j) {
-    float* row = s + std::ptrdiff_t(j) * kL;
-#pragma omp simd
-    for (int r = 0; r < kL; ++r) {
-      const float e = exp_f32((row[r] - largest[r]) * scale);
-      row[r] = e;
-      sum[r] += e;
-    }
-  }
+void log_sums(float scale, const float* largest, const float* inverse, float* lse) {
 #pragma omp simd
   for (int r = 0; r < kL; ++r) {
-    inverse[r] = 1.0f / sum[r];  // 1 <= sum <= tokens, or NaN
     const float log_sum = -log_unit_f32(inverse[r]);
-    lse[r] = sum[r] == sum[r] ? std::fma(largest[r], scale, log_sum) : sum[r];
+    lse[r] = inverse[r] == inverse[r] ? std::fma(largest[r], scale, log_sum) : inverse[r];
   }
 }
 
@@ -78,10 +59,11 @@ void forward(const AttentionDims& d, const T* qkv, T* o, float* lse, float* scra
       const int first = int(task % blocks) * kBlock, rows = std::min(kBlock, d.tokens - first);
       with_lanes(rows, [&](auto lanes) {
         constexpr int kL = lanes;
-        alignas(64) float inverse[kL], row_lse[kL];
+        alignas(64) float largest[kL], inverse[kL], row_lse[kL];
         pack_columns<kL>(in.q + first * in.stride, in.stride, rows, d.head_dim, own.q);
         product(d.tokens, kL, d.head_dim, k, {own.q, kL}, {own.s, kL});
-        softmax<kL>(d.tokens, scale, own.s, inverse, row_lse);
+        softmax_weights<kL>(d.tokens, scale, own.s, largest, inverse);
+        log_sums<kL>(scale, largest, inverse, row_lse);
         product(d.head_dim, kL, d.tokens, transposed(v), {own.s, kL}, {own.o, kL});
         T* out = out_rows(d, o, std::size_t(head)) + std::ptrdiff_t(first) * d.channels();
         unpack_columns<kL, false>(own.o, inverse, rows, d.head_dim, out, d.channels());

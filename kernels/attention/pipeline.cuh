@@ -37,7 +37,7 @@ struct AttentionPlan {
   template <class P>
   std::size_t shared_bytes(int left) const {
     const std::size_t tiles = std::size_t(left) * P::kRows * (chunks > 1 ? 2 : 1) + 4 * P::kCols;
-    return tiles * P::kD * sizeof(typename P::Element) + 4 * P::kCols * sizeof(float) + P::kScratch;
+    return tiles * P::kD * sizeof(typename P::Element) + 6 * P::kCols * sizeof(float) + P::kScratch;
   }
 };
 
@@ -70,17 +70,17 @@ struct Step {
 template <class T, int kLeft>
 struct StepTiles {
   T *left[kLeft], *right[2];
-  float* numbers[2];
+  float* numbers[3];
 };
 
 /// Forward: left q, right k and, with the last chunk, v. Backward: two left and two right operands;
-/// for dk and dv also two numbers per column.
+/// for dk and dv also three numbers per column.
 template <class P, int kLeft, bool kNumbers = false>
 struct Pipeline {
   using T = typename P::Element;
   T* shared;
   Matrix<T> left[kLeft], right[2];
-  const float* numbers[2];
+  const float* numbers[3];
   int row, chunks, own_chunk, half;
 
   HAZE_HD int blocks() const { return (right[0].rows + P::kCols - 1) / P::kCols; }
@@ -104,14 +104,12 @@ struct Pipeline {
     float* const floats = reinterpret_cast<float*>(rights + 4 * kRightTile);
     for (int i = 0; i < kLeft; ++i)
       t.left[i] = shared + ((chunks > 1 ? which : 0) * kLeft + i) * kLeftTile;
-    for (int i = 0; i < 2; ++i) {
-      t.right[i] = rights + (2 * which + i) * kRightTile;
-      t.numbers[i] = floats + (2 * which + i) * P::kCols;
-    }
+    for (int i = 0; i < 2; ++i) t.right[i] = rights + (2 * which + i) * kRightTile;
+    for (int i = 0; i < 3; ++i) t.numbers[i] = floats + (3 * which + i) * P::kCols;
     return t;
   }
   /// The policy's.
-  HAZE_HD float* scratch() const { return tiles(0).numbers[0] + 4 * P::kCols; }
+  HAZE_HD float* scratch() const { return tiles(0).numbers[0] + 6 * P::kCols; }
 };
 
 template <class P, int kLeft, bool kNumbers>
@@ -128,7 +126,7 @@ HAZE_DEVICE void start_loading(const Pipeline<P, kLeft, kNumbers>& p, const Step
   if (kLeft == 2 || last) load_tile<P::kCols, P::kD>(to.right[1], p.right[1], first, column);
   if (kNumbers && last)
 #pragma unroll
-    for (int i = 0; i < 2; ++i)
+    for (int i = 0; i < 3; ++i)
       if (const int c = int(threadIdx.x); c < P::kCols) {
         const bool inside = first + c < p.right[0].rows;
         ptx::cp_async4(to.numbers[i] + c, p.numbers[i] + (inside ? first + c : 0), inside ? 4 : 0);

@@ -2,7 +2,8 @@
 // v1_naive.cu — CUDA, first version: one block per row of the result, the row's scores in shared
 // memory. Each of its three kernels is the formula with a loop split over 128 threads:
 //   row_of_o    query i: scores of all keys, softmax, o_i = Σ_j P_ij v_j
-//   row_of_dq   query i: P and dP of all keys, their mean (kept for the next), dq_i = Σ_j dS_ij k_j
+//   row_of_dq   query i: P and dP of all keys, their mean and 1 / Σ P (both kept),
+//               dq_i = Σ_j dS_ij k_j
 //   row_of_dkv  key j:   P and dS of all queries, dk_j = Σ_i dS_ij q_i, dv_j = Σ_i P_ij dout_i
 // What it lacks: every block reads all keys and values of its head, tokens·d numbers for tokens·d
 // multiply-adds, all from cache and with one use each; and no product is on tensor cores.
@@ -85,7 +86,7 @@ __global__ void __launch_bounds__(kThreads)
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     row_of_dq(AttentionDims d, float scale, const T* qkv, const float* lse, const T* dout, T* dqkv,
-              bool add, float* means) {
+              bool add, float* means, float* inverses) {
   HAZE_DYNAMIC_SHARED(float, p);  // [tokens], then dS [tokens]
   HAZE_SHARED(float[32], partial);
   float* const ds = p + d.tokens;
@@ -102,18 +103,18 @@ __global__ void __launch_bounds__(kThreads)
     weight += p[j];
   }
   sum = block_sum(sum, partial);
-  const float mean = sum / block_sum(weight, partial);
-  if (threadIdx.x == 0) means[row] = mean;
+  const float inverse = 1.0f / block_sum(weight, partial), mean = sum * inverse;
+  if (threadIdx.x == 0) means[row] = mean, inverses[row] = inverse;
   for (int j = int(threadIdx.x); j < d.tokens; j += kThreads) ds[j] = p[j] * (ds[j] - mean);
   __syncthreads();
-  weighted_rows(ds, k, at.qkv_stride, d.tokens, d.head_dim, scale,
+  weighted_rows(ds, k, at.qkv_stride, d.tokens, d.head_dim, scale * inverse,
                 dqkv + at.qkv + at.token * at.qkv_stride, add);
 }
 
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     row_of_dkv(AttentionDims d, float scale, const T* qkv, const float* lse, const T* dout, T* dqkv,
-               bool add, const float* means) {
+               bool add, const float* means, const float* inverses) {
   HAZE_DYNAMIC_SHARED(float, p);  // [tokens], then dS [tokens]
   float* const ds = p + d.tokens;
   const Row at(d, blockIdx.x);
@@ -122,7 +123,7 @@ __global__ void __launch_bounds__(kThreads)
   const T* const v = q + d.v_offset + at.token * at.qkv_stride;
   for (int i = int(threadIdx.x); i < d.tokens; i += kThreads) {
     const std::size_t row = at.first + std::size_t(i);
-    p[i] = exp_f32(dot(q + i * at.qkv_stride, k, d.head_dim) * scale - lse[row]);
+    p[i] = exp_f32(dot(q + i * at.qkv_stride, k, d.head_dim) * scale - lse[row]) * inverses[row];
     ds[i] = p[i] * (dot(dy + i * at.out_stride, v, d.head_dim) - means[row]);
   }
   __syncthreads();
@@ -150,11 +151,11 @@ void attention_backward_v1(CudaStream s, const AttentionDims& d, ConstAct qkv, C
                            const float* lse, ConstAct dout, Grad dqkv, void* scratch) {
   const std::size_t shared = 2 * std::size_t(d.tokens) * sizeof(float);
   dispatch(qkv.dtype, [&]<class T>(T) {
-    float* const means = static_cast<float*>(scratch);
+    float *const means = static_cast<float*>(scratch), *const inverses = means + rows_of(d);
     HAZE_LAUNCH((row_of_dq<T>), s, rows_of(d), kThreads, shared, d, scale_of(d), qkv.as<T>(), lse,
-                dout.as<T>(), dqkv.as<T>(), dqkv.adds(), means);
+                dout.as<T>(), dqkv.as<T>(), dqkv.adds(), means, inverses);
     HAZE_LAUNCH((row_of_dkv<T>), s, rows_of(d), kThreads, shared, d, scale_of(d), qkv.as<T>(), lse,
-                dout.as<T>(), dqkv.as<T>(), dqkv.adds(), means);
+                dout.as<T>(), dqkv.as<T>(), dqkv.adds(), means, inverses);
   });
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // attention_kernels_test.cpp — attention's kernels without a tape: every size class against the
 // reference, the earlier versions, and the property that backward owes to its row means.
+#include <omp.h>
+
 #include "kernels/attention/versions.h"
 #include "tests/kernels/attention_cases.h"
 
@@ -77,6 +79,66 @@ TEST(AttentionKernels, ScoresFarBelowZero) {
     }
 }
 
+/// f(index of q) for every image, token and head.
+template <class F>
+void each_row(const AttentionDims& d, F f) {
+  for (int n = 0; n < d.n; ++n)
+    for (int t = 0; t < d.tokens; ++t)
+      for (int h = 0; h < d.heads; ++h) f(ref::qkv_index(d, n, t, h));
+}
+
+/// qkv whose scores are exact in f32: q and k are whole numbers, those of k times `step`; and in
+/// front of them q is 1 and k is `offset`, which adds to every score what softmax does not see.
+Numbers with_offset(const Case& k, DType type, double step, double offset) {
+  const AttentionDims d = k.dims();
+  Numbers x = draw_qkv(k, type);
+  each_row(d, [&](std::size_t q) {
+    for (int c = 0; c < d.head_dim; ++c) {
+      double &of_q = x[q + std::size_t(c)], &of_k = x[q + std::size_t(c + d.k_offset)];
+      of_q = c == 0 ? 1 : std::round(of_q), of_k = c == 0 ? offset : step * std::round(of_k);
+    }
+  });
+  return x;
+}
+
+/// `run` computes o and dqkv from k, x and dout.
+template <class Run>
+void expect_probabilities_sum_to_one(DType type, Stream stream, Run run) {
+  for (const Case& k :
+       {Case{"", 1, 3, 1, 4, QkvLayout::per_head}, Case{"", 2, 70, 1, 4, QkvLayout::global},
+        Case{"", 1, 130, 2, 16, QkvLayout::per_head}})
+    for (const double offset : {0x1p22, 0x1p27, 0x1p30}) {
+      const double step = std::max(1.0, offset * 0x1p-23);  // f32's, from the offset on
+      const Numbers x = with_offset(k, type, step, offset), dout = draw_dout(k, type);
+      const Numbers centred = with_offset(k, type, step, 0);
+      Result want = reference(k, x, dout);
+      const Tolerance t = tolerance(k, centred, dout, want.o, type, stream);
+      auto got = run(k, x, dout);
+      // dq in front is Σ_j dS_ij·offset: zero, and the offset times a rounding of dS.
+      each_row(k.dims(), [&](std::size_t q) { got.dqkv[q] /= offset, want.dqkv[q] /= offset; });
+      const double u = 2 * test::rounding(type);
+      const std::string what = cat(k.tokens, " tokens, offset ", offset, " ", name_of(type));
+      test::expect_close(got.o, want.o, u, t.o, "o, " + what);
+      test::expect_close(got.dqkv, want.dqkv, u, t.dqkv, "dqkv, " + what);
+    }
+}
+
+// f32 holds a log-sum-exp of 2^26 as a multiple of 8: probabilities taken from it alone would be
+// wrong by factors of up to e^4.
+TEST(AttentionKernels, ProbabilitiesSumToOneHoweverLargeTheScores) {
+  const int threads = omp_get_max_threads();
+  for (const Stream stream : test::streams())
+    for (const DType type : {DType::f32, DType::bf16})
+      for (const int use : {1, 16}) {  // the CPU's two ways to share out the work
+        omp_set_num_threads(use);
+        expect_probabilities_sum_to_one(
+            type, stream, [&](const Case& k, const Numbers& x, const Numbers& dout) {
+              return std::visit([&](auto s) { return run_kernels(s, k, x, dout, type); }, stream);
+            });
+        omp_set_num_threads(threads);
+      }
+}
+
 /// The gradient of a bias of k, Σ_j dk_j, is Σ_i q_i Σ_j dS_ij, and a row of dS sums to zero.
 TEST(AttentionKernels, ABiasOfTheKeysHasNoGradient) {
   const Case k{"", 1, 130, 1, 32, QkvLayout::global};
@@ -134,17 +196,20 @@ TEST(AttentionKernels, TheNaiveVersionMatchesToo) {
                           kernels::Act o, float* lse,
                           void*) { kernels::attention_forward_v1(s, d, qkv, o, lse); };
   for (const Stream stream : test::streams())
-    for (const DType type : {DType::f32, DType::bf16})
+    for (const DType type : {DType::f32, DType::bf16}) {
+      if (std::holds_alternative<CpuStream>(stream)) continue;
+      const auto run = [&](const Case& k, const Numbers& x, const Numbers& dout) {
+        return run_kernels(std::get<CudaStream>(stream), k, x, dout, type, forward,
+                           kernels::attention_backward_v1);
+      };
       for (const Case& k :
            {Case{"", 2, 17, 2, 5, QkvLayout::per_head}, Case{"", 1, 130, 1, 33, QkvLayout::global},
             Case{"", 1, 3, 1, 140, QkvLayout::global}}) {
-        if (std::holds_alternative<CpuStream>(stream)) continue;
         const Numbers x = draw_qkv(k, type), dout = draw_dout(k, type);
-        expect_reference(k, type, stream,
-                         run_kernels(std::get<CudaStream>(stream), k, x, dout, type, forward,
-                                     kernels::attention_backward_v1),
-                         x, dout);
+        expect_reference(k, type, stream, run(k, x, dout), x, dout);
       }
+      expect_probabilities_sum_to_one(type, stream, run);
+    }
 }
 
 /// Forward's versions alone: o and lse against the reference.

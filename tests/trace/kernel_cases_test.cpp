@@ -13,6 +13,7 @@ namespace {
 double beside(const std::string& name) {
   if (name.ends_with(".wgrad")) return 3;             // partial sums, in scratch
   if (name.starts_with("group_norm")) return 0.4;     // statistics and scales, for 16 pixels
+  if (name == "attention.backward") return 0.04;      // three numbers per query, of 32 channels
   if (name.starts_with("cross_entropy")) return 0.1;  // a sum per item
   return 0.03;
 }
