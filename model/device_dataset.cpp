@@ -17,12 +17,6 @@ namespace {
 /// Where labels lie behind images of so many bytes.
 std::size_t labels_at(std::size_t images) { return (images + 255) / 256 * 256; }
 
-/// Tensor over a part of another's bytes.
-Tensor part(const Tensor& t, std::size_t first_byte, Shape shape, DType type) {
-  const Tensor bytes = engine::rows(t, int(first_byte), int(shape.size() * size_of(type)));
-  return {shape, type, bytes.storage};
-}
-
 bool fits(const engine::Context& context, const ImageSet& set) {
   return context.resident_data && set.bytes().size() <= engine::free_device_bytes(context) / 2;
 }
@@ -50,8 +44,8 @@ DeviceDataset::DeviceDataset(engine::Context& context, const ImageSet& set, int 
   const std::size_t bytes =
       set.labels.empty() ? images : labels + std::size_t(n) * size_of(DType::i32);
   batch_ = engine::lasting(context, {int(bytes)}, DType::u8);
-  images_ = part(batch_, 0, shape, type);
-  if (!set.labels.empty()) labels_ = part(batch_, labels, {n}, DType::i32);
+  images_ = batch_.part(0, shape, type);
+  if (!set.labels.empty()) labels_ = batch_.part(labels, {n}, DType::i32);
   prefetch_.emplace(context, bytes);
   std::vector<std::int32_t> order(std::size_t(n), 0);
   std::iota(order.begin(), order.end(), 0);
