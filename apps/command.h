@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// command.h — what a subcommand is: one row,
-// defined with its flags and its code in commands/NAME.cpp.
+// command.h — what a subcommand is: one row, with its flags and its code in commands/NAME.cpp.
 #pragma once
 #include <functional>
 #include <memory>

@@ -2,7 +2,6 @@
 #include "engine/parameters.h"
 
 #include <cmath>
-#include <exception>
 
 #include "engine/device_tensor.h"
 #include "engine/random.h"
@@ -125,12 +124,6 @@ void Parameters::refresh_bf16() {
   if (weights_bf16) convert(stream_, weights_bf16, weights);
 }
 
-void Parameters::use_ema() {
-  HAZE_CHECK(ema, "this run keeps no EMA");
-  copy(stream_, weights, ema);
-  refresh_bf16();
-}
-
 void Parameters::exchange_ema() {
   exchange(stream_, weights, ema);
   refresh_bf16();
@@ -139,14 +132,13 @@ void Parameters::exchange_ema() {
 void Parameters::with_ema(const std::function<void()>& f) {
   HAZE_CHECK(ema, "this run keeps no EMA");
   exchange_ema();
-  std::exception_ptr thrown;
   try {
     f();
   } catch (...) {
-    thrown = std::current_exception();
+    exchange_ema();
+    throw;
   }
   exchange_ema();
-  if (thrown) std::rethrow_exception(thrown);
 }
 
 }  // namespace haze::engine

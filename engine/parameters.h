@@ -82,8 +82,6 @@ class Parameters {
   void finish_gradients();
   /// Refreshes the bf16 copy from the f32 weights (after loading; Adam does it itself).
   void refresh_bf16();
-  /// The network computes with the EMA from now on (sampling): weights := ema.
-  void use_ema();
   /// Calls f while the network computes with the EMA, and then goes on with the weights as they
   /// were, also if f throws: weights and ema exchange what they hold, at addresses that stay, so
   /// that a captured training step remains right. f reads the parameters only.

@@ -165,18 +165,21 @@ TEST(Parameters, Bf16CopyFollowsTheWeights) {
   n.all.refresh_bf16();
   EXPECT_TRUE(same());
   test::fill(n.all.ema, 0.75f);
-  n.all.use_ema();
-  EXPECT_TRUE(same());
-  EXPECT_EQ(test::at(n.all.weights, 3), 0.75f);
+  n.all.with_ema([&] {
+    EXPECT_TRUE(same());
+    EXPECT_EQ(test::at(n.all.weights, 3), 0.75f);
+  });
 }
 
-TEST(Parameters, UseEmaTakesTheEmaAndNeedsOne) {
+TEST(Parameters, WithTheEmaTheNetworkHasItAndNeedsOne) {
   Net n = make(1), none = make(1, DType::f32, true, false);
   test::set(n.all.ema, n.all[n.odd].offset, 5);
-  n.all.use_ema();
-  EXPECT_EQ(values(n, n.odd)[0], 5);
-  EXPECT_EQ(floats(n.all.weights), floats(n.all.ema));
-  EXPECT_THROW(none.all.use_ema(), CheckError);
+  const std::vector<float> ema = floats(n.all.ema);
+  n.all.with_ema([&] {
+    EXPECT_EQ(values(n, n.odd)[0], 5);
+    EXPECT_EQ(floats(n.all.weights), ema);
+  });
+  EXPECT_THROW(none.all.with_ema([] {}), CheckError);
 }
 
 TEST(Parameters, WithTheEmaTheWeightsAreOnlyLent) {

@@ -7,6 +7,7 @@
 
 #include "kernels/adam/adam.h"
 #include "kernels/adam/reference.h"
+#include "tests/kernels/adam_cases.h"
 #include "tests/support/tape.h"
 
 namespace haze {
@@ -163,16 +164,7 @@ TEST(Adam, RefusesBadOptionsAndParametersWithoutGradients) {
 }
 
 TEST(Adam, CoefficientsMayLieInDeviceMemory) {
-  const kernels::AdamStep c{.beta1 = 0.9f,
-                            .one_minus_beta1 = 0.1f,
-                            .beta2 = 0.99f,
-                            .one_minus_beta2 = 0.01f,
-                            .step_size = 0.1f,
-                            .inv_sqrt_bias2 = 10,
-                            .eps = 1e-8f,
-                            .decay = 0.01f,
-                            .clip = 3,
-                            .one_minus_decay = 0.2f};
+  const kernels::AdamStep c = test::kStep;
   kernels::AdamStep other = c;
   other.step_size = other.beta1 = NAN;
   const int n = 1037;  // no multiple of a vector

@@ -3,6 +3,7 @@
 // Only in builds that have CUDA kernels.
 #if defined(HAZE_CUDA)
 #include "kernels/adam/versions.h"
+#include "tests/kernels/adam_cases.h"
 #include "tests/support/tape.h"
 
 namespace haze {
@@ -75,19 +76,8 @@ void expect_step(const AdamStep& c, bool with_ema, bool with_bf16) {
   if (with_bf16) test::expect_close(test::values(tape, half), w, 0x1p-8, 0, "bf16");
 }
 
-constexpr AdamStep kStep{.beta1 = 0.9f,
-                         .one_minus_beta1 = 0.1f,
-                         .beta2 = 0.99f,
-                         .one_minus_beta2 = 0.01f,
-                         .step_size = 0.1f,
-                         .inv_sqrt_bias2 = 10,
-                         .eps = 1e-8f,
-                         .decay = 0.01f,
-                         .clip = 3,
-                         .one_minus_decay = 0.2f};
-
 TEST(AdamVersions, UnfusedMakesTheSameStep) {
-  AdamStep c = kStep;
+  AdamStep c = test::kStep;
   expect_step(c, true, true);  // clipped: the norm is about 97
   c.clip = 200;                // wide enough
   expect_step(c, false, true);
@@ -102,8 +92,9 @@ TEST(AdamVersions, UnfusedLetsANanThroughTheClip) {
   const auto m = test::to_tensor(tape, {2}, {0, 0}), v = test::to_tensor(tape, {2}, {0, 0});
   const auto norm = tape.empty({1}, DType::f32);
   const auto scratch = tape.scratch(kernels::adam_step_v1_scratch_bytes(2));
-  kernels::adam_step_v1(cuda(), 2, kStep, {w.f32(), g.f32(), m.f32(), v.f32(), nullptr, nullptr},
-                        scratch.get(), norm.f32());
+  kernels::adam_step_v1(cuda(), 2, test::kStep,
+                        {w.f32(), g.f32(), m.f32(), v.f32(), nullptr, nullptr}, scratch.get(),
+                        norm.f32());
   for (const double e : test::values(tape, w)) EXPECT_TRUE(std::isnan(e));
 }
 
