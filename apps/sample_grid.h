@@ -38,9 +38,9 @@ GridPlan plan_grid(const RunConfig& config);
 /// Whether samples of that configuration can be shown: images of 1 or 3 channels, or 2-D points.
 bool has_picture(const RunConfig& config);
 
-/// The grid of images, of `columns` columns (0: as square as can be); of points a panel with each
-/// `columns` of them (0: one with all). values [n,H,W,C] in the data's range; InputError unless
-/// has_picture().
+/// The grid of images, of `columns` columns (0: as square as can be); of
+/// points a panel with each `columns` of them (0: one with all). values
+/// [n,H,W,C] in the data's range; InputError unless has_picture().
 Image sample_picture(const std::vector<float>& values, int n, const RunConfig& config, int columns);
 /// The same as a PNG with the recipe inside.
 std::vector<std::uint8_t> grid_png(const std::vector<float>& values, int n, const RunConfig& config,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// training.h — the loop of `haze train`: steps, metrics, sample grids, checkpoints, and how it
-// ends.
+// training.h — the loop of `haze train`: steps,
+// metrics, sample grids, checkpoints, and how it ends.
 #pragma once
 #include <chrono>
 #include <memory>

@@ -48,8 +48,8 @@ Tensor rows(const Tensor& t, int first, int n);
 
 // ---- filled -------------------------------------------------------------------------------------
 
-/// Overwrites `to`, a tensor of the values' type, with host values. What `values` holds may change
-/// afterwards.
+/// Overwrites `to`, a tensor of the values' type, with
+/// host values. What `values` holds may change afterwards.
 void overwrite(const Stream& stream, const Tensor& to, std::span<const float> values);
 void overwrite(const Stream& stream, const Tensor& to, std::span<const std::int32_t> values);
 void overwrite(const Stream& stream, const Tensor& to, std::span<const std::uint8_t> values);

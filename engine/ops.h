@@ -33,10 +33,9 @@ struct Conv2dOptions {
     const int p = kernel / 2;
     return {1, p, p, p, p};
   }
-  static Conv2dOptions half_symmetric() { return {2, 1, 1, 1, 1}; }  // 3x3 stride 2 pad 1
-  static Conv2dOptions half_bottom_right() {
-    return {2, 0, 0, 1, 1};
-  }  // 3x3 stride 2, pad (0,1,0,1)
+  /// 3x3, stride 2: a zero on every side, or only at the right and the bottom.
+  static Conv2dOptions half_symmetric() { return {2, 1, 1, 1, 1}; }
+  static Conv2dOptions half_bottom_right() { return {2, 0, 0, 1, 1}; }
 };
 /// x [N,H,W,Ci], w [Co,kH,kW,Ci], bias [Co] or none -> [N,Ho,Wo,Co]. Two more summands may be
 /// fused: per_channel [N,Co] (the time embedding) and residual [N,Ho,Wo,Co]; without
@@ -147,12 +146,12 @@ struct BoundBatch {
 };
 /// A table over t for the whole of a run.
 Tensor bound_table(Context& context, std::span<const BoundStep> steps);
-/// mean(weight·L_t) as [1], L_t the bound's term in nats per dimension (KL of the posteriors; at t
-/// = 0 the likelihood of 8-bit data). out [N,...,2C] is the network's [prediction | variance] or,
-/// where the variance is the table's, [N,...,C]. Only the variances get a gradient, as Nichol &
-/// Dhariwal 2021 train them beside mse_loss; `scale` multiplies it, not the value, and what
-/// backward() starts from must be 1. Unless empty, terms [N] f32 is overwritten with the L_t,
-/// without weight.
+/// mean(weight·L_t) as [1], L_t the bound's term in nats per dimension (KL of the
+/// posteriors; at t = 0 the likelihood of 8-bit data). out [N,...,2C] is the network's
+/// [prediction | variance] or, where the variance is the table's, [N,...,C]. Only the
+/// variances get a gradient, as Nichol & Dhariwal 2021 train them beside mse_loss;
+/// `scale` multiplies it, not the value, and what backward() starts from must be 1.
+/// Unless empty, terms [N] f32 is overwritten with the L_t, without weight.
 Var variational_bound(Tape& tape, Var out, const BoundBatch& batch, float scale = 1,
                       const Tensor& terms = {});
 

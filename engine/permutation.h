@@ -6,11 +6,11 @@
 
 namespace haze::engine {
 
-/// A bijection of [0, n), evaluated in O(1) time and memory: a balanced Feistel network (Luby and
-/// Rackoff, "How to construct pseudorandom permutations from pseudorandom functions", 1988) with
-/// Philox as the round function, on the smallest domain 4^k >= n, walked until it lands below n
-/// (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002): fewer than 4 walks on
-/// average.
+/// A bijection of [0, n), evaluated in O(1) time and memory: a balanced Feistel
+/// network (Luby and Rackoff, "How to construct pseudorandom permutations from
+/// pseudorandom functions", 1988) with Philox as the round function, on the
+/// smallest domain 4^k >= n, walked until it lands below n (Black and Rogaway,
+/// "Ciphers with arbitrary finite domains", 2002): fewer than 4 walks on average.
 class Permutation {
  public:
   /// Precondition: n >= 1. Another seed or epoch gives another order.

@@ -46,10 +46,10 @@ class Tape {
   /// an empty Var is skipped.
   Var record(const char* op, Tensor value, std::initializer_list<Var> inputs, Backward rule);
 
-  /// Runs the rules from `loss` down, with d(loss)/d(loss) = `seed` (ones when empty). Gradients of
-  /// leaves add up; those of intermediate values are freed as soon as their rule has run, and so
-  /// are the values and what the rules captured: a tape runs backward once, and asking again
-  /// throws.
+  /// Runs the rules from `loss` down, with d(loss)/d(loss) = `seed` (ones
+  /// when empty). Gradients of leaves add up; those of intermediate values
+  /// are freed as soon as their rule has run, and so are the values and what
+  /// the rules captured: a tape runs backward once, and asking again throws.
   void backward(Var loss, Tensor seed = {});
 
   const Tensor& value(Var v) const;
@@ -67,8 +67,8 @@ class Tape {
   /// Forgets the value of v. Rules that captured it keep it; value(v) is an error afterwards.
   void release(Var v);
 
-  /// What ops take from the context's arena (device_tensor.h): a tensor, one in the type of the
-  /// activations, scratch.
+  /// What ops take from the context's arena (device_tensor.h):
+  /// a tensor, one in the type of the activations, scratch.
   Tensor empty(Shape shape, DType type) const { return engine::empty(context_, shape, type); }
   Tensor activation(Shape shape) const { return empty(shape, context_.activations); }
   std::shared_ptr<void> scratch(std::size_t bytes) const {

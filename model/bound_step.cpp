@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "model/prediction.h"
+#include "model/parameterization.h"
 
 namespace haze::model {
 

@@ -52,9 +52,9 @@ std::vector<int> sampling_times(int T, int steps, Spacing spacing = Spacing::lin
 /// noise_at_t0 is ddpm's alone.
 Chain make_chain(const DiffusionConfig& diffusion, const ChainOptions& options);
 
-/// The deterministic DDIM chain run backwards, from an image (taken to be at the chain's least
-/// noise level) to noise: Song et al. 2020, eq. 14, each step with the network's output at its
-/// start.
+/// The deterministic DDIM chain run backwards, from an image (taken
+/// to be at the chain's least noise level) to noise: Song et al.
+/// 2020, eq. 14, each step with the network's output at its start.
 Chain make_inversion(const DiffusionConfig& diffusion, const ChainOptions& options);
 
 }  // namespace haze::model

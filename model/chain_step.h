@@ -4,7 +4,7 @@
 #pragma once
 #include "engine/process/process.h"
 #include "model/config.h"
-#include "model/prediction.h"
+#include "model/parameterization.h"
 #include "model/schedule.h"
 
 namespace haze::model {

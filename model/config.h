@@ -64,8 +64,8 @@ struct NetworkConfig {
 enum class ScheduleKind : std::uint8_t { linear, cosine, sigmoid, sigmoid_alpha_bar };
 /// sigma_t^2 of the DDPM sampler; learned: between the two, per element (Nichol & Dhariwal 2021).
 enum class Variance : std::uint8_t { beta, beta_tilde, learned };
-/// What the network predicts; v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x0 (Salimans & Ho
-/// 2022).
+/// What the network predicts; v = sqrt(alpha_bar) eps
+/// - sqrt(1 - alpha_bar) x0 (Salimans & Ho 2022).
 enum class Prediction : std::uint8_t { eps, x0, v };
 
 /// The noise that a chain starts from. unit: N(0, 1), right where the schedule leaves nothing of

@@ -6,7 +6,7 @@
 
 #include "engine/device_tensor.h"
 #include "model/bound_step.h"
-#include "model/prediction.h"
+#include "model/parameterization.h"
 
 namespace haze::model {
 

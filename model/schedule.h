@@ -22,9 +22,9 @@ struct Schedule {
 /// Throws InputError on a range that is not 0 < beta < 1.
 Schedule make_schedule(const DiffusionConfig& config);
 
-/// The same betas with alpha and alpha_bar as frameworks compute them that hold them in float32:
-/// 1 - alpha_bar at t = 0 is then off by some 1e-4 of itself, which verify() must share with what
-/// they recorded.
+/// The same betas with alpha and alpha_bar as frameworks compute them
+/// that hold them in float32: 1 - alpha_bar at t = 0 is then off by some
+/// 1e-4 of itself, which verify() must share with what they recorded.
 Schedule in_single_precision(const Schedule& schedule);
 
 }  // namespace haze::model

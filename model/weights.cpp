@@ -66,8 +66,8 @@ std::string current_name(const std::string& name) {
   return found == renamed.end() ? name : name.substr(0, begin) + found->second + name.substr(end);
 }
 
-/// Everything that keeps `state` from being this network's weights, one line each; empty if
-/// nothing.
+/// Everything that keeps `state` from being this
+/// network's weights, one line each; empty if nothing.
 std::string mismatches(const Parameters& parameters,
                        const std::map<std::string, const HostTensor*>& given) {
   std::string text;

@@ -193,7 +193,7 @@ int bench_kernels(const BenchOptions& options, const Program& program) {
           engine::cold_timer(context),
           {}};
   if (!std::holds_alternative<CpuStream>(stream) && !run.emulated)
-    run.baselines = engine::baselines();
+    run.baselines = engine::describe_baselines();
   if (run.emulated)
     program.console.warning(
         "the emulator's times say nothing about a GPU; --explain shows what it knows");

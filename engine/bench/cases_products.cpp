@@ -12,12 +12,11 @@
 namespace haze::engine {
 namespace {
 
-using Way = kernels::baselines::Product;
+using Way = baselines::Product;
 
 /// Makes a library's way of computing the case a peer, or says why it has none.
 [[maybe_unused]] void add_baseline(KernelCase& to, const char* impl,
-                                   const kernels::baselines::Baseline& found,
-                                   const Tensor& result) {
+                                   const baselines::Baseline& found, const Tensor& result) {
   if (found.run)
     to.peers.push_back({impl, found.run, result});
   else if (!found.why.empty())
@@ -92,7 +91,7 @@ std::vector<Peer> earlier_forwards(S s, const Convolution& c) {
 /// cuDNN, and for a convolution that is a matrix product cuBLAS.
 template <OnCuda S>
 void add_conv_libraries(S s, Buffers& b, const Convolution& c, Way way, KernelCase& to) {
-  using namespace kernels::baselines;
+  using namespace baselines;
   // cuDNN's gradient of the weights has the type of what it is computed from.
   const bool own = way == Way::weights && c.x.dtype != DType::f32;
   const Tensor into = own ? b.raw(c.dw.size(), c.x.dtype) : to.result;
@@ -202,8 +201,8 @@ KernelCase linear(Context& context, const KernelShape& k, Way way) {
         }
         if constexpr (OnCuda<S>)
           add_baseline(result, "cublas",
-                       kernels::baselines::cublas_matmul(
-                           s, d, way, x.act(), (way == Way::weights ? dw : w).act(), y.act()),
+                       baselines::cublas_matmul(s, d, way, x.act(),
+                                                (way == Way::weights ? dw : w).act(), y.act()),
                        result.result);
       },
       context.stream);
@@ -270,8 +269,8 @@ std::vector<KernelCaseMaker> product_kernel_cases() {
   std::vector<KernelCaseMaker> all;
   for (const auto& [name, size, stride] :
        {std::tuple{"conv3x3", 3, 1}, {"conv3x3s2", 3, 2}, {"conv1x1", 1, 1}}) {
-    const auto conv = [=](Way way) {
-      return [=](Context& c, const KernelShape& k) { return convolution(c, k, size, stride, way); };
+    const auto conv = [kernel = size, step = stride](Way way) {
+      return [=](Context& c, const KernelShape& k) { return convolution(c, k, kernel, step, way); };
     };
     const char* reading = "images [n,h,h,c], to co channels";
     all.push_back({cat(name, ".forward"),
@@ -286,7 +285,7 @@ std::vector<KernelCaseMaker> product_kernel_cases() {
     for (const auto& [suffix, way] :
          {std::pair{".forward", Way::forward}, {".dgrad", Way::data}, {".wgrad", Way::weights}})
       all.push_back({cat(name, suffix),
-                     [=](Context& c, const KernelShape& k) { return f(c, k, way); },
+                     [f, way = way](Context& c, const KernelShape& k) { return f(c, k, way); },
                      {},
                      reading});
   };

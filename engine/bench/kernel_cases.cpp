@@ -78,8 +78,8 @@ double difference(Context& context, const KernelCase& shipped, const Peer& peer)
   return std::sqrt(apart / size);
 }
 
-std::vector<std::string> baselines() {
-  return {kernels::baselines::describe_cudnn(), kernels::baselines::describe_cublas()};
+std::vector<std::string> describe_baselines() {
+  return {baselines::describe_cudnn(), baselines::describe_cublas()};
 }
 
 double time_milliseconds(Context& context, int times, const std::function<void()>& work) {

@@ -51,12 +51,12 @@ KernelCase kernel_case(Context& context, const std::string& name, const KernelSh
 double difference(Context& context, const KernelCase& shipped, const Peer& peer);
 
 /// The libraries that products have as peers on a GPU: their versions, or why they are not there.
-std::vector<std::string> baselines();
+std::vector<std::string> describe_baselines();
 
 /// kernels::time_milliseconds, and below measure_roof, of the context's device.
 double time_milliseconds(Context& context, int times, const std::function<void()>& work);
-/// kernels::ColdTimer of the context's device: milliseconds of one call after the caches held
-/// something else.
+/// kernels::ColdTimer of the context's device: milliseconds
+/// of one call after the caches held something else.
 using ColdTimer = std::function<double(const std::function<void()>& work)>;
 ColdTimer cold_timer(Context& context);
 struct Roof {

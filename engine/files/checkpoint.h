@@ -26,9 +26,9 @@
 
 namespace haze::engine {
 
-/// Exclusive use of a run folder, until it dies. Creates RUN and RUN/checkpoints where absent and
-/// removes what killed writers left there. InputError if another process (or object) has the
-/// folder.
+/// Exclusive use of a run folder, until it dies. Creates RUN and
+/// RUN/checkpoints where absent and removes what killed writers left
+/// there. InputError if another process (or object) has the folder.
 class RunLock {
  public:
   RunLock(FileSystem& fs, const std::string& run);

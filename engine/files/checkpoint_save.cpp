@@ -158,8 +158,7 @@ void CheckpointWriter::remove_old(std::vector<std::string>& messages) {
       removed |= r >= 0;
     }
     if (removed) fs_.fsync_dir(run_ + "/checkpoints");
-  } catch (
-      const InputError& e) {  // the folder cannot be listed: the checkpoint is saved all the same
+  } catch (const InputError& e) {  // cannot be listed: the checkpoint is saved all the same
     messages.push_back(e.what());
   }
 }

@@ -47,8 +47,8 @@ class NewFile {
   bool named_ = false;
 };
 
-/// Replaces or creates `path` with these bytes: reserve, write, fsync, rename, fsync of the
-/// directory.
+/// Replaces or creates `path` with these bytes: reserve,
+/// write, fsync, rename, fsync of the directory.
 void write_file_atomically(FileSystem& fs, const std::string& path, std::string_view bytes);
 
 /// The whole of a regular file. InputError if it is absent, not regular or above `max_bytes`.

@@ -53,9 +53,9 @@ SafetensorsHeader parse_safetensors_header(std::string_view json, std::uint64_t 
 /// An open file: its header is read and found right; data is read tensor by tensor.
 class SafetensorsReader {
  public:
-  /// InputError if the file is not there, not regular, or breaks a rule. Pickles, zip archives
-  /// (.pt, .ckpt, .npz) are refused with the way to convert them. `follow_links` false refuses a
-  /// symlink.
+  /// InputError if the file is not there, not regular, or breaks a
+  /// rule. Pickles, zip archives (.pt, .ckpt, .npz) are refused with
+  /// the way to convert them. `follow_links` false refuses a symlink.
   SafetensorsReader(FileSystem& fs, std::string path, bool follow_links = true);
   ~SafetensorsReader();
   SafetensorsReader(const SafetensorsReader&) = delete;

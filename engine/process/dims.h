@@ -2,7 +2,7 @@
 // dims.h — shapes of data and of a network's output as the diffusion kernels take them.
 #pragma once
 #include "engine/tensor.h"
-#include "kernels/base/prediction.h"
+#include "kernels/base/prediction_dims.h"
 
 namespace haze::engine {
 

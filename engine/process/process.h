@@ -46,9 +46,9 @@ struct NoisedImages {
   Tensor t;        // [N] i32, in 0 .. T-1
   Tensor x0 = {};  // [N,H,W,C] f32, if wanted: scaled and flipped
 };
-/// One pass from images [M,H,W,C], u8 or f32 (taken as they are), to x_t of images index [N] i32. t
-/// comes from stream kTimestep, eps from kNoise, the flip from kFlip; training_noise() is that eps
-/// for mse_loss.
+/// One pass from images [M,H,W,C], u8 or f32 (taken as they are), to x_t
+/// of images index [N] i32. t comes from stream kTimestep, eps from
+/// kNoise, the flip from kFlip; training_noise() is that eps for mse_loss.
 NoisedImages q_sample_images(Context& context, const Tensor& images, const Tensor& index,
                              const NoiseTables& tables, const ImageNoising& options);
 /// The eps that q_sample_images added.

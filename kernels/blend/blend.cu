@@ -3,7 +3,7 @@
 // of them is known, draws one block of Philox (none if there is no noise) and writes those. Large
 // unknown areas cost their mask only.
 #include "kernels/blend/blend.h"
-#include "kernels/cuda/noise.h"
+#include "kernels/cuda/noise_quads.h"
 
 namespace haze::kernels {
 namespace {

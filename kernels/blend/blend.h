@@ -20,9 +20,9 @@ struct BlendStep {
   float signal = 1, noise = 0;
 };
 
-/// Where the mask is not 0, x = c.signal·x0 + c.noise·z: exactly x0 if c is (1, 0); elsewhere x
-/// keeps what it has. x [n,pixels,channels] and x0 f32. z is neither drawn nor read if c.noise is
-/// 0.
+/// Where the mask is not 0, x = c.signal·x0 + c.noise·z: exactly x0 if
+/// c is (1, 0); elsewhere x keeps what it has. x [n,pixels,channels]
+/// and x0 f32. z is neither drawn nor read if c.noise is 0.
 template <class S>
 void blend(S stream, const BlendDims& d, const Late<BlendStep>& c, const std::uint8_t* mask,
            const float* x0, const Noise& z, float* x);

@@ -20,8 +20,8 @@
 // channels in multiples of 8; other widths (the first layer's 1 or 3) are put together from single
 // elements, without cp.async, by the same code.
 //
-// What is left to gain: fragments still come as 4-byte loads with 4 wavefronts each
-// (v5_swizzle.cu).
+// What is left to gain: fragments still come as 4-byte
+// loads with 4 wavefronts each (v5_swizzle.cu).
 #include "kernels/conv2d/versions.h"
 #include "kernels/cuda/ptx.h"
 #include "kernels/cuda/vec.h"

@@ -2,7 +2,7 @@
 // item_sums.h — how losses are summed in the CPU backend, and the check of times on the host.
 #pragma once
 #include "kernels/base/check.h"
-#include "kernels/base/item_sums.h"
+#include "kernels/base/item_tiles.h"
 
 namespace haze::kernels {
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // prediction_tiles.h — the CPU backend's way to read and write tiles of a prediction
-// (prediction.h). Included by kernels' .cpp files only.
+// (prediction_dims.h). Included by kernels' .cpp files only.
 #pragma once
-#include "kernels/base/prediction.h"
+#include "kernels/base/prediction_dims.h"
 #include "kernels/cpu/noise_tiles.h"
 
 namespace haze::kernels {

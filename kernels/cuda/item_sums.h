@@ -3,7 +3,7 @@
 // warp's work and leaves one double; these kernels add the tiles in an order that depends on n and
 // on `elements` alone.
 #pragma once
-#include "kernels/base/item_sums.h"
+#include "kernels/base/item_tiles.h"
 #include "kernels/cuda/vec.h"
 
 namespace haze::kernels {

@@ -55,8 +55,8 @@ struct Moments {
 };
 using Pair = Vec<float, 2>;
 
-/// How one call is cut up. Of the example: parts 1, slabs 1, chunks 1, width 8, columns 2, rows 4,
-/// threads 32.
+/// How one call is cut up. Of the example: parts 1, slabs
+/// 1, chunks 1, width 8, columns 2, rows 4, threads 32.
 struct SlabPlan {
   int hw, c, groups, per_group;
   int c1;             // channels of x's first tensor; c if there is no second

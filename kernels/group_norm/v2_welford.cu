@@ -56,8 +56,8 @@ HAZE_DEVICE Moments join_block(Moments m, Moments (&warps)[kThreads / 32]) {
   return all;
 }
 
-/// One block per image and group; N channels of a pixel at a time, N divides the channels of a
-/// group.
+/// One block per image and group; N channels of a
+/// pixel at a time, N divides the channels of a group.
 template <int N, class T>
 __global__ void __launch_bounds__(kThreads)
     welford(GroupNormDims d, const T* x, const float* gamma, const float* beta, T* y, float* mean,

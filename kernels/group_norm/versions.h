@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// versions.h — earlier CUDA versions of group normalisation, a ladder of one idea each, kept to be
-// read in order beside docs/kernels/group_norm.md, tested and measured; the engine uses forward.cu
-// and backward.cu.
+// versions.h — earlier CUDA versions of group normalisation, a ladder of one
+// idea each, kept to be read in order beside docs/kernels/group_norm.md,
+// tested and measured; the engine uses forward.cu and backward.cu.
 #pragma once
 #include "kernels/base/stream.h"
 #include "kernels/group_norm/group_norm.h"

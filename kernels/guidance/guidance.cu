@@ -2,7 +2,7 @@
 // guidance.cu — CUDA version. One elementwise pass: two reads, one write. Rescaling needs a sum
 // over the item before its first result, so there a block per item goes ahead and leaves one
 // factor; it brings what the second pass reads into L2.
-#include "kernels/cuda/prediction.h"
+#include "kernels/cuda/prediction_quads.h"
 #include "kernels/guidance/guidance.h"
 
 namespace haze::kernels {

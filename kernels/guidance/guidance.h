@@ -4,7 +4,7 @@
 // arXiv 2305.08891, section 3.4).
 #pragma once
 #include "kernels/base/dtype.h"
-#include "kernels/base/prediction.h"
+#include "kernels/base/prediction_dims.h"
 
 namespace haze::kernels {
 

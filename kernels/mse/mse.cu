@@ -4,7 +4,7 @@
 // tile is a warp's work, 256 elements of one item, so its sum needs no shared memory; the bits
 // depend on n and elements alone.
 #include "kernels/cuda/item_sums.h"
-#include "kernels/cuda/prediction.h"
+#include "kernels/cuda/prediction_quads.h"
 #include "kernels/mse/mse.h"
 
 namespace haze::kernels {

@@ -3,8 +3,8 @@
 // against a target made of noise (given, or drawn again) and x0.
 #pragma once
 #include "kernels/base/dtype.h"
-#include "kernels/base/item_sums.h"
-#include "kernels/base/prediction.h"
+#include "kernels/base/item_tiles.h"
+#include "kernels/base/prediction_dims.h"
 
 namespace haze::kernels {
 

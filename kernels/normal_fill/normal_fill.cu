@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // normal_fill.cu — CUDA version. A thread draws one block of Philox and writes its four normals, 16
 // bytes. Bound by arithmetic: 10 rounds of two wide products, then two Box-Muller pairs.
-#include "kernels/cuda/noise.h"
+#include "kernels/cuda/noise_quads.h"
 #include "kernels/normal_fill/normal_fill.h"
 
 namespace haze::kernels {

@@ -29,8 +29,8 @@
 
 namespace haze::kernels {
 
-/// y[i] = F::y(x[i]) for i < n, of one type: computed in f32, rounded once. Overwrites y, which may
-/// be x.
+/// y[i] = F::y(x[i]) for i < n, of one type: computed
+/// in f32, rounded once. Overwrites y, which may be x.
 template <class F, class S>
 void pointwise_forward(S stream, std::size_t n, ConstAct x, Act y);
 

@@ -5,7 +5,7 @@
 // (mapping and traffic: docs/kernels/diffusion.md).
 #include <limits>
 
-#include "kernels/cuda/noise.h"
+#include "kernels/cuda/noise_quads.h"
 #include "kernels/q_sample/q_sample.h"
 
 namespace haze::kernels {

@@ -4,7 +4,7 @@
 // the predictions are a version of their own, so that the plain one keeps its vectors.
 #include <limits>
 
-#include "kernels/cuda/prediction.h"
+#include "kernels/cuda/prediction_quads.h"
 #include "kernels/sampler_step/sampler_step.h"
 
 namespace haze::kernels {

@@ -5,7 +5,7 @@
 // learned variances (Nichol & Dhariwal 2021, arXiv 2102.09672, eq. 15).
 #pragma once
 #include "kernels/base/dtype.h"
-#include "kernels/base/prediction.h"
+#include "kernels/base/prediction_dims.h"
 
 namespace haze::kernels {
 

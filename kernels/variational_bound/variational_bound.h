@@ -4,8 +4,8 @@
 // trained with, and what its negative log-likelihood is made of.
 #pragma once
 #include "kernels/base/dtype.h"
-#include "kernels/base/item_sums.h"
-#include "kernels/base/prediction.h"
+#include "kernels/base/item_tiles.h"
+#include "kernels/base/prediction_dims.h"
 
 namespace haze::kernels {
 

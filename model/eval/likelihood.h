@@ -30,16 +30,16 @@ struct Bound {
   std::vector<double> terms;
   /// Mean squared error of the prediction of x0 there, in the data's scale.
   std::vector<double> errors;
-  /// L_t of any t in 1 .. T-1: on the straight line between its evaluated neighbours, level beyond
-  /// the ends.
+  /// L_t of any t in 1 .. T-1: on the straight line between
+  /// its evaluated neighbours, level beyond the ends.
   double term_at(int t) const;
 };
 
-/// -log2 p(x0) <= prior + Σ L_t, for images of bytes [n,H,W,C]: L_0 is the probability of the
-/// byte's interval under the last step's Gaussian, the outermost intervals open (Ho et al. 2020,
-/// eq. 13), never below 1e-12. Terms between evaluated times are interpolated linearly in the
-/// total. One draw of noise per image and t. RunError naming t and image for a term that is not
-/// finite.
+/// -log2 p(x0) <= prior + Σ L_t, for images of bytes [n,H,W,C]: L_0 is the
+/// probability of the byte's interval under the last step's Gaussian, the outermost
+/// intervals open (Ho et al. 2020, eq. 13), never below 1e-12. Terms between
+/// evaluated times are interpolated linearly in the total. One draw of noise per
+/// image and t. RunError naming t and image for a term that is not finite.
 Bound bits_per_dim(engine::Context& context, Network& network, const DiffusionConfig& diffusion,
                    std::span<const std::uint8_t> images, int n, int height, int width, int channels,
                    const BoundOptions& options);

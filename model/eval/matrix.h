@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// matrix.h — the little linear algebra that comparing distributions needs, in double on the host:
-// products, a factor of a covariance, eigenvalues. Sized for features of up to a few thousand
-// dimensions.
+// matrix.h — the little linear algebra that comparing distributions
+// needs, in double on the host: products, a factor of a covariance,
+// eigenvalues. Sized for features of up to a few thousand dimensions.
 #pragma once
 #include <cstddef>
 #include <span>

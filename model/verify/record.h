@@ -14,8 +14,8 @@ namespace haze::model {
 /// "[2,3,28,28]".
 std::string shape_text(const std::vector<std::int64_t>& shape);
 
-/// The record's tensor of this name. InputError if there is none or its values do not fill its
-/// shape.
+/// The record's tensor of this name. InputError if
+/// there is none or its values do not fill its shape.
 const HostTensor& recorded(const StateDict& record, const std::string& name);
 /// InputError unless the tensor `name` has this shape.
 void require_shape(const StateDict& record, const std::string& name,

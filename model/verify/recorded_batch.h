@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// recorded_batch.h — training on a batch in which everything is given, as another framework recorded
-// it.
+// recorded_batch.h — training on a batch in which
+// everything is given, as another framework recorded it.
 #pragma once
 #include <span>
 

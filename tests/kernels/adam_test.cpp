@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// adam_test.cpp — the optimiser against PyTorch's own lines in double; gradient norm; EMA; bf16
-// copy.
+// adam_test.cpp — the optimiser against PyTorch's own
+// lines in double; gradient norm; EMA; bf16 copy.
 #include "engine/adam.h"
 
 #include <omp.h>

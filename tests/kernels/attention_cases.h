@@ -152,8 +152,8 @@ inline Tolerance tolerance(const Case& k, const Numbers& x, const Numbers& dout,
   // |dS_ij| <= P_ij · scale · 2 y_norm v_norm; a row of P sums to 1, a column to at most `column`.
   const double ds = 2 * scale * y_norm * v_norm;
   double dqk = std::max(1.0, column) * qk * ds * (sum_error + 4 * u);
-  // dout·o is taken with o rounded to bf16: errors of 2^-8/sqrt(3) per element of random sign, 4
-  // standard deviations.
+  // dout·o is taken with o rounded to bf16: errors of 2^-8/sqrt(3)
+  // per element of random sign, 4 standard deviations.
   if (type == DType::bf16)
     dqk += std::max(1.0, column) * qk * scale * 4 * 0x1p-8 / std::sqrt(3.) * y * o_norm;
   WeightRounding rounding;

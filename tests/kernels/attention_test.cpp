@@ -51,9 +51,9 @@ TEST(Attention, BackendsMatchReference) {
 }
 
 TEST(Attention, LayoutsByHand) {
-  // Two heads of one number, two tokens. Head 0: q = k = 0, so the mean of v. Head 1: q = (1, 0),
-  // k = (0, 30): token 0 sees only token 1, token 1 both alike; with q and k exchanged it would
-  // not.
+  // Two heads of one number, two tokens. Head 0: q = k = 0, so the
+  // mean of v. Head 1: q = (1, 0), k = (0, 30): token 0 sees only
+  // token 1, token 1 both alike; with q and k exchanged it would not.
   const auto run = [](Stream stream, const Numbers& qkv, QkvLayout layout) {
     engine::Context context(stream);
     engine::Tape tape(context);

@@ -47,20 +47,9 @@ struct Data {
 };
 
 Data make(const Conv2dDims& d, DType type) {
-  Data a{{d.n, d.h, d.w, d.ci},
-         {d.co, d.kh, d.kw, d.ci},
-         {d.n, d.ho(), d.wo(), d.co},
-         {},
-         {},
-         {},
-         {},
-         {},
-         {},
-         {},
-         {},
-         {},
-         {},
-         {}};
+  Data a;
+  a.xs = {d.n, d.h, d.w, d.ci}, a.ws = {d.co, d.kh, d.kw, d.ci};
+  a.ys = {d.n, d.ho(), d.wo(), d.co};
   const std::size_t images = std::size_t(d.n) * d.co;
   a.x = test::normal(a.xs.size(), 1, 0, 1, type), a.w = test::normal(a.ws.size(), 2, 0, 1, type);
   a.bias = test::normal(d.co, 3), a.per_channel = test::normal(images, 4, 0, 1, type);

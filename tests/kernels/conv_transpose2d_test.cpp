@@ -32,17 +32,8 @@ struct Data {
 };
 
 Data make(const ConvTranspose2dDims& d, DType type) {
-  Data a{{d.n, d.h, d.w, d.ci},
-         {d.co, 4, 4, d.ci},
-         {d.n, 2 * d.h, 2 * d.w, d.co},
-         {},
-         {},
-         {},
-         {},
-         {},
-         {},
-         {},
-         {}};
+  Data a;
+  a.xs = {d.n, d.h, d.w, d.ci}, a.ws = {d.co, 4, 4, d.ci}, a.ys = {d.n, 2 * d.h, 2 * d.w, d.co};
   a.x = test::normal(a.xs.size(), 1, 0, 1, type), a.w = test::normal(a.ws.size(), 2, 0, 1, type);
   a.bias = test::normal(d.co, 3), a.dy = test::normal(a.ys.size(), 4, 0, 1, type);
   a.y.resize(a.ys.size()), a.dx.resize(a.xs.size()), a.dw.resize(a.ws.size()), a.dbias.resize(d.co);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// dropout_test.cpp — dropout: the three proofs, the rate, and the same mask in forward and
-// backward.
+// dropout_test.cpp — dropout: the three proofs, the
+// rate, and the same mask in forward and backward.
 #include "kernels/dropout/reference.h"
 #include "tests/support/tape.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// sampler_step_test.cpp — one denoising step equals the formula in double from the same normals, in
-// f32 and bf16, clipped or not, with and without history and learned variances, however the batch
-// is split.
+// sampler_step_test.cpp — one denoising step equals the formula in
+// double from the same normals, in f32 and bf16, clipped or not, with
+// and without history and learned variances, however the batch is split.
 #include "engine/process/process.h"
 #include "engine/random.h"
 #include "kernels/sampler_step/reference.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// variational_bound_test.cpp — terms of the bound and their gradient: against PyTorch's float64,
-// the formulas and each other's backend, in f32 and bf16, with learned variances and with given
-// ones.
+// variational_bound_test.cpp — terms of the bound and their gradient:
+// against PyTorch's float64, the formulas and each other's backend,
+// in f32 and bf16, with learned variances and with given ones.
 #include "engine/files/safetensors.h"
 #include "engine/process/process.h"
 #include "kernels/variational_bound/reference.h"

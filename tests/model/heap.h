@@ -6,8 +6,8 @@
 namespace haze::test {
 
 constexpr std::size_t kLargeAllocation = 256 << 10;
-/// How many allocations of at least kLargeAllocation bytes there have been; always 0 under the
-/// address sanitizer.
+/// How many allocations of at least kLargeAllocation bytes
+/// there have been; always 0 under the address sanitizer.
 std::size_t large_allocations();
 
 }  // namespace haze::test

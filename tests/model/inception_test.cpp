@@ -131,8 +131,8 @@ TEST(Inception, FeaturesAreTheRecordedOnes) {
         inception_features(context, network, drawn_image(name, std::size_t(h) * w * 3), 1, h, w, 3,
                            [&](int done, int total) { calls += done == 1 && total == 1; });
     EXPECT_EQ(calls, 1);
-    // 48 layers deep, each of sums of up to 2048 terms: 1e-6 of a sum's size a layer, of both
-    // sides.
+    // 48 layers deep, each of sums of up to 2048 terms:
+    // 1e-6 of a sum's size a layer, of both sides.
     test::expect_close(features, record.read_f32(record.at(name)), 1e-4, 1e-4, name);
   }
   const auto grey = drawn_image("grey", 12 * 9);

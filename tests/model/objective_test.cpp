@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "model/chain.h"
-#include "model/prediction.h"
+#include "model/parameterization.h"
 #include "model/trainer.h"
 #include "model/unet.h"
 #include "tests/model/networks.h"
@@ -58,8 +58,8 @@ TEST(Objective, IsTheFormulaOfEachPrediction) {
       if (gamma > 0) train.loss_weight = LossWeight::min_snr, train.min_snr_gamma = gamma;
       Trainer trainer(context, *network, diffusion, train, 1);
       const double want = loss_of(context, *network, g, prediction, gamma);
-      // Both see the same output up to the rounding of x_t, 2^-24 of it, through a network of gain
-      // about one.
+      // Both see the same output up to the rounding of x_t,
+      // 2^-24 of it, through a network of gain about one.
       EXPECT_NEAR(double(g.loss_and_gradients(context, trainer)), want, 1e-5 * want)
           << int(prediction) << ' ' << gamma;
     }

@@ -90,8 +90,8 @@ TEST(SamplerSteps, ClippingChangesNothingInsideTheRange) {
 TEST(SamplerSteps, DdimWithEtaOneIsDdpm) {
   const DiffusionConfig d{.steps = 100, .variance = Variance::beta_tilde};
   const Schedule s = make_schedule(d);
-  // On every step and on a subset: DDIM's sigma at eta = 1 is the posterior's (Song et al., eq.
-  // 16).
+  // On every step and on a subset: DDIM's sigma at
+  // eta = 1 is the posterior's (Song et al., eq. 16).
   for (const auto [t, previous] :
        {std::array{99, 98}, {50, 49}, {99, 49}, {30, 1}, {1, 0}, {0, -1}}) {
     const auto a = ddim_step(s, d, 1, t, previous, -1, 1), b = ddpm_step(s, d, t, previous, -1, 1);

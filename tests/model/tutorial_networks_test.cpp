@@ -193,8 +193,8 @@ TEST(TutorialNetworks, TrainTheSameCalledAndReplayed) {
 // Four images (or points), noised at t = 0..49 of a short chain, are learned by heart far below the
 // loss of predicting nothing, which is 1.
 TEST(TutorialNetworks, LearnAFewImages) {
-  // A smaller batch and fewer steps where the emulator computes: seconds, where all would take
-  // minutes.
+  // A smaller batch and fewer steps where the emulator
+  // computes: seconds, where all would take minutes.
   const bool emulated = !std::holds_alternative<CpuStream>(test::device());
   const std::size_t batch = emulated ? 16 : 64;
   const std::uint32_t steps = emulated ? 120 : 300;

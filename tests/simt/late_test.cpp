@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// late_test.cpp — a value that is given at the launch, or lies on the device and is read when the
-// kernel runs.
+// late_test.cpp — a value that is given at the launch, or
+// lies on the device and is read when the kernel runs.
 #include "kernels/base/late.h"
 
 #include "kernels/cuda/simt.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// data_files.h — folders with files that a test makes, and the real data sets where they are
-// present.
+// data_files.h — folders with files that a test makes,
+// and the real data sets where they are present.
 #pragma once
 #include <cstdint>
 #include <cstdlib>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// clean_test.cpp — kernels as they should be: right results, no finding, no excess, under every
-// schedule.
+// clean_test.cpp — kernels as they should be: right
+// results, no finding, no excess, under every schedule.
 #include "kernels/cuda/ptx.h"
 #include "kernels/cuda/vec.h"
 #include "tests/support/trace.h"

@@ -19,8 +19,8 @@ using test::numbers;
 const CudaStream kStream{};
 constexpr PredictionDims kPlain{3, 100, 4}, kOdd{3, 93, 3}, kWide{3, 93, 3, true};  // two tiles
 
-/// Runs f, which launches kernels and hands its buffers to `expect(buffer, times)`, under
-/// schedules.
+/// Runs f, which launches kernels and hands its buffers
+/// to `expect(buffer, times)`, under schedules.
 template <class F>
 void check(F f) {
   for (const simt::Schedule& s : simt::schedules(1)) {

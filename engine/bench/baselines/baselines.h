@@ -11,7 +11,11 @@
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/matmul/matmul.h"
 
-namespace haze::kernels::baselines {
+namespace haze::engine::baselines {
+
+using kernels::Act;
+using kernels::Conv2dDims;
+using kernels::MatmulDims;
 
 /// Which of a layer's three products is to be overwritten: y, the gradient of x, or that of w.
 enum class Product { forward, data, weights };
@@ -38,4 +42,4 @@ Baseline cublas_matmul(CudaStream stream, const MatmulDims& d, Product product, 
 std::string describe_cudnn();
 std::string describe_cublas();
 
-}  // namespace haze::kernels::baselines
+}  // namespace haze::engine::baselines

@@ -16,7 +16,7 @@
 #include "engine/bench/baselines/library.h"
 #include "kernels/runtime/memory.h"
 
-namespace haze::kernels::baselines {
+namespace haze::engine::baselines {
 namespace {
 
 struct Cublas {
@@ -168,14 +168,14 @@ std::string describe_cublas() try {
   return cat("cuBLASLt: ", e.what());
 }
 
-}  // namespace haze::kernels::baselines
+}  // namespace haze::engine::baselines
 
 #else
 
-namespace haze::kernels::baselines {
+namespace haze::engine::baselines {
 
 Baseline cublas_matmul(CudaStream, const MatmulDims&, Product, Act, Act, Act) { return {}; }
 std::string describe_cublas() { return "cuBLASLt: its headers were not there for the build"; }
 
-}  // namespace haze::kernels::baselines
+}  // namespace haze::engine::baselines
 #endif

@@ -15,7 +15,7 @@
 #include "engine/bench/baselines/library.h"
 #include "kernels/runtime/memory.h"
 
-namespace haze::kernels::baselines {
+namespace haze::engine::baselines {
 namespace {
 
 struct Cudnn {
@@ -97,8 +97,8 @@ class Descriptor {
     cudnn().check(cudnn().cudnnBackendFinalize(get()), "cudnnBackendFinalize");
     return *this;
   }
-  /// Up to `room` values into `values`; how many these are, or with room for none, how many there
-  /// are.
+  /// Up to `room` values into `values`; how many these
+  /// are, or with room for none, how many there are.
   std::int64_t read(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type,
                     std::int64_t room, void* values) const {
     std::int64_t there = 0;
@@ -280,14 +280,14 @@ std::string describe_cudnn() try {
   return cat("cuDNN: ", e.what());
 }
 
-}  // namespace haze::kernels::baselines
+}  // namespace haze::engine::baselines
 
 #else
 
-namespace haze::kernels::baselines {
+namespace haze::engine::baselines {
 
 Baseline cudnn_convolution(CudaStream, const Conv2dDims&, Product, Act, Act, Act) { return {}; }
 std::string describe_cudnn() { return "cuDNN: its headers were not there for the build"; }
 
-}  // namespace haze::kernels::baselines
+}  // namespace haze::engine::baselines
 #endif

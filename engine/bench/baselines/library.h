@@ -12,7 +12,7 @@
 #include "kernels/runtime/device.h"
 #include "kernels/runtime/timer.h"
 
-namespace haze::kernels::baselines {
+namespace haze::engine::baselines {
 
 /// Open until the program ends.
 class Library {
@@ -72,8 +72,8 @@ class Fastest {
   std::string why_;
 };
 
-}  // namespace haze::kernels::baselines
+}  // namespace haze::engine::baselines
 
-/// A member of a struct that has a `library`: the library's function of this name, as its header
-/// declares it.
+/// A member of a struct that has a `library`: the library's
+/// function of this name, as its header declares it.
 #define HAZE_FROM_LIBRARY(name) decltype(&::name) name = library.function<decltype(&::name)>(#name)

@@ -70,8 +70,8 @@ void run_front(haze_cuda_stream& s) {
   if (item.run) item.run();
   if (item.records) reach(*item.records);
 }
-/// Drops what is queued when a kernel fails, so that the error is reported once; its events count
-/// as reached.
+/// Drops what is queued when a kernel fails, so that the
+/// error is reported once; its events count as reached.
 void drop_all() {
   for (auto* s : streams()) {
     for (const Item& item : s->queue)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// item_sums.h — losses as sums over items: values in tiles of an item, tiles in items, items in the
+// item_tiles.h — losses as sums over items: values in tiles of an item, tiles in items, items in the
 // mean, weighted by their times. The order follows from n and elements alone. The sums themselves:
 // kernels/cpu/item_sums.h and kernels/cuda/item_sums.h.
 #pragma once

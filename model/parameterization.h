@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// prediction.h — what a network's output means: the image and the noise as linear functions of x_t
+// parameterization.h — what a network's output means: the image and the noise as linear functions of x_t
 // and the output, for each of the three things that networks are trained to predict.
 #pragma once
 #include <cmath>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// noise.h — normals for CUDA kernels: a thread takes the four of one Philox block, drawn in
+// noise_quads.h — normals for CUDA kernels: a thread takes the four of one Philox block, drawn in
 // registers or read, so nothing random is ever in memory. Same bits as the CPU backend draws.
 #pragma once
 #include "kernels/base/noise.h"

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// prediction.h — a thread's four elements of a prediction (kernels/base/prediction.h) in CUDA
+// prediction_quads.h — a thread's four elements of a prediction (kernels/base/prediction_dims.h) in CUDA
 // kernels. Where the outputs are twice as wide as the data, neighbouring elements lie apart at
 // every pixel's end, so they move one by one; together prediction and variance use whole sectors.
 #pragma once
-#include "kernels/base/prediction.h"
-#include "kernels/cuda/noise.h"
+#include "kernels/base/prediction_dims.h"
+#include "kernels/cuda/noise_quads.h"
 
 namespace haze::kernels {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// prediction.h — what a network puts out for a batch of images.
+// prediction_dims.h — what a network puts out for a batch of images.
 #pragma once
 #include "kernels/base/noise.h"
 
