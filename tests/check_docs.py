@@ -61,7 +61,12 @@ def anchors(text):
 
 def links(where, text, here):
     folder = pathlib.PurePosixPath(where).parent
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+    named = {name.lower() for name in re.findall(r"^ {0,3}\[([^\]]+)\]: *\S", text, re.M)}
+    for words, name in re.findall(r"(?<![\w\]])\[([^\]\n]+)\]\[([^\]\n]*)\]", SPAN.sub("", text) if named else ""):  # [a][b] may be an array
+        if (name or words).lower() not in named:
+            yield f"link to [{name or words}], which no line defines"
+    for target in re.findall(r"\]\(([^)\s]+)\)|^ {0,3}\[[^\]]+\]: *(\S+)", text, re.M):
+        target = "".join(target)
         path, _, anchor = target.partition("#")
         if re.match(r"\w+:", target):
             continue
@@ -168,6 +173,7 @@ def problems(where, text, here):
     prose = fenced.sub("", text)
     yield from links(where, prose, here)
     yield from spans(where, prose, here)
+    yield from (f"{word} left in the page" for word in set(re.findall(r"\b(?:TODO|FIXME|TBD)\b", prose)))
     for block in fenced.findall(text):
         for line in block.replace("\\\n", " ").split("\n"):
             for part in re.split(r" && | \| |; ", line):
@@ -181,10 +187,12 @@ MUST_BE_REPORTED = ["[a](gone.md)", "[a](../gone.md)", "![a](docs/gone.png)", "[
                     "`model/{unet,gone}.h`", "`model/gone*.h`", "`haze gone`", "`haze train --gone`", "`haze bench gone`", "`--gone`",
                     "`model.gone`", "`gone.h`", "`--set model.gone=1`", "`haze train --config gone`", "`scripts/gone`", "`scripts/test --gone`",
                     "```\nhaze train --set model.gone=1\n```", "```\nA=1 build/cpu/haze gone\n```", "```\nscripts/gone  # x\n```",
-                    "```\ncmake --preset gone\n```", "```\nhaze train \\\n  --gone\n```", "`haze bench step -x`", "`cmake --preset gone`"]
+                    "```\ncmake --preset gone\n```", "```\nhaze train \\\n  --gone\n```", "`haze bench step -x`", "`cmake --preset gone`",
+                    "[a][here]\n\n[here]: gone.md", "[a][gone]\n\n[here]: docs/models.md", "[a][]\n\n[here]: docs/models.md", "later: TODO"]
 MUST_PASS = ["[a](docs/models.md) [b](https://x.y/gone.md) [c](#here)\n# Here", "`model/unet.h:3`, `unet.h`, `model/unet`, `model/`, `k.cu`",
              "`haze train --config mnist --set model.type=x`, `haze SUBCOMMAND --help`, `haze bench step -k add`", "`--config`, `model.type`",
              "```\nbuild/cpu/haze train --config mine.json   # --gone\nscripts/test --full\ncmake --preset cpu\n```", "`kernels/<name>/<name>.h`",
+             "[a][here], [here][], `x[3][c]` x[3][c]\n\n[here]: docs/models.md",
              "New file `model/new.h`:\n\n`new.h` and `model/new.h`"]
 
 

@@ -12,6 +12,8 @@ import sys
 TABLE = pathlib.Path(__file__).parent / "labels.txt"
 LABELS = {"slow", "slow-on-cuda", "not-on-cuda", "not-sanitized", "not-sanitized-on-cuda"}
 PROGRAMS = {"kernels", "files", "engine", "model", "apps", "gpu", "simt", "trace"}
+ON_BOTH = {"engine", "model", "apps"}  # run once more with everything on the CUDA backend
+OF_BOTH = {"slow-on-cuda", "not-on-cuda", "not-sanitized-on-cuda"}
 TEST = r"[\w/]+\.(\*|\w+(/\*)?)"  # Suite.Name, Suite.*, Suite.Name/*
 
 
@@ -60,13 +62,15 @@ def problems(text, known, cuda):
             yield f"{TABLE.name}:{number}: {row[0]}"
         elif row[0] not in PROGRAMS:
             yield f"{TABLE.name}:{number}: no such program: {row[0]}; there are {', '.join(sorted(PROGRAMS))}"
+        elif row[0] not in ON_BOTH and (out_of_place := row[2] & OF_BOTH):
+            yield f"{TABLE.name}:{number}: {', '.join(sorted(out_of_place))}: tests/{row[0]} does not run once more on CUDA"
         elif row[0] in known and not names_one(row[1], known[row[0]]) and cuda:
             yield f"{TABLE.name}:{number}: tests/{row[0]} has no {row[1]}"
 
 
 MUST_BE_REPORTED = ["model Trainer.Learn slow", "model Learns slow", "model Trainer.* fast", "model Train.* slow",
                     "model *Learns slow", "model Trainer.Learns", "model Trainer.Learns slow\nmodel Trainer.Learns slow",
-                    "modle Trainer.Learns slow", "model Trainer.Learns\tslow", "model Trainer.OnBoth not-on-cuda"]
+                    "modle Trainer.Learns slow", "model Trainer.Learns\tslow", "kernels Adam.Learns slow-on-cuda", "model Trainer.OnBoth not-on-cuda"]
 MUST_PASS = ["model Trainer.Learns slow  # why", "# words", "model Trainer.* not-sanitized slow", "model A/B.C/* slow", "gpu X.Y slow"]
 
 

@@ -24,6 +24,8 @@ struct Case {
   const char* config = "tiny.json";
 };
 
+void PrintTo(const Case& c, std::ostream* out) { *out << c.key << '=' << c.values[0]; }
+
 // Three steps and a chain of 20 times, unless a case says otherwise.
 const std::vector<Case> kCases = {
     {"model.type", {"conv_denoiser"}, Shows::weights, {}, "plain.json"},
