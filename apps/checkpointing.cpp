@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "apps/checkpointing.h"
 
-#include <filesystem>
-
+#include "apps/data/input_file.h"
+#include "apps/paths.h"
 #include "model/weights.h"
 
 namespace haze::apps {
@@ -63,9 +63,10 @@ model::StateDict restore_state(engine::Checkpoint& checkpoint, engine::Parameter
 
 TrainedWeights load_weights(const std::string& path, bool ema, bool ema_asked) {
   if (path.empty()) throw InputError("--checkpoint: not given; a run folder or a checkpoint file");
-  const bool folder = std::filesystem::is_directory(path);
-  if (!folder && !std::filesystem::exists(path))
-    throw InputError(cat("--checkpoint: ", path, "; no such file or folder"));
+  const PathKind kind = kind_of("--checkpoint", path);
+  const bool folder = kind == PathKind::folder;
+  if (kind == PathKind::none)
+    throw InputError(cat("--checkpoint: ", printable(path), "; no such file or folder"));
   engine::FileSystem& disk = engine::disk();
   const auto load = [&](const char* prefix) {
     if (!folder) return engine::load_checkpoint(disk, path, prefix);

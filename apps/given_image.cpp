@@ -47,8 +47,9 @@ Image open_given_image(const std::string& where, int height, int width, int chan
     return image_of_dataset(where, spec, index, height, width, channels);
   const Image image = with_channels(read_picture(where), channels);
   if (image.height < height || image.width < width)
-    throw InputError(cat("--image: ", where, ": ", image.width, "x", image.height,
-                         " pixels; at least ", width, "x", height, ", the network's size"));
+    throw InputError(cat("--image: ", where, ": ", image.height, "x", image.width,
+                         " pixels (height x width); at least ", height, "x", width,
+                         ", the network's size"));
   Image fitted{
       height, width, channels,
       std::vector<std::uint8_t>(std::size_t(height) * std::size_t(width) * std::size_t(channels))};
@@ -60,8 +61,8 @@ Image open_given_image(const std::string& where, int height, int width, int chan
 Image open_mask(const std::string& path, int height, int width) {
   const Image mask = with_channels(read_picture(path), 1);
   if (mask.height != height || mask.width != width)
-    throw InputError(cat("--mask: ", path, ": ", mask.width, "x", mask.height, " pixels; ", width,
-                         "x", height, ", the network's size"));
+    throw InputError(cat("--mask: ", path, ": ", mask.height, "x", mask.width,
+                         " pixels (height x width); ", height, "x", width, ", the network's size"));
   return mask;
 }
 

@@ -2,9 +2,9 @@
 #include "apps/image_sets.h"
 
 #include <cmath>
-#include <filesystem>
 
 #include "apps/image/grid.h"
+#include "apps/paths.h"
 #include "engine/files/safetensors.h"
 #include "model/weights.h"
 
@@ -52,8 +52,9 @@ Dataset as_images(const std::string& what, const std::vector<float>& values, int
 }
 
 Dataset open_samples(const std::string& where) {
-  if (std::filesystem::is_directory(where)) return open_dataset("images:" + where);
-  if (std::filesystem::exists(where)) return read_samples(where);
+  const PathKind kind = kind_of("--samples", where);
+  if (kind == PathKind::folder) return open_dataset("images:" + where);
+  if (kind != PathKind::none) return read_samples(where);
   if (where.find(':') == where.npos)
     throw InputError(cat("--samples: ", where,
                          "; no such file or folder: a safetensors file of haze sample "

@@ -4,6 +4,7 @@
 #include <csignal>
 #include <cstdio>
 #include <new>
+#include <system_error>
 
 #include "apps/command_line.h"
 
@@ -36,6 +37,8 @@ int main(int argc, char** argv) {
     console.error(
         "out of memory: lower the batch size (train.batch_size, --batch) or split it "
         "(train.accumulate)");
+  } catch (const std::system_error& e) {  // a thread that may not be started, say
+    console.error(e.what());
   } catch (const std::exception& e) {
     console.error(
         cat(e.what(), "; this is a bug in haze: please report it with the output of haze info"));

@@ -8,8 +8,10 @@
 #include <filesystem>
 #include <unistd.h>
 
+#include "apps/data/input_file.h"
 #include "apps/device.h"
 #include "apps/json_writer.h"
+#include "apps/paths.h"
 #include "apps/version.h"
 #include "kernels/base/text.h"
 
@@ -51,9 +53,9 @@ std::string next_run_folder(const std::string& name, const std::string& precisio
   const char* base = std::getenv("HAZE_RUNS");
   const fs::path runs = base && *base ? base : "runs";
   std::uint64_t last = 0;
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator(runs, none)) {
-    const std::string file = entry.path().filename();
+  std::vector<std::string> files;
+  engine::disk().list(runs.string(), files);  // without a folder, the first run makes it
+  for (const std::string& file : files) {
     const auto number = parse_number<std::uint64_t>(leading_digits(file));
     if (number && *number < 100000) last = std::max(last, *number);
   }
@@ -61,6 +63,9 @@ std::string next_run_folder(const std::string& name, const std::string& precisio
 }
 
 std::string move_away(const std::string& folder) {
+  if (!ends_in_name(folder))
+    throw InputError(cat("--overwrite: the run in ", printable(folder),
+                         "; name its folder as seen from the one above, so that it can be moved"));
   const engine::RunLock lock(engine::disk(), folder);
   for (int i = 1;; ++i) {
     const std::string to = cat(fs::path(folder + "/").parent_path().string(), ".old-", i);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "apps/trained_model.h"
 
-#include <filesystem>
-
+#include "apps/data/input_file.h"
 #include "apps/device.h"
+#include "apps/paths.h"
+#include "apps/point_pictures.h"
 #include "apps/sampling.h"
 
 namespace haze::apps {
@@ -30,6 +31,15 @@ TrainedModel::TrainedModel(const SampleOptions& o, Stream stream, Console& conso
   for (const std::string& message : weights.messages) console.warning(message);
   if (config().data.image_size.size() != 2)
     throw InputError(cat(weights.path, ": data.image_size: []; [height, width]"));
+  try {
+    model::check_image_size(config().model, size().height, size().width);
+  } catch (const InputError& e) {
+    throw InputError(cat(weights.path, ": ", e.what()));
+  }
+  if (point_set_of(config().data.spec) && size().size() != 2)
+    throw InputError(cat(weights.path, ": data.spec: ", printable(config().data.spec),
+                         "; points are images of 1x1x2, these are ", size().height, "x",
+                         size().width, "x", size().channels));
   network = make_trained_network(weights, stream, context.activations);
   context.fusion = o.fusion;
 }
@@ -41,7 +51,7 @@ std::string TrainedModel::name() const {
 
 Recipe TrainedModel::recipe(const SampleOptions& o, const model::SamplingOptions& sampler,
                             int count) const {
-  return {.run = std::filesystem::path(o.checkpoint + "/").parent_path().filename().string(),
+  return {.run = last_name(o.checkpoint),
           .step = weights.meta.step,
           .ema = weights.ema,
           .options = sampler,

@@ -52,6 +52,11 @@ WORDS = [  # a word -> where it may not stand, and why; oneDNN wants its argumen
      r"kernels/<op>/(?!reference\.h)", "a kernel does not allocate: tiles on the stack, or the caller's scratch"),
     (r"\b__(device|shared)__\b", r"kernels/(<op>|base|cpu|cuda|runtime)/(?!simt\.h|host_device\.h)",
      "device code says HAZE_DEVICE, HAZE_HD, HAZE_SHARED"),
+    (r"\b(fs|filesystem)::(exists|is_\w+|status|canonical|read_symlink|remove\w*|create_\w+|rename|file_size|directory_iterator)"
+     r"\((?=[^()\s])([^(),]|\([^()]*\))*\)", r"(model|apps)/",
+     "this overload throws a C++ function's name at the user: apps/paths.h, or the one with an error_code"),
+    (r"\bfor \(.*: *(fs|std::filesystem)::directory_iterator", r"(model|apps)/",
+     "its increment throws: engine::disk().list() does not"),
     (r"\bkernels::(?!explainer\b)", r"(model|apps)/", "kernels are the engine's business; engine/device_tensor.h and ops.h are the way"),
 ]
 MAX_LINES = 400  # per file; a file that needs more is two files
@@ -228,6 +233,11 @@ WORD_CASES = [  # file, line, whether it must be reported
     ("kernels/cpu/onednn.h", "std::map<std::pair<int, Key>, Value> values_;", False),
     ("kernels/cuda/gemm/block.cuh", "__device__ void clear() {", True),
     ("kernels/cuda/simt.h", "#define HAZE_DEVICE __device__ __forceinline__", False),
+    ("apps/checkpointing.cpp", "  const bool folder = std::filesystem::is_directory(path);", True),
+    ("apps/commands/train.cpp", "if (fs::exists(cat(folder, \"/config.json\")))", True),
+    ("apps/run_folder.cpp", "return fs::exists(folder + \"/config.json\", none) || more;", False),
+    ("apps/run_folder.cpp", "for (const auto& entry : fs::directory_iterator(runs, none)) {", True),
+    ("apps/data/image_list.cpp", "while (!error && it != fs::directory_iterator()) {", False),
 ]
 
 

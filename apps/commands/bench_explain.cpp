@@ -18,7 +18,8 @@ int explain_kernel(const BenchOptions& options, const Program& program) {
   const auto shapes = kernel_shapes(options.shapes, {2, 8, 32, 32});
   const auto explainer = kernels::explainer();
   if (!explainer) {
-    const auto self = std::filesystem::read_symlink("/proc/self/exe");
+    std::error_code none;
+    const auto self = std::filesystem::read_symlink("/proc/self/exe", none);
     const std::string traced = (self.parent_path() / "haze-traced").string();
     std::vector<std::string> arguments = program.arguments;
     arguments[0] = traced;

@@ -9,6 +9,7 @@
 #include "apps/config/find.h"
 #include "apps/device.h"
 #include "apps/flag_groups.h"
+#include "apps/paths.h"
 #include "apps/training.h"
 #include "apps/version.h"
 
@@ -62,7 +63,7 @@ Settings gather(const TrainOptions& options) {
   if (!options.config.empty()) {
     settings = load_config(options.config);
   } else if (const std::string own = options.out + "/config.json";
-             options.resume && !options.out.empty() && fs::exists(own)) {
+             options.resume && !options.out.empty() && kind_of("--resume", own) != PathKind::none) {
     settings = load_config(own);
   } else {
     std::string names;

@@ -5,12 +5,14 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <set>
 #include <unistd.h>
 
+#include "apps/data/input_file.h"
+#include "apps/paths.h"
 #include "apps/suggest.h"
+#include "engine/files/file_system.h"
 
 namespace haze::apps {
 namespace {
@@ -36,18 +38,17 @@ std::string read_stream(std::istream& in, const std::string& name, std::size_t l
 }  // namespace
 
 std::string read_text(const std::string& path, std::size_t limit) {
-  if (!fs::is_regular_file(path)) throw InputError(cat(path, ": no such file"));
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw InputError(cat(path, ": cannot be opened; ", std::strerror(errno)));
-  return read_stream(in, path, limit);
+  const auto bytes = read_file(path, limit);
+  return {bytes.begin(), bytes.end()};
 }
 
 std::vector<std::string> shipped_configs() {
   std::set<std::string> names;
   for (const fs::path& folder : config_folders()) {
-    std::error_code none;
-    for (const auto& entry : fs::directory_iterator(folder, none))
-      if (entry.path().extension() == ".json") names.insert(entry.path().stem());
+    std::vector<std::string> files;
+    engine::disk().list(folder.string(), files);  // a folder that is not there has none
+    for (const fs::path file : files)
+      if (file.extension() == ".json") names.insert(file.stem());
   }
   return {names.begin(), names.end()};
 }
@@ -58,19 +59,22 @@ Settings load_config(const std::string& config) {
       throw InputError("--config: -; standard input is a terminal; pipe a configuration into haze");
     return parse_settings(read_stream(std::cin, "standard input", kMaxConfig), "standard input");
   }
-  std::error_code none;
-  if (fs::is_regular_file(config, none))
-    return parse_settings(read_text(config, kMaxConfig), config);
+  if (const PathKind kind = kind_of("--config", config); kind == PathKind::file)
+    return parse_settings(read_text(config, kMaxConfig), printable(config));
+  else if (kind == PathKind::folder)
+    throw InputError(cat("--config: ", printable(config), "; a folder: a file is needed, such as ",
+                         printable(config), "/config.json of a run"));
   if (config.find('/') == config.npos)
     for (const fs::path& folder : config_folders())
-      if (const fs::path path = folder / (config + ".json"); fs::is_regular_file(path, none))
+      if (const std::string path = folder / (config + ".json");
+          kind_of("--config", path) == PathKind::file)
         return parse_settings(read_text(path, kMaxConfig), config + ".json");
   const auto names = shipped_configs();
   std::string hint = "a file, or one of";
   for (const std::string& name : names) hint += (name == names.front() ? " " : ", ") + name;
   if (const auto guess = nearest(config, names); !guess.empty())
     hint += "; did you mean " + guess + "?";
-  throw InputError(cat("--config: ", config, "; ", hint));
+  throw InputError(cat("--config: ", printable(config), "; ", hint));
 }
 
 }  // namespace haze::apps

@@ -147,7 +147,8 @@ template <class T>
 T number(const Key& key, const Value& whole, const Scalar& s) {
   double x = NAN;
   if (const auto* i = std::get_if<std::int64_t>(&s)) x = double(*i);
-  if (const auto* d = std::get_if<double>(&s); d && !is_whole<T>) x = *d;
+  // A whole number may be spelt 1e3, as JSON Schema's integer may.
+  if (const auto* d = std::get_if<double>(&s); d && (!is_whole<T> || *d == std::floor(*d))) x = *d;
   // A NaN fails this comparison too.
   if (!(x >= key.min && x <= key.max)) refuse(key, whole);
   return T(x);

@@ -2,7 +2,6 @@
 #include "apps/data/dataset.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <new>
 #include <stdexcept>
 
@@ -11,6 +10,7 @@
 #include "apps/data/points.h"
 #include "apps/image/image.h"
 #include "apps/image/resize.h"
+#include "apps/paths.h"
 #include "engine/files/xxh3.h"
 #include "kernels/base/check.h"
 #include "kernels/base/text.h"
@@ -61,8 +61,7 @@ Dataset draw(const std::string& spec, std::string what, bool points) {
 Dataset load(const std::string& spec, const DatasetOptions& options) {
   const auto colon = spec.find(':');
   if (colon == spec.npos) {
-    std::error_code ignored;
-    if (std::filesystem::is_directory(spec, ignored))
+    if (kind_of("data set", spec) == PathKind::folder)
       refuse(spec,
              cat("a kind goes before the folder, such as images:", printable(spec), "; ", kKinds));
     refuse(spec, kKinds);
@@ -76,8 +75,8 @@ Dataset load(const std::string& spec, const DatasetOptions& options) {
   const bool known = kind == "mnist" || kind == "cifar10" || kind == "images";
   if (!known) refuse(spec, kKinds);
   const bool test = kind != "images" && take_split(rest);
-  if (std::error_code ignored; !std::filesystem::is_directory(rest, ignored))
-    refuse(spec, rest.empty() ? "a folder goes behind the colon" : "the folder does not exist");
+  if (rest.empty()) refuse(spec, "a folder goes behind the colon");
+  if (const std::string why = why_no_folder("data set", rest); !why.empty()) refuse(spec, why);
   if (kind == "mnist") return load_mnist(rest, test);
   if (kind == "cifar10") return load_cifar10(rest, test);
   return load_image_folder(rest, options);

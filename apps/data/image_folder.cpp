@@ -35,8 +35,9 @@ Image load_image(const ImageList& list, const std::string& path, const std::opti
   Image image = with_channels(decode_image(read_file(file, kMostFileBytes, false), name), channels);
   if (!asked) return image;
   if (image.height < asked->height || image.width < asked->width)
-    throw InputError(cat(name, ": ", image.width, "x", image.height, " pixels; at least ",
-                         asked->width, "x", asked->height, " are needed, images are not enlarged"));
+    throw InputError(cat(name, ": ", image.height, "x", image.width,
+                         " pixels (height x width); at least ", asked->height, "x", asked->width,
+                         " are needed, images are not enlarged; --skip-bad leaves such files out"));
   Image resized{asked->height, asked->width, channels, {}};
   resized.pixels.resize(std::size_t(asked->height) * asked->width * channels);
   resize_and_crop(image.pixels.data(), image.height, image.width, channels, resized.pixels.data(),
@@ -97,9 +98,9 @@ Dataset load_image_folder(const std::string& folder, const DatasetOptions& optio
       const Image& image = images[i];
       if (errors[i].empty() && set.count > 0 &&
           (image.height != set.height || image.width != set.width))
-        errors[i] = cat(printable(list.root + '/' + path), ": ", image.width, "x", image.height,
-                        " pixels, the images before have ", set.width, "x", set.height,
-                        "; ask for a size to have all made equal");
+        errors[i] = cat(printable(list.root + '/' + path), ": ", image.height, "x", image.width,
+                        " pixels (height x width), the images before have ", set.height, "x",
+                        set.width, "; ask for a size to have all made equal");
       if (errors[i].empty()) {
         if (set.count++ == 0) {
           set.height = image.height;

@@ -63,7 +63,8 @@ bool read_head(Reader& r, std::span<const std::uint8_t> bytes) {
   const auto& j = r.jpeg;
   if (j.image_width > unsigned(kMostSide) || j.image_height > unsigned(kMostSide) ||
       std::int64_t{j.image_width} * j.image_height > kMostPixels) {
-    std::snprintf(r.message, sizeof r.message, "%u x %u pixels", j.image_width, j.image_height);
+    std::snprintf(r.message, sizeof r.message, "%ux%u pixels (height x width)", j.image_height,
+                  j.image_width);
     return false;
   }
   const auto stored = r.jpeg.jpeg_color_space;

@@ -126,13 +126,16 @@ std::string read_file(FileSystem& fs, const std::string& path, std::uint64_t max
 }
 
 void make_directories(FileSystem& fs, const std::string& path) {
+  std::string refused;  // the last part that could not be made, and why
   for (std::size_t at = 0; at != std::string::npos;) {
     at = path.find('/', at + 1);
     const std::string part = path.substr(0, at);
     const int r = fs.make_dir(part);
-    // EROFS and EACCES are said of directories that exist, too: only the last part must succeed.
+    // EROFS and EACCES are said of directories that exist, too: only the last part must succeed. If
+    // it has no parent, the reason is what was said of that parent.
+    if (r < 0 && r != -EEXIST && r != -ENOENT) refused = failure("make the directory", part, r);
     if (r < 0 && r != -EEXIST && at == std::string::npos)
-      throw RunError(failure("make the directory", part, r));
+      throw RunError(refused.empty() ? failure("make the directory", part, r) : refused);
     if (r < 0) continue;
     const int synced = fs.fsync_dir(directory_of(part));
     if (synced < 0) throw RunError(failure("make durable the directory", part, synced));

@@ -33,7 +33,7 @@ RunLock::RunLock(FileSystem& fs, const std::string& run) : fs_(fs) {
     if (r != -EWOULDBLOCK) throw RunError(failure("lock", path, r));
     const std::string text = owner;
     throw InputError(cat("run folder ", run, ": in use by process ",
-                         text.substr(0, text.find('\n')),
+                         text.substr(0, text.find_first_of(" \n")),
                          "; stop that one or choose another folder"));
   }
   // For the message above only: nothing depends on it.

@@ -31,12 +31,14 @@ StateDict outputs(const Subject& s, const StateDict& record, float scale) {
   const Images images = images_of(record, "x", false, s.config);
   require_shape(record, "t", {images.n});
   const auto x = images.block(recorded(record, "x"), 0, scale);
-  const auto t = recorded_times(recorded(record, "t"), 0, std::size_t(images.n), 1 << 24);
+  // Sines and channels of t take any; a table has a row for each time of the chain.
+  const int times = s.config.family == Family::point_mlp ? s.diffusion.steps : 1 << 24;
+  const auto t = recorded_times(recorded(record, "t"), 0, std::size_t(images.n), times);
   engine::Tape tape(s.context, false);
   const engine::Shape shape{images.n, images.h, images.w, images.c};
   const auto in = engine::to_activations(s.context, engine::upload(s.context, shape, x));
-  const auto times = engine::upload(s.context, {images.n}, t);
-  const engine::Var eps = s.network.forward(tape, {tape.leaf(in), times, {}}, nullptr);
+  const auto at = engine::upload(s.context, {images.n}, t);
+  const engine::Var eps = s.network.forward(tape, {tape.leaf(in), at, {}}, nullptr);
   return {{"eps", images.recorded_layout(engine::download(s.context, tape.value(eps)))}};
 }
 

@@ -125,6 +125,19 @@ StateDict recomputed(RecordKind kind, const Subject& subject, const StateDict& r
   return losses(subject, record);
 }
 
+/// Records hold images, times and noise: no classes, no variances, no earlier predictions.
+void refuse_what_no_record_holds(const NetworkConfig& config, const DiffusionConfig& diffusion) {
+  if (config.num_classes > 0)
+    throw InputError(cat("model.num_classes: ", config.num_classes,
+                         "; a record has no classes: 0, for a network that takes none"));
+  if (diffusion.variance == Variance::learned)
+    throw InputError(
+        "diffusion.variance: learned; a record has no variances: beta or beta_tilde, for a network "
+        "that predicts none");
+  if (config.self_condition)
+    throw InputError("model.self_condition: true; a record has no earlier predictions: false");
+}
+
 }  // namespace
 
 double Comparison::relative() const { return max_difference == 0 ? 0 : max_difference / largest; }
@@ -166,6 +179,7 @@ Verification verify(engine::Context& context, NetworkConfig config,
                     const StateDict& record, const StateDict* expected) {
   Verification result;
   result.kind = kind_of(record);
+  refuse_what_no_record_holds(config, diffusion);
   if (expected && result.kind != RecordKind::train)
     throw InputError(cat("expected weights: a ", name_of(result.kind),
                          " record has none; they go with a train record"));

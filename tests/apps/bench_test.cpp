@@ -58,7 +58,7 @@ TEST(Bench, RefusesWhatItCannotTime) {
            {{"bench", "kernels", "--list", "--out", "x"}, "--out: given with --list"},
            {{"bench", "step", "--fail-on", "3"}, "--fail-on: given with bench step"},
            {{"bench", "compare", "x.json"}, "haze bench compare BEFORE.json AFTER.json"},
-           {{"bench", "compare", "x.json", "y.json"}, "x.json: no such file"},
+           {{"bench", "compare", "x.json", "y.json"}, "x.json: No such file"},
            {{"bench", "compare", "x.json", "y.json", "--fail-on", "%"},
             "--fail-on: %; a number from 0 to 1000"},
            {{"bench", "compare", "x.json", "y.json", "--fail-on", "3%%"},

@@ -58,6 +58,9 @@ TEST(Config, WrongTypeAndRangeSayKeyValueAndWhatIsAllowed) {
     EXPECT_THAT(error_of([&] { with(bad); }),
                 HasSubstr(std::string(bad).substr(0, std::string(bad).find('='))))
         << bad;
+  EXPECT_EQ(with("train.steps=1e3").train.steps, 1000);
+  EXPECT_EQ(with("train.seed=1.5e1").seed, 15u);
+  EXPECT_EQ(with("model.ch_mults=[1e0,2.0]").model.ch_mults, (std::vector{1, 2}));
   EXPECT_THAT(error_of([] { with("data.image_size=[28]"); }), HasSubstr("[height, width]"));
   EXPECT_THAT(error_of([] { with("train.accumulate=7"); }),
               HasSubstr("train.batch_size, which is 64"));

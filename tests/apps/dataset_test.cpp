@@ -26,7 +26,7 @@ TEST(Dataset, RefusesSpecsInOneLine) {
   refused(folder.path, "images:" + folder.path);
   refused("mnist:", "a folder goes behind the colon");
   refused("mnist:" + folder.path + "/none", "the folder does not exist");
-  refused("cifar10:" + folder.write("file", "x"), "the folder does not exist");
+  refused("cifar10:" + folder.write("file", "x"), "a file; the folder that it lies in");
   refused("images:" + folder.path + "/none", "the folder does not exist");
   for (const char* number : {"0", "-3", "1000001", "x", "", "5x", "99999999999999999999"})
     refused(std::string("synthetic:digits:") + number, "from 1 to 1000000");

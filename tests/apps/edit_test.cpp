@@ -191,9 +191,9 @@ TEST_F(Conditional, SaysWhatDoesNotFit) {
         "a reconstruction takes ddim");
   write_png("mask.png", {4, 8, 1, std::vector<std::uint8_t>(32)});
   fails({"edit", "inpaint", "--image", "synthetic:digits:64@1", "--mask", at("mask.png")},
-        "8x4 pixels; 8x8, the network's size");
+        "4x8 pixels (height x width); 8x8, the network's size");
   write_png("small.png", {4, 8, 1, std::vector<std::uint8_t>(32)});
-  fails({"edit", "vary", "--image", at("small.png")}, "8x4 pixels; at least 8x8");
+  fails({"edit", "vary", "--image", at("small.png")}, "4x8 pixels (height x width); at least 8x8");
 }
 
 TEST_F(TinyRun, ClassesMustBeThoseOfTheDataAndOfTheNetwork) {

@@ -113,8 +113,10 @@ TEST(ImageFolder, NamesTheBadFile) {
       {"gif.png", {'G', 'I', 'F', '8', '9', 'a'}, "neither a PNG nor a JPEG"},
       {"cut.png", cut(png), "PNG: "},
       {"cut.jpg", cut(jpeg), "JPEG: "},
-      {"small.png", flat_png(15, 20, 3, 1), "20x15 pixels; at least 16x16 are needed"},
-      {"narrow.jpg", flat_jpeg(20, 15, 1), "15x20 pixels; at least 16x16 are needed"},
+      {"small.png", flat_png(15, 20, 3, 1),
+       "15x20 pixels (height x width); at least 16x16 are needed"},
+      {"narrow.jpg", flat_jpeg(20, 15, 1),
+       "20x15 pixels (height x width); at least 16x16 are needed"},
   };
   for (const auto& f : files) {
     const DataFolder folder;
@@ -163,7 +165,7 @@ TEST(ImageFolder, NeedsOneSizeOrAnAskedOne) {
   folder.write("a.png", flat_png(8, 6, 3, 1));
   folder.write("b.png", flat_png(6, 8, 3, 2));
   expect_refused([&] { open_dataset("images:" + folder.path); },
-                 "b.png: 8x6 pixels, the images before have 6x8; ask for a size");
+                 "b.png: 6x8 pixels (height x width), the images before have 8x6; ask for a size");
   EXPECT_EQ(open_dataset("images:" + folder.path, {.height = 6}).count, 2);
 }
 

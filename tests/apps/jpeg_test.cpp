@@ -121,9 +121,9 @@ TEST(Jpeg, RefusesFilesThatLie) {
   const auto refused = [](const Bytes& bytes, const std::string& why) {
     expect_refused([&] { decode(bytes); }, why, why);
   };
-  refused(with_size(65500, 65500), "65500 x 65500 pixels");
-  refused(with_size(16, 16385), "16385 x 16 pixels");
-  refused(with_size(16384, 4097), "4097 x 16384 pixels");  // sides allowed, area not
+  refused(with_size(65500, 65500), "65500x65500 pixels");
+  refused(with_size(16, 16385), "16x16385 pixels (height x width)");
+  refused(with_size(16384, 4097), "16384x4097 pixels");  // sides allowed, area not
   refused(with_size(0, 16), "JPEG");
   refused(with_size(16, 0), "JPEG");
   refused(with_size(160, 160), "premature end of data");  // data for a hundredth of it

@@ -184,7 +184,7 @@ TEST(RunLock, OneOwnerWhoCleansUp) {
     overwrite(left, "left by a killed writer");
     overwrite(other, "somebody's");
     test::expect_error<InputError>([&] { RunLock(disk(), run.path); },
-                                   cat("in use by process ", ::getpid()));
+                                   cat("in use by process ", ::getpid(), "; stop"));
     EXPECT_TRUE(fs::exists(left));  // only the owner may remove
   }
   const RunLock again(disk(), run.path);

@@ -57,6 +57,16 @@ TEST(Files, AtomicWriteIsOldOrNewAfterAPowerCut) {
   }
 }
 
+TEST(Files, ADirectoryThatMayNotBeMadeSaysWhy) {
+  MemoryFileSystem fs;
+  fs.fault = [](const std::string& call, std::size_t, const std::string& path) {
+    if (call != "make_dir") return Fault{};
+    return Fault{.error = path == "/home" ? EEXIST : path == "/home/other" ? EACCES : ENOENT};
+  };
+  test::expect_error<RunError>([&] { make_directories(fs, "/home/other/run/checkpoints"); },
+                               "cannot make the directory /home/other: Permission denied");
+}
+
 TEST(Files, OnDisk) {
   const test::TemporaryFolder folder;
   const std::string path = folder / "a/b/c.txt";
