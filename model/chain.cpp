@@ -11,6 +11,9 @@ namespace haze::model {
 std::vector<int> sampling_times(int T, int steps, Spacing spacing, SamplerKind kind) {
   if (steps < 1 || steps > T)
     throw InputError(cat("steps: ", steps, "; 1 to ", T, ", the steps of the noise schedule"));
+  if (spacing == Spacing::leading && steps == 1 && T > 1 && kind != SamplerKind::dpmpp)
+    throw InputError(cat("steps: 1; with the leading spacing that is time 0 of ", T,
+                         ", where an image is expected, not noise: at least 2, or trailing"));
   std::vector<int> times;
   const bool beyond = kind == SamplerKind::dpmpp && steps < T;  // S+1 points, the last left out
   for (int k = 0; k < steps; ++k) {

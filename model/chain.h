@@ -12,7 +12,8 @@ namespace haze::model {
 /// ddpm: Ho et al. 2020, algorithm 2. ddim: Song et al. 2020, arXiv:2010.02502, eq. 12. dpmpp:
 /// DPM-Solver++(2M), Lu et al. 2022, arXiv:2211.01095, algorithm 2, first order in the first and
 /// the last step. heun: Karras et al. 2022, arXiv:2206.00364, algorithm 1, on the schedule's own
-/// noise levels; it calls the network twice per step, but for the last.
+/// noise levels, and where these fall to less than a quarter in one step the corrector of a
+/// solver in log-SNR (solvers.cpp); it calls the network twice per step, but for the last.
 enum class SamplerKind : std::uint8_t { ddpm, ddim, dpmpp, heun };
 
 /// Which of the T times a shorter chain visits (Lin et al. 2023, arXiv:2305.08891, table 2).
@@ -43,7 +44,7 @@ struct Chain {
 };
 
 /// The times of a chain of `steps` steps, from the noisy end. Throws InputError unless
-/// 1 <= steps <= T.
+/// 1 <= steps <= T, and for the one leading step of another sampler than dpmpp, which is time 0.
 std::vector<int> sampling_times(int T, int steps, Spacing spacing = Spacing::linspace,
                                 SamplerKind kind = SamplerKind::ddim);
 

@@ -39,6 +39,10 @@ TEST(SamplingTimes, AreEvenAndHoldBothEnds) {
   }
   expect_input_error([] { sampling_times(10, 11); }, "steps: 11; 1 to 10");
   expect_input_error([] { sampling_times(10, 0); }, "steps: 0; 1 to 10");
+  expect_input_error([] { sampling_times(10, 1, Spacing::leading); },
+                     "steps: 1; with the leading spacing that is time 0 of 10");
+  EXPECT_EQ(sampling_times(1, 1, Spacing::leading), (std::vector{0}));
+  EXPECT_EQ(sampling_times(10, 1, Spacing::leading, SamplerKind::dpmpp), (std::vector{5}));
 }
 
 TEST(SamplerSteps, DdpmIsAlgorithmTwo) {
