@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // disk.cpp — FileSystem by POSIX calls.
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <dirent.h>
 #include <fcntl.h>
@@ -16,6 +17,17 @@ namespace {
 template <class R>
 R result(R r) {
   return r < 0 ? R(-errno) : r;
+}
+
+FileStatus status_from(const struct stat& s) {
+  const auto kind = S_ISREG(s.st_mode)    ? FileKind::regular
+                    : S_ISDIR(s.st_mode)  ? FileKind::directory
+                    : S_ISLNK(s.st_mode)  ? FileKind::link
+                    : S_ISFIFO(s.st_mode) ? FileKind::pipe
+                    : S_ISCHR(s.st_mode)  ? FileKind::character_device
+                    : S_ISBLK(s.st_mode)  ? FileKind::block_device
+                                          : FileKind::other;
+  return {kind, std::uint64_t(s.st_size), s.st_dev, s.st_ino};
 }
 
 class Disk final : public FileSystem {
@@ -39,8 +51,21 @@ class Disk final : public FileSystem {
   int status(int fd, FileStatus& to) override {
     struct stat s;
     const int r = result(::fstat(fd, &s));
-    if (r == 0) to = {bool(S_ISREG(s.st_mode)), std::uint64_t(s.st_size)};
+    if (r == 0) to = status_from(s);
     return r;
+  }
+  int status_of(const std::string& path, bool follow_link, FileStatus& to) override {
+    struct stat s;
+    const int r = result(follow_link ? ::stat(path.c_str(), &s) : ::lstat(path.c_str(), &s));
+    if (r == 0) to = status_from(s);
+    return r;
+  }
+  int read_link(const std::string& path, std::string& to) override {
+    char text[PATH_MAX];
+    const auto r = result(::readlink(path.c_str(), text, sizeof text));
+    if (r < 0) return int(r);
+    to.assign(text, std::size_t(r));
+    return 0;
   }
   int fsync(int fd) override { return result(::fsync(fd)); }
   int close(int fd) override { return result(::close(fd)); }

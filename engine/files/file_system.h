@@ -12,9 +12,21 @@
 
 namespace haze::engine {
 
+enum class FileKind : std::uint8_t {
+  other,  // a socket, say
+  regular,
+  directory,
+  link,
+  pipe,
+  character_device,
+  block_device
+};
+
 struct FileStatus {
-  bool regular = false;
+  FileKind kind = FileKind::other;
   std::uint64_t size = 0;
+  std::uint64_t device = 0, inode = 0;  // together they name a file, whatever its paths
+  bool regular() const { return kind == FileKind::regular; }
 };
 
 /// Every function returns a value >= 0, or -errno. None throws, none retries.
@@ -33,6 +45,10 @@ class FileSystem {
   /// Makes the file `bytes` long and its blocks present: "disk full" shows here.
   virtual int allocate(int fd, std::uint64_t bytes) = 0;
   virtual int status(int fd, FileStatus& to) = 0;
+  /// The same of a path: of what a link leads to, or of the link itself.
+  virtual int status_of(const std::string& path, bool follow_link, FileStatus& to) = 0;
+  /// What a symbolic link says.
+  virtual int read_link(const std::string& path, std::string& to) = 0;
   virtual int fsync(int fd) = 0;
   virtual int close(int fd) = 0;
   /// Asks that the next read come from the device, not from memory. A hint.

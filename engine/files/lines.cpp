@@ -11,8 +11,16 @@ constexpr std::size_t kMaxRow = 1 << 16;
 }  // namespace
 
 LineWriter::LineWriter(FileSystem& fs, std::string path) : fs_(fs), path_(std::move(path)) {
-  fd_ = uninterrupted([&] { return fs_.open(path_, O_CREAT | O_APPEND | O_WRONLY); });
+  // O_NONBLOCK: of a pipe without a reader the open fails, and does not wait.
+  constexpr int flags = O_CREAT | O_APPEND | O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+  fd_ = uninterrupted([&] { return fs_.open(path_, flags); });
+  if (fd_ < 0) require_regular(fs_, path_);
   if (fd_ < 0) throw RunError(failure("open", path_, fd_));
+  FileStatus status;
+  if (const int r = fs_.status(fd_, status); r >= 0 && status.regular()) return;
+  fs_.close(fd_);
+  require_regular(fs_, path_);
+  throw InputError(cat(path_, ": not a regular file; in its place one is needed"));
 }
 
 LineWriter::~LineWriter() { fs_.close(fd_); }
@@ -27,10 +35,10 @@ void LineWriter::append(std::string_view line) {
 
 std::size_t filter_lines(FileSystem& fs, const std::string& path,
                          const std::function<bool(std::string_view)>& keep) {
-  const int fd = uninterrupted([&] { return fs.open(path, O_RDONLY | O_NONBLOCK); });
-  if (fd == -ENOENT) return 0;
-  if (fd >= 0) fs.close(fd);
-  const std::string all = read_file(fs, path, kMaxMetrics);
+  FileStatus status;
+  if (fs.status_of(path, false, status) == -ENOENT) return 0;
+  require_regular(fs, path);
+  const std::string all = read_file(fs, path, kMaxMetrics, false);
   std::string kept;
   std::size_t dropped = 0;
   for (std::size_t at = 0; at < all.size();) {

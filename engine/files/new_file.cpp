@@ -16,11 +16,13 @@ std::string name_of(const std::string& path) {
   return slash == std::string::npos ? path : path.substr(slash + 1);
 }
 
-/// .NAME.tmp.<digits>
-bool is_temporary(const std::string& name) {
+/// NAME of .NAME.tmp.<digits>; "" for what is not called so.
+std::string_view name_of_temporary(std::string_view name) {
   const auto at = name.rfind(".tmp.");
-  return name.size() > 1 && name[0] == '.' && at != std::string::npos && at > 1 &&
-         at + 5 < name.size() && name.find_first_not_of("0123456789", at + 5) == std::string::npos;
+  const bool is_one = name.size() > 1 && name[0] == '.' && at != name.npos && at > 1 &&
+                      at + 5 < name.size() &&
+                      name.find_first_not_of("0123456789", at + 5) == name.npos;
+  return is_one ? name.substr(1, at - 1) : "";
 }
 
 }  // namespace
@@ -34,8 +36,13 @@ std::string failure(const char* what, const std::string& path, std::int64_t resu
   return cat("cannot ", what, ' ', path, ": ", std::strerror(int(-result)));
 }
 
+std::string temporary_name(const std::string& path) {
+  constexpr std::size_t kMost = 200;
+  return cat(directory_of(path), "/.", name_of(path).substr(0, kMost), ".tmp.", ::getpid());
+}
+
 NewFile::NewFile(FileSystem& fs, std::string path) : fs_(fs), path_(std::move(path)) {
-  temporary_ = cat(directory_of(path_), "/.", name_of(path_), ".tmp.", ::getpid());
+  temporary_ = temporary_name(path_);
   const auto create = [&] {
     return uninterrupted(
         [&] { return fs_.open(temporary_, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW); });
@@ -101,14 +108,16 @@ void write_file_atomically(FileSystem& fs, const std::string& path, std::string_
   file.publish(true);
 }
 
-std::string read_file(FileSystem& fs, const std::string& path, std::uint64_t max_bytes) {
+std::string read_file(FileSystem& fs, const std::string& path, std::uint64_t max_bytes,
+                      bool follow_link) {
   // O_NONBLOCK: opening a FIFO must not wait for its writer; it means nothing for regular files.
-  const int fd = uninterrupted([&] { return fs.open(path, O_RDONLY | O_NONBLOCK); });
+  const int flags = O_RDONLY | O_NONBLOCK | (follow_link ? 0 : O_NOFOLLOW);
+  const int fd = uninterrupted([&] { return fs.open(path, flags); });
   if (fd < 0) throw InputError(failure("open", path, fd));
   FileStatus status;
   std::int64_t r = fs.status(fd, status);
   std::string bytes, fault;
-  if (r >= 0 && !status.regular) fault = cat(path, ": not a regular file");
+  if (r >= 0 && !status.regular()) fault = cat(path, ": not a regular file");
   if (r >= 0 && fault.empty() && status.size > max_bytes)
     fault = cat(path, ": ", status.size, " bytes; at most ", max_bytes, " are read");
   if (r >= 0 && fault.empty()) {
@@ -145,13 +154,26 @@ void make_directories(FileSystem& fs, const std::string& path) {
     throw RunError(failure("use the directory", path, r));
 }
 
-std::vector<std::string> remove_temporaries(FileSystem& fs, const std::string& directory) {
+std::vector<std::string> remove_temporaries(FileSystem& fs, const std::string& directory,
+                                            const std::function<bool(std::string_view)>& ours) {
   std::vector<std::string> names, removed;
   fs.list(directory, names);
   std::sort(names.begin(), names.end());
   for (const auto& name : names)
-    if (is_temporary(name) && fs.unlink(directory + "/" + name) >= 0) removed.push_back(name);
+    if (const auto of = name_of_temporary(name); !of.empty() && ours(of))
+      if (fs.unlink(directory + "/" + name) >= 0) removed.push_back(name);
   return removed;
+}
+
+void require_regular(FileSystem& fs, const std::string& path) {
+  FileStatus status;
+  if (fs.status_of(path, false, status) < 0 || status.regular()) return;
+  throw InputError(cat(path, ": ",
+                       status.kind == FileKind::link        ? "a symbolic link"
+                       : status.kind == FileKind::directory ? "a folder"
+                       : status.kind == FileKind::pipe      ? "a pipe"
+                                                            : "a device",
+                       "; in its place a regular file is needed"));
 }
 
 }  // namespace haze::engine

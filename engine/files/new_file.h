@@ -51,20 +51,33 @@ class NewFile {
 /// write, fsync, rename, fsync of the directory.
 void write_file_atomically(FileSystem& fs, const std::string& path, std::string_view bytes);
 
-/// The whole of a regular file. InputError if it is absent, not regular or above `max_bytes`.
-std::string read_file(FileSystem& fs, const std::string& path, std::uint64_t max_bytes);
+/// The whole of a regular file. InputError if it is absent, not regular or above `max_bytes`, or a
+/// link that is not to be followed.
+std::string read_file(FileSystem& fs, const std::string& path, std::uint64_t max_bytes,
+                      bool follow_link = true);
 
 /// mkdir -p; the new names are durable on return. RunError if it cannot be.
 void make_directories(FileSystem& fs, const std::string& path);
 
-/// Removes what killed writers left in a directory (.NAME.tmp.<pid>). Only for the owner of the run
-/// lock. Returns the names removed; an absent directory is empty.
-std::vector<std::string> remove_temporaries(FileSystem& fs, const std::string& directory);
+/// DIR/.NAME.tmp.<pid> for DIR/NAME: under which a file is written until it is whole. Of a long
+/// NAME only the beginning, so that any name that may exist may be written.
+std::string temporary_name(const std::string& path);
+
+/// Removes what killed writers left in a directory (.NAME.tmp.<pid>), of the names that are `ours`.
+/// Only for the owner of the run lock. Returns the names removed; an absent directory is empty.
+std::vector<std::string> remove_temporaries(FileSystem& fs, const std::string& directory,
+                                            const std::function<bool(std::string_view)>& ours);
+
+/// InputError if there is something at `path` and it is not a regular file: a link, a pipe, a
+/// device. What haze appends to is in a folder that may have come from anywhere.
+void require_regular(FileSystem& fs, const std::string& path);
 
 /// Appends lines to a file, each by a single write, so that rows of two writers never mix and a
 /// crash tears at most the last. Not fsynced: rows after the last checkpoint are dropped at resume.
 class LineWriter {
  public:
+  /// Creates the file or goes on at its end. InputError unless it is a regular file: no link is
+  /// followed, and no pipe is waited for.
   LineWriter(FileSystem& fs, std::string path);
   ~LineWriter();
   LineWriter(const LineWriter&) = delete;
@@ -79,7 +92,7 @@ class LineWriter {
 };
 
 /// Rewrites a file of lines without those that `keep` refuses and without an unfinished last line.
-/// Returns how many were dropped; an absent file has none.
+/// Returns how many were dropped; an absent file has none. InputError if it is not regular.
 std::size_t filter_lines(FileSystem& fs, const std::string& path,
                          const std::function<bool(std::string_view)>& keep);
 

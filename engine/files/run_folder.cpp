@@ -13,6 +13,16 @@ namespace haze::engine {
 namespace {
 constexpr std::string_view kPrefix = "step-", kSuffix = ".safetensors";
 
+/// Whether the writers of a run make a file of that name in that folder of it.
+bool is_ours(std::string_view folder, std::string_view name) {
+  if (folder.empty()) return name == "config.json" || name == "run.json" || name == "metrics.jsonl";
+  const std::string_view suffix = folder == "/samples" ? ".png" : kSuffix;
+  if (!name.starts_with(kPrefix)) return false;
+  name.remove_prefix(kPrefix.size());
+  const std::size_t digits = leading_digits(name).size();
+  return digits >= 8 && name.substr(digits) == suffix;
+}
+
 std::string file_name(std::uint64_t step) {
   char digits[24];
   std::snprintf(digits, sizeof digits, "%08llu", static_cast<unsigned long long>(step));
@@ -23,7 +33,8 @@ std::string file_name(std::uint64_t step) {
 RunLock::RunLock(FileSystem& fs, const std::string& run) : fs_(fs) {
   make_directories(fs, run + "/checkpoints");
   const std::string path = run + "/run.lock";
-  fd_ = uninterrupted([&] { return fs.open(path, O_CREAT | O_RDWR | O_NOFOLLOW); });
+  require_regular(fs, path);
+  fd_ = uninterrupted([&] { return fs.open(path, O_CREAT | O_RDWR | O_NOFOLLOW | O_NONBLOCK); });
   if (fd_ < 0) throw RunError(failure("open", path, fd_));
   char owner[12] = {};
   const int r = uninterrupted([&] { return fs.lock(fd_); });
@@ -39,7 +50,8 @@ RunLock::RunLock(FileSystem& fs, const std::string& run) : fs_(fs) {
   // For the message above only: nothing depends on it.
   const int digits = std::snprintf(owner, sizeof owner, "%-10d\n", int(::getpid()));
   fs.pwrite(fd_, owner, std::size_t(digits), 0);
-  for (const char* folder : {"", "/checkpoints", "/samples"}) remove_temporaries(fs, run + folder);
+  for (const std::string folder : {"", "/checkpoints", "/samples"})
+    remove_temporaries(fs, run + folder, [&](auto name) { return is_ours(folder, name); });
 }
 
 RunLock::~RunLock() { fs_.close(fd_); }

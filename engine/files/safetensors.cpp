@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "engine/files/new_file.h"
+#include "engine/files/output.h"
 #include "kernels/base/dtype.h"
 
 namespace haze::engine {
@@ -67,7 +68,7 @@ SafetensorsReader::SafetensorsReader(FileSystem& fs, std::string path, bool foll
   try {
     FileStatus status;
     if (const int r = fs_.status(fd_, status); r < 0) throw InputError(failure("read", path_, r));
-    if (!status.regular) throw InputError(cat(path_, ": not a regular file"));
+    if (!status.regular()) throw InputError(cat(path_, ": not a regular file"));
     unsigned char first[9] = {};
     SafetensorsEntry bytes{path_, "U8", {}, 0, std::min<std::uint64_t>(status.size, 9)};
     read(bytes, first);
@@ -211,18 +212,10 @@ void write_safetensors(FileSystem& fs, const std::string& path,
                        const SafetensorsMetadata& metadata) {
   sort_as_the_format_does(tensors);
   const std::string header = make_safetensors_header(tensors, metadata);
-  std::uint64_t total = header.size();
-  for (const auto& t : tensors) total += t.bytes();
-  NewFile file(fs, path);
-  file.reserve(total);
-  std::uint64_t at = header.size();
-  for (const auto& t : tensors) {
-    file.write(t.data, t.bytes(), at);
-    at += t.bytes();
-  }
-  file.write(header.data(), header.size(), 0);
-  file.finish();
-  file.publish(true);
+  std::vector<std::string_view> parts = {header};
+  for (const auto& t : tensors)
+    parts.emplace_back(static_cast<const char*>(t.data), std::size_t(t.bytes()));
+  write_output(fs, path, parts);
 }
 
 }  // namespace haze::engine

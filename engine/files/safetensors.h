@@ -100,7 +100,7 @@ struct SafetensorsTensor {
 std::string make_safetensors_header(std::span<const SafetensorsTensor> tensors,
                                     const SafetensorsMetadata& metadata);
 
-/// Writes or replaces a file atomically. Tensors are ordered by element size (largest first), then
+/// Writes a file as write_output does (output.h). Tensors are ordered by element size (largest first), then
 /// name, as the format's own library does, so equal content gives equal bytes.
 void write_safetensors(FileSystem& fs, const std::string& path,
                        std::vector<SafetensorsTensor> tensors,

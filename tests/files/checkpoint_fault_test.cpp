@@ -102,7 +102,7 @@ TEST(CheckpointFault, AnyOperationOfTheStartFailing) {
   for (const int error : kErrors)
     for (std::size_t k = 0; k < 20; ++k) {
       Started run;
-      run.fs.add(cat(kRun, "/checkpoints/.step-00000009.tmp.1"), "left");
+      run.fs.add(cat(kRun, "/checkpoints/.step-00000009.safetensors.tmp.1"), "left");
       run.lock.reset();
       run.fs.calls = 0;
       run.fs.fault = [&](const std::string&, std::size_t number, const std::string&) {

@@ -176,7 +176,7 @@ TEST(Checkpoint, OldOnesGoOnlyAfterNewerVerifiedOnes) {
 
 TEST(RunLock, OneOwnerWhoCleansUp) {
   const TemporaryFolder run;
-  const std::string left = run / "checkpoints/.step-00000001.tmp.123",
+  const std::string left = run / "checkpoints/.step-00000001.safetensors.tmp.123",
                     other = run / ".config.tmp.x";
   {
     const RunLock first(disk(), run / "deep/er");

@@ -3,6 +3,7 @@
 // end, and the run's metrics cut to a checkpoint.
 #include "tests/support/files.h"
 
+#include <fcntl.h>
 #include <fstream>
 #include <sys/stat.h>
 
@@ -102,13 +103,34 @@ TEST(Files, OnDisk) {
 
 TEST(Files, OnlyTemporariesAreRemoved) {
   MemoryFileSystem fs;
+  const auto all = [](std::string_view) { return true; };
   for (const char* name : {".a.tmp.12", ".step-00000001.tmp.3", "a.tmp.12", ".a.tmp.", ".a.tmp.12x",
                            ".tmp.1", "step-00000001.safetensors"})
     fs.add(std::string("./") + name, "");
-  EXPECT_EQ(remove_temporaries(fs, "."),
-            (std::vector<std::string>{".a.tmp.12", ".step-00000001.tmp.3"}));
+  EXPECT_EQ(remove_temporaries(fs, ".", [](std::string_view name) { return name == "a"; }),
+            (std::vector<std::string>{".a.tmp.12"}));
+  EXPECT_EQ(remove_temporaries(fs, ".", all), (std::vector<std::string>{".step-00000001.tmp.3"}));
   EXPECT_EQ(fs.names.size(), 5u);
-  EXPECT_TRUE(remove_temporaries(fs, "/absent").empty());
+  EXPECT_TRUE(remove_temporaries(fs, "/absent", all).empty());
+}
+
+TEST(Files, ARunRemovesOnlyWhatItsOwnWritersLeft) {
+  MemoryFileSystem fs;
+  fs.directories.insert({"/r", "/r/checkpoints", "/r/samples"});
+  const std::vector<std::string> ours = {
+      "/.run.json.tmp.1", "/.config.json.tmp.77", "/.metrics.jsonl.tmp.5",
+      "/checkpoints/.step-00000012.safetensors.tmp.3", "/samples/.step-00000012.png.tmp.3"};
+  const std::vector<std::string> others = {
+      "/.notes.tmp.1",       "/.log.txt.tmp.1",
+      "/samples/.a.tmp.2",   "/checkpoints/.step-00000012.png.tmp.3",
+      "/run.json",           "/samples/.step-12.png.tmp.3",
+      "/.run.json.tmp.1~",   "/samples/.step-00000012.safetensors.tmp.3",
+      "/.run.json.tmp.1.bak"};
+  for (const auto& name : ours) fs.add("/r" + name, "left");
+  for (const auto& name : others) fs.add("/r" + name, "the user's");
+  const RunLock lock(fs, "/r");
+  for (const auto& name : ours) EXPECT_FALSE(fs.exists("/r" + name)) << name;
+  for (const auto& name : others) EXPECT_TRUE(fs.exists("/r" + name)) << name;
 }
 
 TEST(Files, LinesAreAppendedWhole) {
@@ -120,13 +142,43 @@ TEST(Files, LinesAreAppendedWhole) {
     rows.append("{\"step\":1}");
     rows.append("{\"step\":2}");
   }
-  EXPECT_THAT(calls, testing::ElementsAre("open", "append", "append", "close"));
+  EXPECT_THAT(calls, testing::ElementsAre("open", "status", "append", "append", "close"));
   LineWriter rows(fs, "m");
   rows.append("{\"step\":3}");
   EXPECT_EQ(fs.bytes("m"), "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n");
   fs.fault = [](auto&, auto, auto&) { return Fault{.at_most = 4}; };
   test::expect_error<RunError>([&] { rows.append("{\"step\":4}"); },
                                "cannot append to m: No space left");
+}
+
+TEST(Files, LinesGoToRegularFilesOnly) {
+  const test::TemporaryFolder folder;
+  write_file_atomically(disk(), folder / "other", "{\"step\":9}\n");
+  ASSERT_EQ(::symlink("other", (folder / "link").c_str()), 0);
+  ASSERT_EQ(::symlink("nowhere", (folder / "dangling").c_str()), 0);
+  ASSERT_EQ(::mkfifo((folder / "fifo").c_str(), 0600), 0);  // must not wait for a reader
+  ASSERT_EQ(::mkdir((folder / "d").c_str(), 0700), 0);
+  const int reader = ::open((folder / "fifo").c_str(), O_RDONLY | O_NONBLOCK);
+  for (const auto& [name, is] : {std::pair{"link", "a symbolic link"},
+                                 {"dangling", "a symbolic link"},
+                                 {"fifo", "a pipe"},
+                                 {"d", "a folder"}}) {
+    const std::string path = folder / name;
+    test::expect_error<InputError>([&] { LineWriter(disk(), path); }, path + ": " + is);
+    test::expect_error<InputError>([&] { drop_metrics_after(disk(), path, 1); }, path + ": " + is);
+  }
+  ::close(reader);
+  test::expect_error<InputError>([&] { LineWriter(disk(), folder / "fifo"); }, "a pipe");
+  EXPECT_EQ(read_file(disk(), folder / "other", 99), "{\"step\":9}\n");
+  EXPECT_FALSE(std::filesystem::exists(folder / "nowhere"));
+  // A run folder that came from elsewhere: its lock is no door either.
+  ASSERT_EQ(::symlink("../other", (folder / "d/run.lock").c_str()), 0);
+  test::expect_error<InputError>([&] { RunLock(disk(), folder / "d"); }, "a symbolic link");
+  // A device takes no lines: nothing is appended to what cannot be read again.
+  MemoryFileSystem fs;
+  fs.add("/tty", FileKind::character_device);
+  test::expect_error<InputError>([&] { LineWriter(fs, "/tty"); }, "/tty: a device");
+  EXPECT_EQ(fs.open_files(), 0u);
 }
 
 TEST(Files, MetricsAreCutToTheCheckpoint) {

@@ -47,6 +47,8 @@ class MemoryFileSystem : public engine::FileSystem {
   struct Node {
     std::string bytes;
     int locked_by = -1;
+    engine::FileKind kind = engine::FileKind::regular;
+    std::uint64_t device = 1;
   };
   std::map<std::string, int> names;  // file -> inode
   std::map<int, Node> nodes;
@@ -62,6 +64,12 @@ class MemoryFileSystem : public engine::FileSystem {
     names[path] = ++last_inode_;
     nodes[last_inode_].bytes = bytes;
   }
+  /// What is no regular file: a link, with what it says; a device or a pipe, with what came in.
+  void add(const std::string& path, engine::FileKind kind, const std::string& bytes = "",
+           std::uint64_t device = 1) {
+    add(path, bytes);
+    nodes[last_inode_].kind = kind, nodes[last_inode_].device = device;
+  }
   bool exists(const std::string& path) const { return names.count(path) > 0; }
   const std::string& bytes(const std::string& path) const { return nodes.at(names.at(path)).bytes; }
   std::size_t open_files() const { return open_.size(); }
@@ -73,15 +81,17 @@ class MemoryFileSystem : public engine::FileSystem {
 
   int open(const std::string& path, int flags) override {
     if (const Fault f = ask("open", path); f.error) return -f.error;
-    const bool there = names.count(path) > 0;
+    const std::string file = flags & (O_NOFOLLOW | O_EXCL) ? path : behind_links(path);
+    const bool there = names.count(file) > 0;
     if (there && (flags & O_EXCL)) return -EEXIST;
+    if (there && nodes[names[file]].kind == engine::FileKind::link) return -ELOOP;
     if (!there && !(flags & O_CREAT)) return -ENOENT;
-    if (!directories.count(parent(path))) return -ENOENT;
+    if (!directories.count(parent(file))) return -ENOENT;
     if (!there) {
-      add(path, "");
-      log.push_back({FileOperation::create, path, "", last_inode_});
+      add(file, "");
+      log.push_back({FileOperation::create, file, "", last_inode_});
     }
-    open_[++last_fd_] = {names[path], path};
+    open_[++last_fd_] = {names[file], file};
     return last_fd_;
   }
   std::int64_t pread(int fd, void* to, std::size_t n, std::uint64_t offset) override {
@@ -124,7 +134,21 @@ class MemoryFileSystem : public engine::FileSystem {
   }
   int status(int fd, engine::FileStatus& to) override {
     if (const Fault f = ask("status", open_.at(fd).path); f.error) return -f.error;
-    to = {true, nodes[open_[fd].inode].bytes.size()};
+    to = status_of_inode(open_[fd].inode);
+    return 0;
+  }
+  int status_of(const std::string& path, bool follow_link, engine::FileStatus& to) override {
+    if (const Fault f = ask("status_of", path); f.error) return -f.error;
+    const std::string file = follow_link ? behind_links(path) : path;
+    if (directories.count(file)) return to = {.kind = engine::FileKind::directory}, 0;
+    if (!names.count(file)) return -ENOENT;
+    to = status_of_inode(names[file]);
+    return 0;
+  }
+  int read_link(const std::string& path, std::string& to) override {
+    if (const Fault f = ask("read_link", path); f.error) return -f.error;
+    if (!names.count(path)) return -ENOENT;
+    to = bytes(path);
     return 0;
   }
   int fsync(int fd) override {
@@ -195,6 +219,20 @@ class MemoryFileSystem : public engine::FileSystem {
   Fault ask(const char* call, const std::string& path) {
     const std::size_t number = calls++;
     return fault ? fault(call, number, path) : Fault{};
+  }
+  engine::FileStatus status_of_inode(int inode) const {
+    const Node& node = nodes.at(inode);
+    return {node.kind, node.bytes.size(), node.device, std::uint64_t(inode)};
+  }
+  /// A link that leads to itself is its own end.
+  std::string behind_links(std::string path) const {
+    for (int links = 0; links < 40; ++links) {
+      const auto at = names.find(path);
+      if (at == names.end() || nodes.at(at->second).kind != engine::FileKind::link) break;
+      const std::string& says = nodes.at(at->second).bytes;
+      path = says.starts_with('/') ? says : parent(path) + "/" + says;
+    }
+    return path;
   }
   std::map<int, Open> open_;
   int last_inode_ = 0, last_fd_ = 2;
