@@ -8,8 +8,9 @@
 namespace haze::kernels {
 
 /// Milliseconds from the first to the last of `times` calls of `work`, all already warm. On CUDA
-/// the calls are captured as one graph first, so that the host's part in launching is not measured;
-/// `work` must be capturable (graph.h).
+/// the calls are captured as one graph, which runs once untimed and is launched again while the
+/// device is still busy with that, so that the host's part in launching is not measured; `work` must
+/// be capturable (graph.h). Throws RunError when there is no memory for four times the L2 cache.
 template <class S>
 double time_milliseconds(S stream, int times, const std::function<void()>& work);
 

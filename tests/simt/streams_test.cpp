@@ -2,14 +2,18 @@
 // streams_test.cpp — what the host side orders by events is in order whatever the schedule of the
 // streams: batches sent beside the stream's own work arrive whole and in their turn, and a measured
 // time is that of work which is done.
+#include <chrono>
 #include <cstring>
+#include <thread>
 
+#include "kernels/cuda/runtime_api.h"
 #include "kernels/runtime/device.h"
 #include "kernels/runtime/memory.h"
 #include "kernels/runtime/prefetch.h"
 #include "kernels/runtime/timer.h"
 #include "kernels/simt/emulator/device_memory.h"
 #include "kernels/simt/emulator/emulator.h"
+#include "kernels/simt/emulator/stream_queue.h"
 #include "tests/support/test.h"
 
 namespace haze {
@@ -99,6 +103,29 @@ TEST_F(Streams, ATimeIsThatOfWorkThatIsDone) {
   auto* x = static_cast<char*>(kernels::allocate(stream, 64));
   EXPECT_GE(kernels::time_milliseconds(stream, 3, [&] { kernels::zero(stream, x, 64); }), 0);
   kernels::release(stream, x);
+}
+
+TEST_F(Streams, AHotTimeIsThatOfTheGraphsSecondLaunchBehindAFill) {
+  constexpr int kTimes = 3;
+  constexpr std::chrono::milliseconds kFirst(500);
+  for (const bool deferred : {false, true}) {
+    simt::config().schedule = {simt::Order::forward, 1, deferred};
+    const std::size_t used = simt::device_bytes_in_use();
+    int runs = 0;
+    const double time = kernels::time_milliseconds(stream, kTimes, [&] {
+      ASSERT_EQ(simt::enqueue(handle_of(stream),
+                              [&] {
+                                EXPECT_EQ(simt::device_bytes_in_use(),
+                                          used + 4 * kernels::cuda_device_info().l2_bytes);
+                                if (runs++ == 0 && deferred) std::this_thread::sleep_for(kFirst);
+                              }),
+                cudaSuccess);
+    });
+    EXPECT_EQ(runs, 2 * kTimes);
+    EXPECT_GE(time, 0);
+    EXPECT_LT(time, kFirst.count());
+    EXPECT_EQ(simt::device_bytes_in_use(), used);
+  }
 }
 
 TEST_F(Streams, AColdTimeIsThatOfOneCallAndGivesItsMemoryBack) {
