@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "apps/trained_model.h"
 
+#include "apps/advice.h"
 #include "apps/data/input_file.h"
 #include "apps/device.h"
 #include "apps/paths.h"
@@ -29,6 +30,9 @@ TrainedModel::TrainedModel(const SampleOptions& o, Stream stream, Console& conso
   if (!o.precision && precision != weights.config.precision)
     console.info(cat(weights.path, ": trained in tf32; the CPU computes in f32"));
   for (const std::string& message : weights.messages) console.warning(message);
+  for (const std::string& line :
+       advice_for_sampling(weights.config, weights.meta.step, weights.ema))
+    console.warning(line);
   if (config().data.image_size.size() != 2)
     throw InputError(cat(weights.path, ": data.image_size: []; [height, width]"));
   try {

@@ -49,13 +49,15 @@ Trainer::Trainer(engine::Context& context, Network& network, const DiffusionConf
   if (train.timesteps == Timesteps::importance) importance_.emplace(schedule.steps());
 }
 
-double Trainer::learning_rate(std::uint32_t step) const {
-  const double done = double(step) - train_.warmup_steps;
-  if (done < 0) return train_.learning_rate * (double(step) + 1) / train_.warmup_steps;
-  if (train_.lr_decay == LrDecay::none) return train_.learning_rate;
-  const double part = std::min(done / std::max(train_.steps - train_.warmup_steps, 1), 1.0);
-  return train_.learning_rate * (1 + std::cos(std::numbers::pi * part)) / 2;
+double learning_rate_at(const TrainConfig& train, std::uint32_t step) {
+  const double done = double(step) - train.warmup_steps;
+  if (done < 0) return train.learning_rate * (double(step) + 1) / train.warmup_steps;
+  if (train.lr_decay == LrDecay::none) return train.learning_rate;
+  const double part = std::min(done / std::max(train.steps - train.warmup_steps, 1), 1.0);
+  return train.learning_rate * (1 + std::cos(std::numbers::pi * part)) / 2;
 }
+
+double Trainer::learning_rate(std::uint32_t step) const { return learning_rate_at(train_, step); }
 
 double Trainer::ema_decay(std::uint32_t step, int batch) const {
   if (train_.ema_half_life > 0) {

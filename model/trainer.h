@@ -25,6 +25,10 @@ struct StepResult {
   double learning_rate;
 };
 
+/// Learning rate of a step: linear warm-up over warmup_steps, then constant or half a cosine
+/// that reaches 0 at train.steps (Loshchilov and Hutter 2017, arXiv:1608.03983, one period).
+double learning_rate_at(const TrainConfig& train, std::uint32_t step);
+
 class Trainer {
  public:
   /// `network`'s parameters are allocated for training. `seed` drives t, noise, flips and dropout.
@@ -55,8 +59,6 @@ class Trainer {
   /// sqrt(alpha_bar) and sqrt(1 - alpha_bar) of the schedule.
   const engine::NoiseTables& tables() const { return tables_; }
 
-  /// Learning rate of a step: linear warm-up over warmup_steps, then constant or half a cosine
-  /// that reaches 0 at train.steps (Loshchilov and Hutter 2017, arXiv:1608.03983, one period).
   double learning_rate(std::uint32_t step) const;
   /// Decay of the EMA in a step of `batch` images; 0 if none is kept.
   double ema_decay(std::uint32_t step, int batch) const;

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "apps/advice.h"
 #include "apps/checkpointing.h"
 #include "apps/command.h"
 #include "apps/config/find.h"
@@ -214,6 +215,7 @@ Setup set_up(const TrainOptions& options, Settings settings, const Program& prog
 /// --dry-run: what would be done.
 void print_plan(const TrainOptions& options, const Setup& s, Console& console) {
   console.info(describe(s.config, *s.network, s.dataset, s.stream) + "; folder " + s.path);
+  for (const std::string& line : advice_for_training(s.config)) console.warning(line);
   const std::string text =
       options.print_config ? to_text_with_origins(s.config, s.settings) : to_json(s.config);
   std::fputs(text.c_str(), stdout);
@@ -244,6 +246,7 @@ std::size_t begin_files(const TrainOptions& options, const Setup& s, bool resume
   if (options.out.empty()) link_latest(s.path);
   program.console.info(cat("haze ", version(), "; run folder ", s.path));
   program.console.info(describe(s.config, *s.network, s.dataset, s.stream));
+  for (const std::string& line : advice_for_training(s.config)) program.console.warning(line);
   return dropped;
 }
 
@@ -295,6 +298,9 @@ int run(const TrainOptions& options, const Program& program) {
   if (from) {
     for (const std::string& message : from->messages) console.warning(message);
     console.info(cat("resumed at step ", first, " (rows after it dropped: ", dropped, ")"));
+    const RunConfig before = resolve(parse_settings(from->meta.config, from->path));
+    for (const std::string& line : advice_for_resuming(before, setup.config, first))
+      console.warning(line);
   } else if (options.resume) {
     console.info("nothing to resume: starting afresh");
   }
