@@ -96,6 +96,7 @@ void train(engine::Context& context, Classifier& classifier, const LabelledImage
       labels.push_back(images.labels[rows.back()]);
     }
     float loss = 0;
+    bool updated = false;
     {
       classifier.parameters().begin_gradients();
       engine::Tape tape(context);
@@ -108,13 +109,17 @@ void train(engine::Context& context, Classifier& classifier, const LabelledImage
       loss = engine::download(context, tape.value(mean))[0];
       tape.backward(mean);
       const double left = (1 + std::cos(std::numbers::pi * step / total)) / 2;
-      engine::adam_step(context, classifier.parameters(),
-                        engine::AdamOptions{.learning_rate = o.learning_rate * left},
-                        std::uint32_t(step));
+      const Tensor result = engine::adam_step(
+          context, classifier.parameters(),
+          engine::AdamOptions{.learning_rate = o.learning_rate * left}, std::uint32_t(step));
+      updated = engine::download(context, result)[1] != 0;
     }
     if (!std::isfinite(loss))
       throw RunError(
           cat("classifier: the loss of step ", step, " is ", loss, "; try a lower learning rate"));
+    if (!updated)
+      throw RunError(cat("classifier: the gradient of step ", step,
+                         " is not finite; try a lower learning rate"));
     context.arena.consolidate();
     if (o.progress) o.progress(step + 1, total, loss);
   }

@@ -66,7 +66,7 @@ struct ClassifierTraining {
 
 /// Trains the classifier, whose parameters are allocated for training, in f32. The order of the
 /// images is a function of the seed. InputError for a label outside [0, classes); RunError if the
-/// loss is not finite.
+/// loss or the gradient is not finite.
 void train(engine::Context& context, Classifier& classifier, const LabelledImages& images,
            const ClassifierTraining& options);
 

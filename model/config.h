@@ -96,9 +96,11 @@ struct TrainConfig {
   double learning_rate = 2e-4;
   int warmup_steps = 0;
   LrDecay lr_decay = LrDecay::none;
-  double grad_clip = 0;      // largest global norm of the gradient; 0: no clipping
-  int accumulate = 1;        // micro-batches per step; batch_size is the whole batch
-  double ema_decay = 0;      // 0: no EMA, unless by half-life
+  double grad_clip = 0;     // largest global norm of the gradient; 0: no clipping
+  double spike_factor = 0;  // steps with a norm above so many times its running median are skipped;
+                            // 0: none is
+  int accumulate = 1;       // micro-batches per step; batch_size is the whole batch
+  double ema_decay = 0;     // 0: no EMA, unless by half-life
   double ema_half_life = 0;  // in images, in place of ema_decay: decay = 2^(-batch/half_life)
   bool ema_warmup = false;   // short at first: min(decay, (1+step)/(10+step)), or a half-life of at
                              // most 5 % of the images seen (Karras et al. 2022)

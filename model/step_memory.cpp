@@ -6,7 +6,7 @@ namespace haze::model {
 StepMemory::StepMemory(engine::Context& context, int parts)
     : parts_(parts),
       values_(context),
-      results_(engine::lasting(context, {parts + 1}, DType::f32)) {}
+      results_(engine::lasting(context, {parts + 2}, DType::f32)) {}
 
 void StepMemory::resize(engine::Context& context, int n) {
   times_ = engine::lasting(context, {n}, DType::i32);

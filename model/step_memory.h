@@ -28,10 +28,13 @@ class StepMemory {
   engine::Tensor times(int first, int n) const { return engine::rows(times_, first, n); }
   engine::Tensor item_loss(int first, int n) const { return engine::rows(item_loss_, first, n); }
   std::vector<float> item_losses(engine::Context& context) const;
-  /// Where the results go: the loss of each part, then the norm of the gradient. [1] f32 each.
+  /// Where the results go: the loss of each part, [1] f32 each and [parts] together, and what
+  /// adam_step says of the update, [2] f32.
   engine::Tensor loss(int part) const { return engine::rows(results_, part, 1); }
-  engine::Tensor grad_norm() const { return loss(parts_); }
-  /// Reads them: losses of the parts, then the norm. Waits for the device.
+  engine::Tensor losses() const { return engine::rows(results_, 0, parts_); }
+  engine::Tensor update() const { return engine::rows(results_, parts_, 2); }
+  /// Reads them: losses of the parts, the norm of the gradient, and 1 if the update was made, 0 if it
+  /// was skipped. Waits for the device.
   std::vector<float> results(engine::Context& context) const;
 
  private:
@@ -41,7 +44,7 @@ class StepMemory {
   };
   int parts_;
   engine::DeviceValue<Values> values_;
-  engine::Tensor results_;  // [parts + 1] f32
+  engine::Tensor results_;  // [parts + 2] f32
   engine::Tensor times_, item_loss_;
 };
 

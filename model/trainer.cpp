@@ -44,7 +44,8 @@ Trainer::Trainer(engine::Context& context, Network& network, const DiffusionConf
       seed_(seed),
       tables_(noise_tables(context, schedule)),
       objective_(context, diffusion, schedule, train, network.config().image_channels),
-      memory_(context, std::max(train.accumulate, 1)) {
+      memory_(context, std::max(train.accumulate, 1)),
+      guard_(train.spike_factor) {
   HAZE_CHECK(train.accumulate >= 1, "accumulate ", train.accumulate);
   if (train.timesteps == Timesteps::importance) importance_.emplace(schedule.steps());
 }
@@ -115,7 +116,8 @@ void Trainer::one_step(int batch, const Noising& noised, bool self_conditions, U
     tape.backward(loss);
   }
   if (update == Update::no) return parameters.finish_gradients();
-  engine::adam_step(context_, parameters, late_at(memory_.adam()), memory_.grad_norm());
+  engine::adam_step(context_, parameters, late_at(memory_.adam()), memory_.losses(),
+                    memory_.update());
 }
 
 float Trainer::mean_loss(const std::vector<float>& results, int batch) const {
@@ -133,8 +135,14 @@ engine::AdamStep Trainer::adam(std::uint32_t step, int batch) const {
                                     .eps = train_.adam_eps,
                                     .weight_decay = train_.weight_decay,
                                     .grad_clip = train_.grad_clip,
-                                    .ema_decay = ema_decay(step, batch)},
-                                   step);
+                                    .ema_decay = ema_decay(step, batch),
+                                    .skip_above = guard_.limit()},
+                                   updates_before(step));
+}
+
+/// Skipped steps are not among them: the moments do not know of those.
+std::uint32_t Trainer::updates_before(std::uint32_t step) const {
+  return step - std::uint32_t(std::min<std::uint64_t>(guard_.skipped(), step));
 }
 
 /// From the data set: gathered, flipped, scaled and noised in one pass.
@@ -231,12 +239,24 @@ void Trainer::check_batch(int n) const {
 StepResult Trainer::result(std::uint32_t step, int batch) {
   const std::vector<float> results = memory_.results(context_);
   context_.arena.consolidate();
-  return {mean_loss(results, batch), results.back(), learning_rate(step)};
+  const float loss = mean_loss(results, batch), norm = results[results.size() - 2];
+  const double limit = guard_.limit();  // as this step had it
+  const Skip skip = guard_.record(loss, norm, results.back() != 0);
+  return {loss, norm, learning_rate(step), skip, limit};
 }
 
-StateDict Trainer::state() const { return importance_ ? importance_->state() : StateDict{}; }
+std::vector<engine::ParamId> Trainer::nonfinite_gradients() const {
+  return engine::nonfinite_gradients(network_.parameters());
+}
+
+StateDict Trainer::state() const {
+  StateDict state = guard_.state();
+  if (importance_) state.merge(importance_->state());
+  return state;
+}
 
 void Trainer::restore(const StateDict& state) {
+  guard_.restore(state);
   if (importance_) importance_->restore(state);
 }
 

@@ -12,6 +12,7 @@
 #include "model/network.h"
 #include "model/objective.h"
 #include "model/schedule.h"
+#include "model/step_guard.h"
 #include "model/step_memory.h"
 
 namespace haze::model {
@@ -23,6 +24,8 @@ struct StepResult {
   float loss;       // before the update; mean over the batch
   float grad_norm;  // global norm before clipping
   double learning_rate;
+  Skip skip;     // why the network is as it was before the step; no: it was updated
+  double limit;  // of grad_norm, by train.spike_factor; infinity: none
 };
 
 /// Learning rate of a step: linear warm-up over warmup_steps, then constant or half a cosine
@@ -47,6 +50,11 @@ class Trainer {
   /// CUDA the step is captured and replayed as long as batches are of one size. Throws InputError
   /// for a batch smaller than train.accumulate, CheckError for an image that the set has not.
   /// Reading loss and norm is the only synchronisation.
+  ///
+  /// A step whose loss or gradient is not finite, or larger than train.spike_factor allows, is skipped
+  /// on the device: weights, moments and EMA keep their bits. It has a number, images and a learning
+  /// rate as any other; only Adam's bias correction counts the updates alone, as
+  /// torch.amp.GradScaler has it.
   StepResult step(std::uint32_t step, std::span<const std::int32_t> index,
                   std::span<const std::int32_t> next = {});
   /// The same on a batch of n images that `noised` makes.
@@ -63,8 +71,14 @@ class Trainer {
   /// Decay of the EMA in a step of `batch` images; 0 if none is kept.
   double ema_decay(std::uint32_t step, int batch) const;
 
-  /// What a resumed run needs besides parameters and step; empty unless train.timesteps is
-  /// importance. restore() throws InputError for another run's.
+  /// Skipped steps so far, and how many not finite ones in a row at the end.
+  const StepGuard& guard() const { return guard_; }
+  /// The parameters whose gradient was not finite in the last step, if it was skipped for that.
+  std::vector<engine::ParamId> nonfinite_gradients() const;
+
+  /// What a resumed run needs besides parameters and step: losses by time where train.timesteps is
+  /// importance, and the guard's memory of skipped steps. restore() throws InputError for another
+  /// run's.
   StateDict state() const;
   void restore(const StateDict& state);
 
@@ -78,6 +92,7 @@ class Trainer {
   bool self_conditions(std::uint32_t step) const;
   void check_batch(int n) const;
   StepResult result(std::uint32_t step, int batch);
+  std::uint32_t updates_before(std::uint32_t step) const;
   float mean_loss(const std::vector<float>& results, int batch) const;
   engine::AdamStep adam(std::uint32_t step, int batch) const;
 
@@ -89,6 +104,7 @@ class Trainer {
   Objective objective_;
   std::optional<ImportanceTimes> importance_;
   StepMemory memory_;
+  StepGuard guard_;
   ImageSet set_;
   std::optional<DeviceDataset> data_;     // for batches of one size
   std::array<engine::Replay, 2> replay_;  // without and with self-conditioning

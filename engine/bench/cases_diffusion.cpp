@@ -42,7 +42,7 @@ KernelCase adam(Context& context, const KernelShape& k) {
   Buffers b(context);
   const Tensor w = b.normals(n, DType::f32), g = b.normals(n, DType::f32);
   const Tensor m = b.raw(n, DType::f32), v = b.raw(n, DType::f32), ema = b.raw(n, DType::f32);
-  const Tensor half = b.raw(n, DType::bf16), norm = b.raw(1, DType::f32);
+  const Tensor half = b.raw(n, DType::bf16), said = b.raw(2, DType::f32);
   const auto scratch = b.memory(kernels::global_norm_scratch_bytes(n));
   const kernels::AdamStep c{0, 1, 0, 1, 1e-3f, 1, 1e-8f, 0, 1, 0.001f};
   KernelCase result;
@@ -55,12 +55,12 @@ KernelCase adam(Context& context, const KernelShape& k) {
   };
   std::visit(
       [&]<class S>(S s) {
-        result.run = [=] { kernels::adam_step(s, n, {c}, buffers(), scratch.get(), norm.f32()); };
+        result.run = [=] { kernels::adam_step(s, n, {c}, buffers(), scratch.get(), said.f32()); };
         if constexpr (OnCuda<S>) {
           const auto unfused = b.memory(kernels::adam_step_v1_scratch_bytes(n));
           result.peers = {
               {"v1_unfused",
-               [=] { kernels::adam_step_v1(s, n, c, buffers(), unfused.get(), norm.f32()); }, w}};
+               [=] { kernels::adam_step_v1(s, n, c, buffers(), unfused.get(), said.f32()); }, w}};
         }
       },
       context.stream);

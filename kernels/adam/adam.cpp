@@ -49,14 +49,16 @@ void global_norm(CpuStream, std::size_t n, const float* g, void* scratch, float*
 
 template <>
 void adam_step(CpuStream s, std::size_t n, const Late<AdamStep>& late, const AdamBuffers& b,
-               void* scratch, float* norm) {
+               void* scratch, float* result) {
   const AdamStep c = late.get();
-  global_norm(s, n, b.g, scratch, norm);
-  float factor = 1;
-  if (c.clip > 0) {
-    const float wanted = c.clip / (*norm + 1e-6f);
-    factor = wanted > 1 ? 1.0f : wanted;  // this order lets a NaN through
-  }
+  global_norm(s, n, b.g, scratch, result);
+  const float norm = result[0];
+  bool good = norm <= c.skip_above;  // false for a NaN
+  for (int k = 0; k < b.parts; ++k) good &= std::isfinite(b.losses[k]);
+  result[1] = good ? 1.0f : 0.0f;
+  if (!good) return;
+  const float wanted = c.clip > 0 ? c.clip / (norm + 1e-6f) : 1.0f;
+  const float factor = std::min(wanted, 1.0f);
   if (b.ema && b.w_bf16) return update<true, true>(n, c, b, factor);
   if (b.ema) return update<true, false>(n, c, b, factor);
   if (b.w_bf16) return update<false, true>(n, c, b, factor);

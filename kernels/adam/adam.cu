@@ -3,7 +3,8 @@
 //
 //   sum_chunks   a block per chunk of g: its sum of squares in double; 4 bytes per weight
 //   update       every block first adds all the chunks' sums, in the same order, and so knows the
-//                norm; then vectors of w, g, m, v, ema; 28 to 38 bytes per weight
+//                norm and, from the losses, whether the step is skipped; then vectors of w, g, m, v,
+//                ema; 28 to 38 bytes per weight
 //
 // The chunks' sums are 8 bytes per 65,536 weights: 20 kB for 168 million, which every block finds
 // in L2. That replaces a third launch, or a counter of finished blocks that somebody would have to
@@ -76,17 +77,29 @@ HAZE_DEVICE void update_vector(const AdamStep& c, const AdamBuffers& b, float fa
   if (b.w_bf16) store(b.w_bf16 + at, half);
 }
 
+/// Is one of the step's losses not finite? The same answer in every thread of the block.
+HAZE_DEVICE bool a_loss_is_bad(int parts, const float* losses) {
+  int bad = 0;
+  for (int k = int(threadIdx.x); k < parts; k += kThreads)
+    bad |= !(std::fabs(losses[k]) <= FLT_MAX);  // a NaN is not
+  return __syncthreads_or(bad) != 0;
+}
+
 __global__ void __launch_bounds__(kThreads)
     update(std::size_t n, Late<AdamStep> late, AdamBuffers b, bool vectors, unsigned chunks,
-           const double* partial, float* norm) {
+           const double* partial, float* result) {
   HAZE_SHARED(double[32], smem);
   const AdamStep c = late.get();
-  const float length = norm_of_chunks(chunks, partial, smem);
-  if (thread_of_grid() == 0) *norm = length;
+  const float norm = norm_of_chunks(chunks, partial, smem);
+  // Always asked: a barrier that only some norms reach would cost four registers more.
+  const bool bad = a_loss_is_bad(b.parts, b.losses);
+  const bool good = norm <= c.skip_above && !bad;
+  if (thread_of_grid() == 0) result[0] = norm, result[1] = good ? 1.0f : 0.0f;
+  if (!good) return;
   float factor = 1;
   if (c.clip > 0) {
-    const float wanted = c.clip / (length + 1e-6f);
-    factor = wanted > 1 ? 1.0f : wanted;  // this order lets a NaN through
+    const float wanted = c.clip / (norm + 1e-6f);
+    factor = wanted > 1 ? 1.0f : wanted;
   }
   const std::size_t in_vectors = vectors ? n / 4 : 0;
   for (std::size_t i = thread_of_grid(); i < in_vectors; i += threads_of_grid())
@@ -113,12 +126,12 @@ void global_norm(CudaStream s, std::size_t n, const float* g, void* scratch, flo
 
 template <>
 void adam_step(CudaStream s, std::size_t n, const Late<AdamStep>& c, const AdamBuffers& b,
-               void* scratch, float* norm) {
+               void* scratch, float* result) {
   double* partial = static_cast<double*>(scratch);
   launch_sum_chunks(s, n, b.g, partial);
   const bool vectors = aligned16({b.w, b.g, b.m, b.v, b.ema, b.w_bf16});
   HAZE_LAUNCH(update, s, blocks_for(n / 4, kThreads, kMostBlocks), kThreads, 0, n, c, b, vectors,
-              chunks_of(n), partial, norm);
+              chunks_of(n), partial, result);
 }
 
 }  // namespace haze::kernels

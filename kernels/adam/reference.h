@@ -23,6 +23,17 @@ struct AdamW {
     return total_norm;
   }
 
+  /// torch.amp.GradScaler.step: where something is not finite there is no optimizer.step(), so that
+  /// neither the state nor its count of steps moves. Returns whether there was one.
+  bool update_if_finite(std::vector<T>& param, const std::vector<T>& grad,
+                        const std::vector<T>& losses) {
+    const auto finite = [](T x) { return std::isfinite(x); };
+    if (!std::all_of(grad.begin(), grad.end(), finite)) return false;
+    if (!std::all_of(losses.begin(), losses.end(), finite)) return false;
+    update(param, grad);
+    return true;
+  }
+
   void update(std::vector<T>& param, const std::vector<T>& grad) {
     exp_avg.resize(param.size());
     exp_avg_sq.resize(param.size());

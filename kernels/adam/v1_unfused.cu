@@ -27,55 +27,67 @@ namespace {
 
 constexpr int kThreads = 256;
 
-__global__ void clip_gradient(std::size_t n, float clip, const float* norm, const float* g,
-                              float* clipped) {
+// result: the norm, then whether the update is made (adam.h). The first kernel decides, the others
+// read it.
+__global__ void clip_gradient(std::size_t n, AdamStep c, int parts, const float* losses,
+                              const float* g, float* clipped, float* result) {
   const std::size_t i = thread_of_grid();
+  const float norm = result[0];
+  if (i == 0) {
+    bool good = norm <= c.skip_above;  // false for a NaN
+    for (int k = 0; k < parts; ++k) good &= std::fabs(losses[k]) <= FLT_MAX;
+    result[1] = good ? 1.0f : 0.0f;
+  }
   if (i >= n) return;
-  const float wanted = clip > 0 ? clip / (*norm + 1e-6f) : 1.0f;
-  clipped[i] = g[i] * (wanted > 1 ? 1.0f : wanted);  // this order lets a NaN through
+  const float wanted = c.clip > 0 ? c.clip / (norm + 1e-6f) : 1.0f;
+  clipped[i] = g[i] * (wanted > 1 ? 1.0f : wanted);
 }
 
-__global__ void first_moment(std::size_t n, AdamStep c, const float* g, float* m) {
+__global__ void first_moment(std::size_t n, AdamStep c, const float* result, const float* g,
+                             float* m) {
   const std::size_t i = thread_of_grid();
-  if (i < n) m[i] = c.beta1 * m[i] + c.one_minus_beta1 * g[i];
+  if (i < n && result[1] != 0) m[i] = c.beta1 * m[i] + c.one_minus_beta1 * g[i];
 }
 
-__global__ void second_moment(std::size_t n, AdamStep c, const float* g, float* v) {
+__global__ void second_moment(std::size_t n, AdamStep c, const float* result, const float* g,
+                              float* v) {
   const std::size_t i = thread_of_grid();
-  if (i < n) v[i] = c.beta2 * v[i] + c.one_minus_beta2 * (g[i] * g[i]);
+  if (i < n && result[1] != 0) v[i] = c.beta2 * v[i] + c.one_minus_beta2 * (g[i] * g[i]);
 }
 
-__global__ void weights(std::size_t n, AdamStep c, const float* m, const float* v, float* w) {
+__global__ void weights(std::size_t n, AdamStep c, const float* result, const float* m,
+                        const float* v, float* w) {
   const std::size_t i = thread_of_grid();
-  if (i >= n) return;
+  if (i >= n || result[1] == 0) return;
   const float denominator = std::sqrt(v[i]) * c.inv_sqrt_bias2 + c.eps;
   w[i] = w[i] - (c.decay * w[i] + c.step_size * m[i] / denominator);
 }
 
-__global__ void average(std::size_t n, AdamStep c, const float* w, float* ema) {
+__global__ void average(std::size_t n, AdamStep c, const float* result, const float* w,
+                        float* ema) {
   const std::size_t i = thread_of_grid();
-  if (i < n) ema[i] += c.one_minus_decay * (w[i] - ema[i]);
+  if (i < n && result[1] != 0) ema[i] += c.one_minus_decay * (w[i] - ema[i]);
 }
 
-__global__ void round_weights(std::size_t n, const float* w, bf16* half) {
+__global__ void round_weights(std::size_t n, const float* result, const float* w, bf16* half) {
   const std::size_t i = thread_of_grid();
-  if (i < n) half[i] = w[i];
+  if (i < n && result[1] != 0) half[i] = w[i];
 }
 
 }  // namespace
 
 void adam_step_v1(CudaStream s, std::size_t n, const AdamStep& c, const AdamBuffers& b,
-                  void* scratch, float* norm) {
+                  void* scratch, float* result) {
   const unsigned blocks = unsigned((n + kThreads - 1) / kThreads);
   float* const clipped =
       static_cast<float*>(scratch) + adam_step_v1_scratch_bytes(n) / sizeof(float) - n;
-  global_norm(s, n, b.g, scratch, norm);
-  HAZE_LAUNCH(clip_gradient, s, blocks, kThreads, 0, n, c.clip, norm, b.g, clipped);
-  HAZE_LAUNCH(first_moment, s, blocks, kThreads, 0, n, c, clipped, b.m);
-  HAZE_LAUNCH(second_moment, s, blocks, kThreads, 0, n, c, clipped, b.v);
-  HAZE_LAUNCH(weights, s, blocks, kThreads, 0, n, c, b.m, b.v, b.w);
-  if (b.ema) HAZE_LAUNCH(average, s, blocks, kThreads, 0, n, c, b.w, b.ema);
-  if (b.w_bf16) HAZE_LAUNCH(round_weights, s, blocks, kThreads, 0, n, b.w, b.w_bf16);
+  global_norm(s, n, b.g, scratch, result);
+  HAZE_LAUNCH(clip_gradient, s, blocks, kThreads, 0, n, c, b.parts, b.losses, b.g, clipped, result);
+  HAZE_LAUNCH(first_moment, s, blocks, kThreads, 0, n, c, result, clipped, b.m);
+  HAZE_LAUNCH(second_moment, s, blocks, kThreads, 0, n, c, result, clipped, b.v);
+  HAZE_LAUNCH(weights, s, blocks, kThreads, 0, n, c, result, b.m, b.v, b.w);
+  if (b.ema) HAZE_LAUNCH(average, s, blocks, kThreads, 0, n, c, result, b.w, b.ema);
+  if (b.w_bf16) HAZE_LAUNCH(round_weights, s, blocks, kThreads, 0, n, result, b.w, b.w_bf16);
 }
 
 }  // namespace haze::kernels

@@ -56,7 +56,7 @@ struct Step {
   Buffer<float> signal{drawn(50, 1)}, noise{drawn(50, 2)};
   Buffer<float> x_t{drawn(315, 3)}, dropped{drawn(315, 4)}, x{drawn(315, 5)}, dpred{drawn(315, 6)},
       history{drawn(315, 12)};
-  Buffer<float> loss{{0}}, norm{{0}};
+  Buffer<float> loss{{0}}, norm{{0, 0}};
   Buffer<double> tiles{std::vector<double>(kernels::mse_scratch_bytes(kItems) / sizeof(double))};
   Buffer<double> chunks{std::vector<double>(1)};
   Buffer<float> w{drawn(kWeights, 7)}, g{drawn(kWeights, 8)}, m{drawn(kWeights, 9)},

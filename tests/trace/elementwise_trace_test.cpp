@@ -189,14 +189,14 @@ TEST(ElementwiseTraces, AdamMovesEachArrayOnceAndTheGradientTwice) {
         [&] {
           const DeviceBuffer<float> weights(numbers<float>(n)), gradient(numbers<float>(n)),
               first(numbers<float>(n)), second(std::vector<float>(n, 0.5f)),
-              average(numbers<float>(n)), norm(1);
+              average(numbers<float>(n)), result(2);
           const DeviceBuffer<bf16> copy(n);
           const DeviceBuffer<double> scratch(kernels::global_norm_scratch_bytes(n) / 8);
           w = weights.p, g = gradient.p, m = first.p, v = second.p, ema = average.p, half = copy.p;
           const kernels::AdamStep step{0.9f, 0.1f, 0.99f, 0.01f, 1e-3f, 1, 1e-8f, 0, 1, 0.01f};
           kernels::adam_step(kStream, n, {step},
                              {weights.p, gradient.p, first.p, second.p, average.p, copy.p},
-                             scratch.p, norm.p);
+                             scratch.p, result.p);
         },
         s);
     test::expect_clean(*trace);
@@ -205,6 +205,39 @@ TEST(ElementwiseTraces, AdamMovesEachArrayOnceAndTheGradientTwice) {
     test::expect_traffic(*trace, half, {.written = 1});
     EXPECT_EQ(trace->conflicts(), 0u) << trace->text();
   }
+}
+
+// A skipped step reads gradient and losses, says so, and touches nothing else.
+TEST(ElementwiseTraces, ASkippedAdamStepReadsTheGradientOnceAndWritesNoWeight) {
+  const std::size_t n = kernels::kNormChunk + 4321;
+  for (const bool bad_loss : {false, true})
+    for (const simt::Schedule& s : simt::schedules(1)) {
+      const void *w, *g, *m, *v, *ema, *half, *said;
+      const auto trace = test::traced(
+          [&] {
+            auto bad = numbers<float>(n);
+            if (!bad_loss) bad[n - 1] = NAN;
+            const DeviceBuffer<float> weights(numbers<float>(n)), gradient(bad),
+                first(numbers<float>(n)), second(std::vector<float>(n, 0.5f)),
+                average(numbers<float>(n)), result(2),
+                losses(std::vector<float>{1, bad_loss ? INFINITY : 1, 1});
+            const DeviceBuffer<bf16> copy(n);
+            const DeviceBuffer<double> scratch(kernels::global_norm_scratch_bytes(n) / 8);
+            w = weights.p, g = gradient.p, m = first.p, v = second.p, ema = average.p;
+            half = copy.p, said = result.p;
+            const kernels::AdamStep step{0.9f, 0.1f, 0.99f, 0.01f, 1e-3f, 1, 1e-8f, 0, 1, 0.01f};
+            kernels::adam_step(
+                kStream, n, {step},
+                {weights.p, gradient.p, first.p, second.p, average.p, copy.p, losses.p, 3},
+                scratch.p, result.p);
+          },
+          s);
+      test::expect_clean(*trace);
+      for (const void* p : {w, m, v, ema, half}) test::expect_traffic(*trace, p, {});
+      test::expect_traffic(*trace, g, {.read = 1});
+      test::expect_traffic(*trace, said, {.written = 1});
+      EXPECT_EQ(trace->launches(), 2u);
+    }
 }
 
 TEST(ElementwiseTraces, QSampleWritesItsOutputOnly) {
