@@ -5,6 +5,7 @@
 
 #include "engine/device_tensor.h"
 #include "kernels/base/text.h"
+#include "model/mismatches.h"
 
 namespace haze::model {
 
@@ -64,31 +65,6 @@ std::string current_name(const std::string& name) {
   const std::size_t begin = name.rfind('.', end - 1) + 1;
   const auto found = renamed.find(name.substr(begin, end - begin));
   return found == renamed.end() ? name : name.substr(0, begin) + found->second + name.substr(end);
-}
-
-/// Everything that keeps `state` from being this
-/// network's weights, one line each; empty if nothing.
-std::string mismatches(const Parameters& parameters,
-                       const std::map<std::string, const HostTensor*>& given) {
-  std::string text;
-  std::map<std::string, const HostTensor*> extra = given;
-  for (const Parameter& p : parameters.all()) {
-    const auto found = given.find(p.name);
-    const auto want = pytorch_shape(p);
-    extra.erase(p.name);
-    if (found == given.end()) {
-      text += cat("\n  missing ", p.name, ' ', shape_text(want));
-    } else if (const HostTensor& t = *found->second; t.shape != want) {
-      text += cat("\n  wrong shape ", p.name, ' ', shape_text(t.shape), ", the network has ",
-                  shape_text(want));
-    } else if (t.values.size() != p.size()) {
-      text +=
-          cat("\n  wrong size ", p.name, ' ', t.values.size(), " values for ", shape_text(want));
-    }
-  }
-  for (const auto& [name, tensor] : extra)
-    text += cat("\n  extra ", name, ' ', shape_text(tensor->shape));
-  return text;
 }
 
 }  // namespace

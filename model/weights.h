@@ -25,8 +25,8 @@ StateDict to_state_dict(const engine::Parameters& parameters, const engine::Tens
                         bool only_written = false);
 
 /// Fills the flat buffer from a state dict. Every parameter must be there with its shape and
-/// nothing else: throws InputError that lists all missing, extra and misshapen tensors. Accepts
-/// diffusers' legacy attention names (query, key, value, proj_attn).
+/// nothing else: throws InputError that says what is missing, extra and misshapen (mismatches.h).
+/// Accepts diffusers' legacy attention names (query, key, value, proj_attn).
 void from_state_dict(engine::Parameters& parameters, const engine::Tensor& flat,
                      const StateDict& state);
 

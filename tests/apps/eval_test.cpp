@@ -93,7 +93,7 @@ TEST_F(Eval, AClassifiersFileIsReadBackAndOthersAreRefused) {
   expect_wrong_use(eval("classifier:" + at("bad.safetensors")), "metadata classes: \"10x\"");
   metadata["classes"] = "10";
   engine::write_safetensors(engine::disk(), at("bad.safetensors"), {{"w", {1}, &one}}, metadata);
-  expect_wrong_use(eval("classifier:" + at("bad.safetensors")), "extra w [1]");
+  expect_wrong_use(eval("classifier:" + at("bad.safetensors")), "1 extra: w [1]");
   expect_wrong_use(eval("pixel"), "--features: pixel; pixels, classifier:FILE or inception:FILE");
   expect_wrong_use(eval("classifier:" + at("none")), "none");
   expect_wrong_use(eval("inception:" + at("other.safetensors")),

@@ -73,14 +73,69 @@ TEST(Weights, RefusalListsEverythingThatDoesNotFit) {
   const auto load = [&] {
     from_state_dict(network->parameters(), network->parameters().weights, bad);
   };
-  for (const char* line :
-       {"\n  missing norm.bias [8]", "\n  missing down.0.res.conv1.weight [8,8,3,3]",
-        "\n  extra extra.weight [2,3]",
-        "\n  wrong shape image_proj.weight [3,8,3,3], the network has [8,3,3,3]",
-        "\n  wrong size final.bias 2 values for [3]"})
+  for (const char* line : {"; 2 missing: down.0.res.conv1.weight [8,8,3,3], norm.bias [8]; 1 "
+                           "extra: extra.weight [2,3];",
+                           "; 2 misshapen: image_proj.weight [3,8,3,3] where the network has "
+                           "[8,3,3,3], final.bias with "
+                           "2 values for [3];"})
     expect_input_error(load, line);
   const StateDict after = weights_of(*network);
   for (const auto& [name, t] : good) EXPECT_EQ(after.at(name).values, t.values) << name;
+}
+
+std::string refusal(Network& network, const StateDict& state) {
+  try {
+    from_state_dict(network.parameters(), network.parameters().weights, state);
+  } catch (const InputError& e) {
+    return e.what();
+  }
+  return "accepted";
+}
+
+TEST(Weights, RefusalShowsEightOfAKindAndHowManyThereAre) {
+  engine::Context context{test::device()};
+  const auto network = ready(tiny(Family::ddpm), context);
+  const std::string none = refusal(*network, {});
+  const int all = int(network->parameters().count());
+  EXPECT_THAT(none, testing::HasSubstr(cat("; ", all, " missing: conv_in.weight [")));
+  EXPECT_EQ(std::ranges::count(none, '['), 8);
+  EXPECT_TRUE(none.ends_with(", ...")) << none;
+  EXPECT_EQ(none.find('\n'), none.npos) << "one line";
+}
+
+TEST(Weights, RefusalSaysThePrefixThatAllNamesCarry) {
+  engine::Context context{test::device()};
+  const auto network = ready(tiny(Family::ddpm), context);
+  const int all = int(network->parameters().count());
+  for (const std::string prefix : {"module.", "_orig_mod.", "unet.", "module._orig_mod."}) {
+    StateDict state;
+    for (const auto& [name, t] : weights_of(*network)) state[prefix + name] = t;
+    EXPECT_THAT(refusal(*network, state),
+                testing::HasSubstr(cat("; all names start with ", prefix, " and without it ", all,
+                                       " of the network's ", all, " are there")));
+    state["betas"] = {{2}, std::vector<float>(2)};
+    EXPECT_THAT(refusal(*network, state), testing::HasSubstr("; names start with " + prefix));
+  }
+}
+
+TEST(Weights, RefusalNamesTheSystemWhoseFileItIs) {
+  engine::Context context{test::device()};
+  const auto network = ready(tiny(Family::labml), context);
+  for (const auto& [name, system] : {std::pair{"time_embedding.linear_1.weight", "diffusers"},
+                                     {"model.downs.0.0.block1.proj.weight", "lucidrains"},
+                                     {"input_blocks.0.0.weight", "OpenAI"},
+                                     {"temb.dense.0.weight", "the DDPM of pesser and ermongroup"},
+                                     {"model.map_layer0.weight", "EDM"},
+                                     {"adam_m.image_proj.weight", "a checkpoint of haze"}}) {
+    const std::string text = refusal(*network, {{name, {{1}, {0.f}}}});
+    EXPECT_THAT(text, testing::HasSubstr(cat("; the file looks like ", system)));
+    EXPECT_TRUE(text.ends_with("; the network has the names of labml")) << text;
+  }
+  StateDict other = weights_of(*ready(tiny(Family::labml), context));
+  other.erase("image_proj.bias");
+  EXPECT_TRUE(refusal(*network, other).ends_with("; the file looks like labml"));
+  EXPECT_EQ(refusal(*network, {{"some.weight", {{1}, {0.f}}}}).find("looks like"),
+            std::string::npos);
 }
 
 TEST(Weights, AcceptsTheOldNamesOfDiffusersAttention) {
