@@ -8,9 +8,11 @@
 
 #include "apps/command.h"
 #include "apps/config/find.h"
+#include "apps/data/input_file.h"
 #include "apps/device.h"
 #include "apps/flag_groups.h"
 #include "apps/json_writer.h"
+#include "apps/paths.h"
 #include "engine/files/new_file.h"
 #include "engine/files/safetensors.h"
 
@@ -37,10 +39,23 @@ void add_flags(Flags& flags, VerifyOptions& v) {
                "of activations; bf16: within twice the recorded error [f32]");
 }
 
+/// Of how many files a name says it is one: 3 of model-00001-of-00003.safetensors, else 1.
+int shards_of(const std::string& path) {
+  const std::string name = last_name(path);
+  const auto at = name.rfind("-of-");
+  if (at == name.npos || at < 6 ||
+      leading_digits(std::string_view(name).substr(at - 5)).size() != 5)
+    return 1;
+  return parse_number<int>(leading_digits(std::string_view(name).substr(at + 4))).value_or(1);
+}
+
 /// A whole file; integers become floats. NaN is let through from a record: it must fail there.
 model::StateDict read_all(const std::string& flag, const std::string& path, bool allow_nonfinite) {
   if (path.empty()) throw InputError(cat(flag, ": not given; a safetensors file"));
   const engine::SafetensorsReader file(engine::disk(), path);
+  if (const int shards = shards_of(path); shards > 1)
+    throw InputError(cat(flag, ": ", printable(path), "; one of ", shards,
+                         " files of a model: load them all and save their tensors as one file"));
   model::StateDict state;
   for (const engine::SafetensorsEntry& entry : file.tensors()) {
     model::HostTensor& tensor = state[entry.name];

@@ -14,7 +14,10 @@ constexpr std::size_t kBlock = 64 << 10;
 }  // namespace
 
 ByteSource::ByteSource(const std::string& path, std::uint64_t limit) : file_(path, limit) {
-  if (!path.ends_with(".gz")) return;
+  first_.resize(std::size_t(std::min<std::uint64_t>(file_.size(), 16)));
+  file_.read_at(0, {reinterpret_cast<std::uint8_t*>(first_.data()), first_.size()});
+  // Browsers unpack files and keep their names, servers do the reverse: the content decides.
+  if (!first_.starts_with("\x1f\x8b")) return;
   block_.resize(kBlock);
   zlib_ = std::make_unique<z_stream>();
   // 15: the largest window. 16: a gzip wrapper and no other, with its checksum and length.

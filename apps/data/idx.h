@@ -13,7 +13,7 @@ struct Idx {
   std::vector<std::uint8_t> data;  // the product of dims
 };
 
-/// Reads an IDX file of exactly `rank` dimensions, 1 to 4, inflating it if its name ends in .gz.
+/// Reads an IDX file of exactly `rank` dimensions, 1 to 4, inflating it if it is packed by gzip.
 /// Refuses another magic, a size 0, content above 2 GiB, and content shorter or longer than stated.
 Idx read_idx(const std::string& path, int rank);
 

@@ -45,7 +45,8 @@ class InputFile {
 std::vector<std::uint8_t> read_file(const std::string& path, std::uint64_t limit,
                                     bool follow_link = true);
 
-/// The content of a file in order, inflated if its name ends in .gz (RFC 1952).
+/// The content of a file in order, inflated if it begins as a gzip file does (RFC 1952), whatever its
+/// name.
 class ByteSource {
  public:
   ByteSource(const std::string& path, std::uint64_t limit);
@@ -54,6 +55,8 @@ class ByteSource {
   ByteSource& operator=(const ByteSource&) = delete;
 
   const std::string& name() const { return file_.name(); }
+  /// The first bytes of the file as it is, packed or not: at most 16.
+  std::string_view first() const { return first_; }
   /// No more bytes than this can still come: what a header promises must not exceed it.
   std::uint64_t most_left() const;
   /// The next out.size() bytes; InputError if there are fewer or they are damaged.
@@ -67,6 +70,7 @@ class ByteSource {
   std::size_t inflate_some(std::span<std::uint8_t> out);
 
   InputFile file_;
+  std::string first_;
   std::uint64_t position_ = 0;  // next byte of the file to fetch
   std::uint64_t produced_ = 0;  // bytes handed out
   std::unique_ptr<z_stream> zlib_;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
 #include <array>
-#include <filesystem>
 
+#include "apps/data/find_below.h"
 #include "apps/data/idx.h"
 #include "apps/data/input_file.h"
 #include "apps/data/loaders.h"
+#include "engine/files/foreign.h"
+#include "engine/files/new_file.h"
 #include "kernels/base/check.h"
 
 namespace haze::apps {
@@ -15,15 +17,19 @@ constexpr std::uint64_t kMostBytes = std::uint64_t{2} << 30;
 constexpr std::uint64_t kHeaderRoom = 64;
 constexpr std::uint32_t kMostSide = 16384, kMostImages = 10'000'000;
 
-/// The file under its original name, plain or else with .gz.
-std::string find_file(const std::filesystem::path& folder, const std::string& name) {
-  for (const char* ending : {"", ".gz"}) {
-    const auto path = folder / (name + ending);
-    if (std::error_code ignored; std::filesystem::exists(path, ignored)) return path.string();
-  }
-  throw InputError(
-      cat(printable((folder / name).string()),
-          ": not found; mnist:DIR needs the IDX files under their original names, plain or .gz"));
+/// A file of the data set under its original name, spelt with a dash or a dot, plain or with .gz.
+/// The file that is found below the folder is named in `notes`.
+std::string find_file(const std::string& folder, const std::string& split, const std::string& what,
+                      std::vector<std::string>& notes) {
+  const std::string dashed = split + '-' + what, dotted = dashed.substr(0, dashed.rfind("-idx")) +
+                                                          '.' + dashed.substr(dashed.rfind("idx"));
+  const auto path = find_below(folder, {dashed, dashed + ".gz", dotted, dotted + ".gz"});
+  if (!path)
+    throw InputError(cat(printable(folder + '/' + dashed),
+                         ": not found; mnist:DIR needs the IDX files under their original names, "
+                         "plain or .gz, in DIR or a folder below"));
+  if (engine::directory_of(*path) != folder) notes.push_back("found: " + printable(*path));
+  return *path;
 }
 
 }  // namespace
@@ -37,7 +43,8 @@ Idx read_idx(const std::string& path, int rank) {
     throw InputError(cat(source.name(), ": starts with bytes ", int(magic[0]), ' ', int(magic[1]),
                          ' ', int(magic[2]), ' ', int(magic[3]),
                          "; an IDX file of unsigned bytes in ", rank,
-                         rank == 1 ? " dimension" : " dimensions", " starts with 0 0 8 ", rank));
+                         rank == 1 ? " dimension" : " dimensions", " starts with 0 0 8 ", rank,
+                         engine::foreign_hint(source.first())));
   Idx idx;
   std::uint64_t bytes = 1;
   for (int d = 0; d < rank; ++d) {
@@ -61,8 +68,9 @@ Idx read_idx(const std::string& path, int rank) {
 
 Dataset load_mnist(const std::string& folder, bool test) {
   const std::string split = test ? "t10k" : "train";
-  const std::string image_file = find_file(folder, split + "-images-idx3-ubyte");
-  const std::string label_file = find_file(folder, split + "-labels-idx1-ubyte");
+  Dataset set;
+  const std::string image_file = find_file(folder, split, "images-idx3-ubyte", set.notes);
+  const std::string label_file = find_file(folder, split, "labels-idx1-ubyte", set.notes);
   Idx images = read_idx(image_file, 3);
   const Idx labels = read_idx(label_file, 1);
   if (labels.dims[0] != images.dims[0])
@@ -76,7 +84,6 @@ Dataset load_mnist(const std::string& folder, bool test) {
   if (*worst > 9)
     throw InputError(cat(printable(label_file), ": label ", int(*worst), " at index ",
                          worst - labels.data.begin(), "; 0 to 9 are allowed"));
-  Dataset set;
   set.count = int(images.dims[0]);
   set.height = int(images.dims[1]);
   set.width = int(images.dims[2]);

@@ -3,11 +3,13 @@
 // lives in Reader, outside of setjmp's frame.
 #include "apps/image/jpeg.h"
 
+#include <algorithm>
 #include <csetjmp>
 #include <cstdio>
 #include <jpeglib.h>
 
 #include "apps/image/png.h"
+#include "engine/files/foreign.h"
 #include "kernels/base/check.h"
 
 namespace haze::apps {
@@ -130,8 +132,12 @@ Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name)
   };
   if (starts(kPng)) return decode_png(bytes, name);
   if (starts(kJpeg)) return decode_jpeg(bytes, name);
-  throw InputError(cat(
-      name, ": neither a PNG nor a JPEG by its first bytes; other formats need converting first"));
+  const std::string_view first(reinterpret_cast<const char*>(bytes.data()),
+                               std::min<std::size_t>(bytes.size(), 16));
+  const std::string content = engine::foreign_content(first);
+  throw InputError(
+      cat(name, ": neither a PNG nor a JPEG by its first bytes; ",
+          content.empty() ? "other formats need converting first" : "it is " + content));
 }
 
 }  // namespace haze::apps

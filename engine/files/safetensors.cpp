@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <utility>
 
+#include "engine/files/foreign.h"
 #include "engine/files/new_file.h"
 #include "engine/files/output.h"
 #include "kernels/base/dtype.h"
@@ -33,7 +34,10 @@ std::string foreign_format(const unsigned char* first, std::size_t bytes) {
     return "a NumPy array (.npy); convert it with safetensors.numpy.save_file";
   if (starts("\x89HDF\r\n")) return "an HDF5 file; convert it to safetensors";
   if (starts("GGUF")) return "a GGUF file; convert it to safetensors";
-  return "";
+  const std::string what = foreign_content({reinterpret_cast<const char*>(first), bytes});
+  return what.starts_with("JSON")
+             ? what + "; load the files that it names and save their tensors as one file"
+             : what;
 }
 
 float from_half(std::uint16_t h) {

@@ -37,6 +37,8 @@ Bytes gz(const Bytes& content, int level = 6) {
   return packed;
 }
 
+Bytes text(const std::string& s) { return {s.begin(), s.end()}; }
+
 Bytes joined(Bytes a, const Bytes& b) {
   a.insert(a.end(), b.begin(), b.end());
   return a;
@@ -52,7 +54,9 @@ TEST(Idx, ReadsPlainAndGz) {
   const DataFolder folder;
   const Bytes data = counting(2 * 3 * 4);
   for (const std::string& path :
-       {folder.write("a", idx({2, 3, 4}, data)), folder.write("a.gz", gz(idx({2, 3, 4}, data)))}) {
+       {folder.write("a", idx({2, 3, 4}, data)), folder.write("a.gz", gz(idx({2, 3, 4}, data))),
+        folder.write("packed", gz(idx({2, 3, 4}, data))),
+        folder.write("unpacked.gz", idx({2, 3, 4}, data))}) {
     const Idx read = read_idx(path, 3);
     EXPECT_EQ(read.dims, (std::vector<std::uint32_t>{2, 3, 4}));
     EXPECT_EQ(read.data, data);
@@ -121,7 +125,6 @@ TEST(Idx, RefusesFilesThatLie) {
       {"magic byte 1", with(good, 1, 1), "starts with bytes 0 1 8 3"},
       {"signed bytes", with(good, 2, 9), "starts with bytes 0 0 9 3"},
       {"floats", with(good, 2, 13), "starts with bytes 0 0 13 3"},
-      {"a gz without its ending", gz(good), "starts with bytes 31 139"},
       {"PNG", {0x89, 'P', 'N', 'G'}, "starts with bytes 137 80 78 71"},
       {"no images", idx({0, 3, 4}, {}), "dimension 0 is 0"},
       {"no rows", idx({2, 0, 4}, {}), "dimension 1 is 0"},
@@ -135,9 +138,11 @@ TEST(Idx, RefusesFilesThatLie) {
       {"product wraps 2^64 to 0", idx({half, half, 4}, data), "2 GiB"},
       {"just above 2 GiB", idx({half + 1, 1, 1}, data), "2 GiB"},
       {"just 2 GiB, not there", idx({half, 1, 1}, data), "holds at most 24"},
-      {"not packed.gz", good, "incorrect header check"},
-      {"empty.gz", {}, "ends inside the gzip stream"},
-      {"zlib, not gzip.gz", joined({0x78, 0x9C}, gz(good)), "incorrect header check"},
+      {"empty.gz", {}, "ends at byte 0"},
+      {"zlib, not gzip.gz", joined({0x78, 0x9C}, gz(good)), "starts with bytes 120 156"},
+      {"page.gz", text("<!DOCTYPE html><html>"), "it is an HTML page"},
+      {"pointer", text("version https://git-lfs.github.com/spec/v1\noid sha256:0"),
+       "it is a pointer of Git LFS"},
       {"method.gz", with(gz(good), 2, 7), "unknown compression method"},
       {"flags.gz", with(gz(good), 3, 0xE0), "unknown header flags set"},
       {"two-members.gz", joined(gz(good), gz(good)), "behind the gzip stream"},
@@ -189,6 +194,28 @@ TEST(Mnist, ReadsImagesWithLabels) {
   EXPECT_NE(open_dataset("mnist:" + folder.path).fingerprint, set.fingerprint);
 }
 
+TEST(Mnist, IsFoundBelowTheFolderAndUnderDottedNames) {
+  for (const std::string below : {"", "raw/", "MNIST/raw/"})
+    for (const std::string ending : {"", ".gz"}) {
+      const DataFolder folder;
+      const auto pack = [&](const Bytes& b) { return ending.empty() ? b : gz(b); };
+      folder.write(below + "train-images.idx3-ubyte" + ending, pack(idx({2, 3, 4}, counting(24))));
+      folder.write(below + "train-labels.idx1-ubyte" + ending, pack(idx({2}, {9, 0})));
+      folder.write("photos/a.png", text("not looked at"));
+      const Dataset set = open_dataset("mnist:" + folder.path);
+      EXPECT_EQ(set.labels, (std::vector<std::int32_t>{9, 0})) << below;
+      EXPECT_EQ(set.notes.size(), below.empty() ? 0u : 2u);
+      if (!below.empty()) {
+        EXPECT_THAT(set.notes[0], testing::HasSubstr("found: " + folder.path + "/" + below));
+      }
+    }
+  const DataFolder two;
+  for (const std::string name : {"MNIST/raw/", "FashionMNIST/raw/"})
+    two.write(name + kImages, idx({2, 3, 4}, counting(24)));
+  expect_refused([&] { open_dataset("mnist:" + two.path); },
+                 "FashionMNIST/raw/train-images-idx3-ubyte and ");
+}
+
 TEST(Mnist, RefusesSetsThatDoNotFit) {
   const DataFolder folder;
   const auto refused = [&](const std::string& why) {
@@ -207,6 +234,20 @@ TEST(Mnist, RefusesSetsThatDoNotFit) {
   EXPECT_EQ(open_dataset("mnist:" + folder.path).count, 2);
   folder.write(kImages, idx({2, 1, 16385}, Bytes(2 * 16385)));
   refused("2 images of 1x16385");
+}
+
+TEST(Cifar10, SaysWhatThereIsInPlaceOfTheBinaryVersion) {
+  for (const auto& [name, says] :
+       {std::pair{"cifar-10-batches-py/data_batch_1", "the Python version of CIFAR-10"},
+        {"cifar-10-python.tar.gz", "the Python version of CIFAR-10"},
+        {"cifar-10-binary.tar.gz", "unpack cifar-10-binary.tar.gz"},
+        {"cifar-100-binary/train.bin", "this is CIFAR-100"},
+        {"other.txt", "needs the files of cifar-10-binary.tar.gz"},
+        {"data_batch_1.bin", "it is an HTML page"}}) {
+    const DataFolder folder;
+    folder.write(name, text("<html>"));
+    expect_refused([&] { open_dataset("cifar10:" + folder.path); }, says, name);
+  }
 }
 
 Bytes cifar_record(std::uint8_t label, int seed) {
@@ -241,7 +282,7 @@ TEST(Cifar10, RefusesDamagedBatches) {
     folder.write("test_batch.bin", bytes);
     expect_refused([&] { open_dataset("cifar10:" + folder.path + "#test"); }, why);
   };
-  expect_refused([&] { open_dataset("cifar10:" + folder.path); }, "data_batch_1.bin: No such file");
+  expect_refused([&] { open_dataset("cifar10:" + folder.path); }, "data_batch_1.bin: not found");
   const Bytes good = joined(cifar_record(1, 1), cifar_record(2, 2));
   refused({}, "0 bytes; a whole number of records of 3073");
   refused(Bytes(good.begin(), good.end() - 1), "6145 bytes");

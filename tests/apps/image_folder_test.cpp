@@ -27,6 +27,8 @@ Bytes flat_jpeg(int height, int width, int value) {
                          3);
 }
 
+Bytes as_bytes(const std::string& s) { return {s.begin(), s.end()}; }
+
 /// The first byte of each image: flat pictures are told apart by it.
 std::vector<int> values(const Dataset& set) {
   std::vector<int> v;
@@ -113,6 +115,8 @@ TEST(ImageFolder, NamesTheBadFile) {
       {"gif.png", {'G', 'I', 'F', '8', '9', 'a'}, "neither a PNG nor a JPEG"},
       {"cut.png", cut(png), "PNG: "},
       {"cut.jpg", cut(jpeg), "JPEG: "},
+      {"page.jpg", as_bytes("<html><body>404"), "it is an HTML page"},
+      {"lfs.png", as_bytes("version https://git-lfs.github.com/spec/v1"), "a pointer of Git LFS"},
       {"small.png", flat_png(15, 20, 3, 1),
        "15x20 pixels (height x width); at least 16x16 are needed"},
       {"narrow.jpg", flat_jpeg(20, 15, 1),

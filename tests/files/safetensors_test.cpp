@@ -111,6 +111,17 @@ TEST(Safetensors, RefusesOtherFormatsWithAWayOn) {
                                  "safetensors.torch.save_file");
   test::expect_error<InputError>([&] { SafetensorsReader(memory, "none"); },
                                  "cannot open none: No such file");
+  memory.add("pointer", "version https://git-lfs.github.com/spec/v1\noid sha256:" + tail);
+  memory.add("page", "\n<!DOCTYPE html>" + tail);
+  memory.add("m.safetensors.index.json", "{\"metadata\": {}, \"weight_map\": {}}" + tail);
+  memory.add("packed", "\x1f\x8b\x08" + tail);
+  for (const auto& [name, says] :
+       {std::pair{"pointer", "a pointer of Git LFS, not the file itself"},
+        {"page", "an HTML page"},
+        {"m.safetensors.index.json", "JSON text, as the index of a model in several files is"},
+        {"packed", "packed by gzip"}})
+    test::expect_error<InputError>([&] { SafetensorsReader(memory, name); },
+                                   cat(name, ": not a safetensors file: ", says));
   // A header of 640 bytes starts like a pickle, 80 02, and is none.
   const std::string json = "{" + std::string(638, ' ') + "}";
   memory.add("looks_like_pickle", file_of(json, ""));
