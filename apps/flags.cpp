@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "apps/config/aliases.h"
 #include "apps/suggest.h"
 
 namespace haze::apps {
@@ -29,6 +30,10 @@ class Format : public CLI::Formatter {
       for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
     std::string word = extras[0].substr(0, extras[0].find('='));
     std::string guess = word.starts_with("--") ? nearest(word, known) : "";
+    const bool sets_keys = std::ranges::find(known, "--set") != known.end();
+    if (const std::string key = key_by_another_name(word, {});
+        word.starts_with("--") && sets_keys && !key.empty())
+      guess = cat("--set ", key, "=...");
     throw InputError(cat(word, word.starts_with("-") ? ": no such flag" : ": not expected here",
                          guess.empty() ? help : "; did you mean " + guess + "?"));
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "apps/json_writer.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -45,7 +46,11 @@ std::string json_quoted(std::string_view text) {
   while (!text.empty()) {
     const std::size_t n = utf8_length(text);
     const char c = text[0];
-    if (n == 0)
+    if (n == 0) {
+      out += "\\u0000";
+      out += kHex[std::uint8_t(c) >> 4];
+      out += kHex[c & 15];
+    } else if (c == '\0')
       out += "\\ufffd";
     else if (c == '"' || c == '\\')
       (out += '\\') += c;
@@ -63,6 +68,23 @@ std::string json_quoted(std::string_view text) {
     text.remove_prefix(n == 0 ? 1 : n);
   }
   return out += '"';
+}
+
+std::optional<std::string> json_unquoted(std::string_view text) {
+  std::string bytes;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] != '\0') {
+      bytes += text[at];
+      continue;
+    }
+    unsigned byte = 0;
+    const char* end = text.data() + std::min(at + 3, text.size());
+    const auto read = std::from_chars(text.data() + at + 1, end, byte, 16);
+    if (read.ec != std::errc() || read.ptr != text.data() + at + 3 || byte < 0x80) return {};
+    bytes += char(byte);
+    at += 2;
+  }
+  return bytes;
 }
 
 void JsonWriter::new_line() {

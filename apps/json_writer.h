@@ -3,14 +3,20 @@
 #pragma once
 #include <concepts>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace haze::apps {
 
-/// "text" with JSON's escapes; bytes that are not UTF-8 become U+FFFD.
+/// "text" with JSON's escapes. JSON is UTF-8, names of files need not be: a byte that is not UTF-8 is
+/// written as U+0000, which no name has, and its two hexadecimal digits: "caf\xe9" as "caf\u0000e9".
+/// A U+0000 of the text itself becomes U+FFFD.
 std::string json_quoted(std::string_view text);
+/// The bytes that json_quoted() was given, from the text that a JSON reader makes of it; nothing where
+/// a U+0000 is followed by other than the digits of a byte.
+std::optional<std::string> json_unquoted(std::string_view text);
 /// The shortest decimal that reads back as the same number; "null" for NaN and infinity.
 std::string json_number(double value);
 std::string json_number(float value);

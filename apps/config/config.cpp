@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
+#include "apps/config/aliases.h"
 #include "apps/config/keys.h"
 #include "apps/json_writer.h"
-#include "apps/suggest.h"
 
 namespace haze::apps {
 namespace {
@@ -14,16 +14,9 @@ std::string section_of(std::string_view key) { return std::string(key.substr(0, 
 
 [[noreturn]] void unknown_key(const std::string& name, const Setting& setting,
                               model::Family family) {
-  std::vector<std::string> known;
-  for (const Key& key : keys())
-    if (belongs_to(key, family)) known.emplace_back(key.name);
-  const std::string guess = nearest(name, known);
-  std::string hint = cat("no such key; ", guess.empty() ? "" : cat("did you mean ", guess, "? "));
-  if (guess.empty())
-    hint += "haze info --keys lists them";
-  else
-    hint.pop_back();
-  throw InputError(cat(setting.origin, ": ", name, ": ", text_of(setting.value), "; ", hint));
+  const std::string guess = did_you_mean(name, family);
+  throw InputError(cat(setting.origin, ": ", name, ": ", text_of(setting.value), "; no such key; ",
+                       guess.empty() ? "haze info --keys lists them" : guess));
 }
 
 void set(RunConfig& config, const Key& key, const Setting& setting) {

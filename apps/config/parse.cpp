@@ -7,6 +7,7 @@
 
 #include "apps/config/config.h"
 #include "apps/config/keys.h"
+#include "apps/json_writer.h"
 #include "apps/suggest.h"
 
 namespace haze::apps {
@@ -34,7 +35,12 @@ class Reader : public nlohmann::json_sax<Json> {
   bool string(std::string& s) override {
     if (s.size() > kMaxString)
       fail(path(), cat("a text of ", s.size(), " bytes; at most ", kMaxString));
-    return scalar(s);
+    auto bytes = json_unquoted(s);
+    if (!bytes)
+      fail(path(),
+           "U+0000 without two digits of a byte from 80 to ff; haze writes so a "
+           "name's byte that is not UTF-8");
+    return scalar(std::move(*bytes));
   }
   bool binary(Json::binary_t&) override { return false; }
 

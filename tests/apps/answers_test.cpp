@@ -65,6 +65,20 @@ TEST_F(TinyRun, TheFolderThatOneIsInIsNotMovedAway) {
   EXPECT_TRUE(fs::exists(checkpoint("run", 1)));
 }
 
+TEST_F(TinyRun, AFolderWhoseNameIsNotUtf8SurvivesAResume) {
+  const std::string photos = at("caf\xe9"), label = "\xff";
+  fs::create_directories(photos + "/" + label);
+  ASSERT_EQ(haze({"data", "synthetic:digits:1", "--out", photos + "/" + label + "/a.png"}).code, 0);
+  const Outcome first = train("run", 2, {"--data", "images:" + photos});
+  ASSERT_EQ(first.code, 0) << first.err;
+  EXPECT_THAT(contents(at("run/config.json")), HasSubstr("caf\\u0000e9\""));
+  const Outcome on = haze({"train", "--resume", "--out", at("run"), "--steps", "3"});
+  EXPECT_EQ(on.code, 0) << on.err;
+  EXPECT_TRUE(fs::exists(checkpoint("run", 3)));
+  EXPECT_EQ(haze({"data", "images:" + photos, "--label", label}).code, 0);
+  EXPECT_EQ(haze({"data", "images:" + photos, "--json"}).code, 0);
+}
+
 /// `haze verify` of a committed network on its forward record, with other times or another key.
 void expect_verify_answer(const std::string& name, const std::string& from, const std::string& to,
                           float t, const std::string& says) {
@@ -91,6 +105,16 @@ void expect_verify_answer(const std::string& name, const std::string& from, cons
   expect_answer({"verify", "--config", folder / "config.json", "--weights",
                  base + ".weights.safetensors", "--fixture", folder / "record.safetensors"},
                 says);
+}
+
+TEST(Answers, OneOfSeveralFilesOfAModelIsNamedSo) {
+  const TemporaryFolder folder;
+  const std::string base = source_dir() + "/tests/fixtures/point_mlp",
+                    shard = folder / "model-00002-of-00003.safetensors";
+  fs::copy_file(base + ".weights.safetensors", shard);
+  expect_answer({"verify", "--config", base + ".json", "--weights", shard, "--fixture",
+                 base + ".forward.safetensors"},
+                "; one of 3 files of a model");
 }
 
 TEST(Answers, WhatARecordCannotHoldIsNoBug) {

@@ -60,6 +60,8 @@ TEST(Errors, OneLastLineAndTheRightExitCode) {
       {{"--vresion"}, 2, "did you mean haze --version?"},
       {{"train"}, 2, "--config: not given"},
       {{"train", "--confg", "mnist"}, 2, "--confg: no such flag; did you mean --config?"},
+      {{"train", "--lr", "1e-3"}, 2, "--lr: no such flag; did you mean --set train.learning_rate="},
+      {{"train", "--batch-size=8"}, 2, "did you mean --set train.batch_size="},
       {{"train", "--config"}, 2, "--config: needs one value"},
       {{"train", "--config", "a", "--config", "b"}, 2, "--config: given more than once"},
       {{"train", "--config", "mnits"}, 2, "did you mean mnist?"},

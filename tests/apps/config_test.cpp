@@ -2,6 +2,7 @@
 #include "apps/config/config.h"
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "apps/config/find.h"
@@ -44,6 +45,50 @@ TEST(Config, MisspeltKeyNamesTheNearest) {
   EXPECT_THAT(refusal(R"({"train": {"zzzzzzzzzzzz": 3}})"), HasSubstr("haze info --keys"));
   EXPECT_THAT(error_of([] { with("train.batchsize=3"); }),
               HasSubstr("did you mean train.batch_size?"));
+}
+
+TEST(Config, NamesThatAreNotUtf8ComeBackByteForByte) {
+  for (const std::string name : {"caf\xe9", "\xff\xfe", "\xc3\xa9", "\xc3", "\xed\xa0\x80",
+                                 "a\x80"
+                                 "e9"}) {
+    RunConfig config;
+    config.data.spec = "images:" + name;
+    config.data.label = name;
+    const std::string json = to_json(config);
+    EXPECT_TRUE(nlohmann::json::accept(json)) << json;
+    const RunConfig again = resolve(parse_settings(json, "f.json"));
+    EXPECT_EQ(again.data.spec, config.data.spec);
+    EXPECT_EQ(again.data.label, name);
+    EXPECT_EQ(to_json(again), json);
+  }
+  for (const char* broken : {"\\u0000", "\\u0000e", "\\u00007f", "\\u0000xy", "\\u0000+9"})
+    EXPECT_THAT(refusal(cat(R"({"data": {"spec": "a)", broken, R"("}})")), HasSubstr("U+0000"));
+}
+
+TEST(Config, WordsOfOtherTrainersLeadToTheKey) {
+  for (const auto& [word, key] :
+       {std::pair{"train.lr", "train.learning_rate?"},
+        {"lr", "train.learning_rate?"},
+        {"learning_rate", "train.learning_rate?"},
+        {"learnin_rate", "train.learning_rate?"},
+        {"batch", "train.batch_size?"},
+        {"train.bs", "train.batch_size?"},
+        {"train.epochs", "train.steps? (in steps: an epoch is the number of images / "},
+        {"ema", "train.ema_decay?"},
+        {"seed", "train.seed?"},
+        {"channels", "model.image_channels or model.n_channels?"},
+        {"model.dim", "model.n_channels?"},
+        {"timesteps", "diffusion.steps?"},
+        {"model.timesteps", "diffusion.steps?"},
+        {"steps", "diffusion.steps or train.steps?"},
+        {"model.dim_mults", "model.ch_mults?"},
+        {"diffusion.objective", "diffusion.prediction?"}})
+    EXPECT_THAT(error_of([&] { with(cat(word, "=3")); }),
+                HasSubstr(cat(word, ": 3; no such key; did you mean ", key)));
+  Settings ddpm;
+  parse_assignment("model.type=ddpm_unet", "--set", ddpm);
+  parse_assignment("dim=64", "--set", ddpm);
+  EXPECT_THAT(error_of([&] { resolve(ddpm); }), HasSubstr("mean model.block_out_channels?"));
 }
 
 TEST(Config, WrongTypeAndRangeSayKeyValueAndWhatIsAllowed) {
@@ -230,7 +275,7 @@ TEST(Suggest, NearestKnowsSwapsAndKeepsQuietAboutStrangers) {
 }
 
 TEST(JsonWriter, EscapesAndNumbers) {
-  EXPECT_EQ(json_quoted("a\"\\\n\x01\xff\xc3\xa9"), "\"a\\\"\\\\\\n\\u0001\\ufffd\xc3\xa9\"");
+  EXPECT_EQ(json_quoted("a\"\\\n\x01\xff\xc3\xa9"), "\"a\\\"\\\\\\n\\u0001\\u0000ff\xc3\xa9\"");
   EXPECT_EQ(json_number(0.1f), "0.1");
   EXPECT_EQ(json_number(NAN), "null");
   JsonWriter w(0);
