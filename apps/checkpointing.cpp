@@ -3,6 +3,7 @@
 
 #include "apps/data/input_file.h"
 #include "apps/paths.h"
+#include "kernels/base/text.h"
 #include "model/weights.h"
 
 namespace haze::apps {
@@ -59,6 +60,13 @@ model::StateDict restore_state(engine::Checkpoint& checkpoint, engine::Parameter
   }
   parameters.refresh_bf16();
   return take(tensors, "train.");
+}
+
+ClassNames class_names_of(const engine::CheckpointMeta& meta) {
+  ClassNames names;
+  if (meta.classes.empty()) return names;
+  for (const std::string_view name : split(meta.classes, '\n')) names.push_back(printable(name));
+  return names;
 }
 
 TrainedWeights load_weights(const std::string& path, bool ema, bool ema_asked) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "apps/config/config.h"
+#include "apps/data/classes.h"
 #include "engine/files/checkpoint.h"
 #include "model/network.h"
 #include "model/weights.h"
@@ -22,6 +23,9 @@ engine::SaveReport save_state(engine::CheckpointWriter& writer, const engine::Ch
 /// as it is filled, and leaves the rest. Throws InputError for tensors that are missing, left over or
 /// of another shape.
 model::StateDict restore_state(engine::Checkpoint& checkpoint, engine::Parameters& parameters);
+
+/// The names that a checkpoint keeps of its classes.
+ClassNames class_names_of(const engine::CheckpointMeta& meta);
 
 /// What sampling and export start from.
 struct TrainedWeights {

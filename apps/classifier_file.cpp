@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "apps/classifier_file.h"
 
+#include "apps/data/input_file.h"
 #include "engine/files/new_file.h"
 #include "engine/files/safetensors.h"
 #include "kernels/base/text.h"
@@ -49,7 +50,8 @@ void save_classifier(const std::string& path, const model::Classifier& classifie
                              {"width", std::to_string(r.config.width)},
                              {"channels", std::to_string(r.config.channels)},
                              {"classes", std::to_string(r.config.classes)},
-                             {"data", r.data},
+                             {"class_names", class_lines(r.classes)},
+                             {"data", printable(r.data)},
                              {"dataset", r.fingerprint},
                              {"epochs", std::to_string(r.epochs)},
                              {"seed", std::to_string(r.seed)},
@@ -67,6 +69,8 @@ LoadedClassifier load_classifier(const std::string& path, Stream stream) {
   r.data = text(file, "data"), r.fingerprint = text(file, "dataset");
   r.epochs = number<int>(file, "epochs"), r.seed = number<std::uint64_t>(file, "seed");
   r.accuracy = number<double>(file, "accuracy");
+  if (const std::string names = text(file, "class_names"); !names.empty())
+    for (const std::string_view name : split(names, '\n')) r.classes.push_back(printable(name));
   model::StateDict state;
   for (const auto& entry : file.tensors()) state[entry.name] = {entry.shape, file.read_f32(entry)};
   loaded.network = std::make_unique<model::Classifier>(r.config);

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "apps/data/classes.h"
 #include "kernels/base/stream.h"
 #include "model/classifier.h"
 
@@ -15,7 +16,8 @@ struct ClassifierRecord {
   std::string data, fingerprint;  // what it was trained on, as --data named it, and its hash
   int epochs = 0;
   std::uint64_t seed = 0;
-  double accuracy = 0;  // on the images that it was tested on
+  double accuracy = 0;      // on the images that it was tested on
+  ClassNames classes = {};  // none: it was made before names were kept
 };
 
 /// Writes weights under their own names in PyTorch's layout (`hidden.weight` takes its input in the

@@ -105,7 +105,8 @@ void sampler_flags(Flags& flags, SampleOptions& s, const std::string& usual, boo
   flags.number("--eta", s.eta, 0, 1, "noise of ddim: 0 none, 1 as ddpm [0]");
   flags.choice("--spacing", s.spacing, "which times a shorter chain visits [linspace]");
   flags.group("Classes, of a network trained with model.num_classes");
-  flags.text("--class", s.label, "N|each|none", "what to draw; each: one after the other [none]");
+  flags.text("--class", s.label, "NAME|N|each|none",
+             "by its name, or number; each: one after the other [none]");
   flags.number("--guidance", s.guidance, -1000, 1000,
                "weight of classifier-free guidance; 1: none, 0: no class [1]");
   flags.number("--guidance-rescale", s.rescale, 0, 1,

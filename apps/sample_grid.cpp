@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <set>
 
 #include "apps/image/animation.h"
 #include "apps/image/grid.h"
@@ -36,7 +37,15 @@ std::string to_json(const Recipe& r) {
   if (!r.options.labels.empty()) {
     w.key("classes").begin_array();
     for (const std::int32_t label : r.options.labels) w.value(label);
-    w.end_array().field("guidance", r.options.guidance.weight);
+    w.end_array();
+    if (!r.classes.empty()) {
+      w.key("class_names").begin_object();
+      for (const std::int32_t label : std::set(r.options.labels.begin(), r.options.labels.end()))
+        if (std::size_t(label) < r.classes.size())
+          w.field(std::to_string(label), r.classes[std::size_t(label)]);
+      w.end_object();
+    }
+    w.field("guidance", r.options.guidance.weight);
     w.field("guidance_rescale", r.options.guidance.rescale);
   }
   w.field("index", r.options.first_item).field("count", r.count);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "apps/config/config.h"
+#include "apps/data/classes.h"
 #include "apps/image/image.h"
 #include "engine/files/safetensors.h"
 #include "model/sampler.h"
@@ -22,6 +23,7 @@ struct Recipe {
   std::vector<std::string> rows = {};  // of a comparison, each row's "SAMPLER STEPS"
   std::string edit = {};               // mode of haze edit
   std::vector<std::string> init = {};  // and the images that it began with
+  ClassNames classes = {};             // names of all classes, where they are known
 };
 std::string to_json(const Recipe& recipe);
 

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "apps/data/input_file.h"
+#include "apps/suggest.h"
 #include "engine/files/safetensors.h"
 #include "kernels/base/text.h"
 #include "model/weights.h"
@@ -24,7 +26,8 @@ std::vector<float> given(const engine::SafetensorsReader& file, const char* name
 }
 
 /// Class of each image.
-std::vector<std::int32_t> labels_of(const SampleOptions& o, const RunConfig& config) {
+std::vector<std::int32_t> labels_of(const SampleOptions& o, const RunConfig& config,
+                                    const ClassNames& names) {
   const int classes = config.model.num_classes;
   if (classes == 0) {
     const std::string asked = !o.label.empty()  ? "--class: " + o.label
@@ -45,21 +48,33 @@ std::vector<std::int32_t> labels_of(const SampleOptions& o, const RunConfig& con
   std::vector<std::int32_t> labels;
   for (int i = 0; i < o.n; ++i) labels.push_back(i % classes);
   if (o.label == "each") return labels;
-  const auto label = parse_number<int>(o.label, 0, classes - 1);
-  if (!label) throw InputError(cat("--class: ", o.label, "; 0 to ", classes - 1, ", each or none"));
+  const auto label = class_number(o.label, classes, names);
+  if (!label) {
+    const std::string guess = nearest(printable(o.label), names);
+    throw InputError(cat("--class: ", printable(o.label), "; ", classes_text(classes, names),
+                         ", each or none", guess.empty() ? "" : "; did you mean " + guess + "?"));
+  }
   return std::vector<std::int32_t>(std::size_t(o.n), *label);
 }
 
 }  // namespace
 
+std::string class_note(const std::vector<std::int32_t>& labels, const ClassNames& classes) {
+  if (labels.empty()) return "";
+  const bool one = std::ranges::count(labels, labels[0]) == std::ptrdiff_t(labels.size());
+  if (one) return ", class " + class_text(labels[0], classes);
+  const int count = std::ranges::max(labels) + 1;
+  return ", classes in turn: " + classes_text(count, classes);
+}
+
 model::SamplingOptions sampler_options(const SampleOptions& o, const RunConfig& config,
-                                       Console& console) {
+                                       const ClassNames& classes, Console& console) {
   model::SamplingOptions s;
   s.kind = o.sampler.value_or(model::SamplerKind::ddpm);
   if (s.kind != model::SamplerKind::ddim && o.eta != 0)
     throw InputError(cat("--eta: ", o.eta, "; it belongs to --sampler ddim"));
   s.spacing = o.spacing;
-  s.labels = labels_of(o, config);
+  s.labels = labels_of(o, config, classes);
   s.guidance = {o.guidance, o.rescale};
   s.steps = o.steps > 0 ? o.steps : config.diffusion.steps;
   if (s.steps > config.diffusion.steps)

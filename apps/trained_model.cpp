@@ -60,7 +60,8 @@ Recipe TrainedModel::recipe(const SampleOptions& o, const model::SamplingOptions
           .ema = weights.ema,
           .options = sampler,
           .count = count,
-          .checkpoint = weights.hash};
+          .checkpoint = weights.hash,
+          .classes = classes()};
 }
 
 void TrainedModel::fit_threads(const CommonOptions& common, int batch) const {

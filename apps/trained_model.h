@@ -26,6 +26,8 @@ struct TrainedModel {
     return {config().data.image_size[0], config().data.image_size[1],
             config().model.image_channels};
   }
+  /// Names of the classes that it knows, where the checkpoint keeps them.
+  ClassNames classes() const { return class_names_of(weights.meta); }
   /// "runs/a/checkpoints/step-00000100.safetensors, step 100, ema weights"
   std::string name() const;
   /// Of `count` images drawn with these options from o.checkpoint.

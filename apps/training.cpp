@@ -174,9 +174,10 @@ void Training::save() {
   if (saved_ == done_) return;
   const auto start = Clock::now();
   try {
-    const auto report = save_state(
-        writer_, {done_, config_.seed, version(), to_json(config_), dataset_.fingerprint},
-        network_.parameters(), trainer_.state());
+    const auto report = save_state(writer_,
+                                   {done_, config_.seed, version(), to_json(config_),
+                                    dataset_.fingerprint, class_lines(dataset_.class_names)},
+                                   network_.parameters(), trainer_.state());
     for (const std::string& message : report.messages) console_.detail(message);
     saved_ = done_;
     last_checkpoint_ = report.path;
@@ -208,8 +209,9 @@ void Training::sample() {
     if (signals_.stop()) return;  // the checkpoint is what matters now
     throw;
   }
-  const Recipe recipe{std::filesystem::path(folder_.path() + "/").parent_path().filename().string(),
-                      done_, ema, plan.options, plan.count};
+  Recipe recipe{std::filesystem::path(folder_.path() + "/").parent_path().filename().string(),
+                done_, ema, plan.options, plan.count};
+  recipe.classes = dataset_.class_names;
   last_sample_ = folder_.sample_file(done_);
   write_output(last_sample_, grid_png(values, plan.count, config_, to_json(recipe)));
   console_.info(cat("sample step ", done_, " ", last_sample_, " ",

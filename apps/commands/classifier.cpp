@@ -83,6 +83,7 @@ Sets open_sets(const ClassifierOptions& o) {
   if (o.test.empty() && has_own && data.spec.find('#') == data.spec.npos)
     sets.test_spec = data.spec + "#test";
   as = {.height = data.height, .width = data.width, .channels = data.channels};
+  as.order.known = data.class_names;
   sets.test = sets.test_spec.empty() ? split_off(data) : open_labelled(sets.test_spec, as);
   if (sets.test.class_names != data.class_names)
     throw InputError(cat("--test: ", sets.test_spec, " has other classes than ", o.data));
@@ -138,7 +139,9 @@ int run(const ClassifierOptions& o, const Program& program) {
                           data.fingerprint,
                           o.epochs,
                           o.seed,
-                          0};
+                          0,
+                          data.class_names};
+  class_lines(record.classes);  // throws for more than its file keeps
   model::Classifier network(record.config);
   network.parameters().allocate(stream, o.seed, true, false, DType::f32);
   console.info(cat("classifier of ", record.config.classes, " classes, ",

@@ -84,8 +84,10 @@ std::string as_json(const Dataset& d, const Values& v) {
   w.begin_object().field("spec", d.spec).field("count", d.count).field("height", d.height);
   w.field("width", d.width).field("channels", d.channels).key("classes").begin_array();
   const auto counts = class_counts(d);
-  for (std::size_t i = 0; i < counts.size(); ++i)
-    w.begin_object().field("name", d.class_names[i]).field("count", counts[i]).end_object();
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    w.begin_object().field("number", i).field("name", d.class_names[i]);
+    w.field("count", counts[i]).end_object();
+  }
   w.end_array().key("values").begin_object().field("min", v.least).field("max", v.largest);
   w.field("mean", v.mean).field("std", v.deviation).end_object();
   if (d.is_points()) {
@@ -119,7 +121,7 @@ std::string as_text(const Dataset& d, const Values& v) {
     text += std::to_string(counts.size());
   constexpr std::size_t kMost = 20;
   for (std::size_t i = 0; i < std::min(kMost, counts.size()); ++i)
-    text += cat(i == 0 ? ": " : ", ", d.class_names[i], " ", counts[i]);
+    text += cat(i == 0 ? ": " : ", ", class_text(int(i), d.class_names), " ", counts[i]);
   if (counts.size() > kMost) text += ", ...";
   text += cat("\nfingerprint  ", d.fingerprint, "\n");
   if (d.skipped > 0) text += cat("left out     ", d.skipped, " images that cannot be read\n");

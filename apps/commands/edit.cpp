@@ -157,11 +157,15 @@ int run(const EditOptions& options, const Program& program) {
   std::vector<Image> images;
   for (const std::string& where : options.images)
     images.push_back(open_given_image(where, size.height, size.width, size.channels));
-  Job job{
-      options, config, trained.context, *trained.network, sampler_options(drawn, config, console),
-      images};
+  Job job{options,
+          config,
+          trained.context,
+          *trained.network,
+          sampler_options(drawn, config, trained.classes(), console),
+          images};
   console.info(cat(trained.name(), "; ", name_of(*options.mode), ", ", drawn.n, " images, ",
-                   name_of(job.sampler.kind), " ", job.sampler.steps, " steps, seed ", s.seed));
+                   name_of(job.sampler.kind), " ", job.sampler.steps, " steps, seed ", s.seed,
+                   class_note(job.sampler.labels, trained.classes())));
   const Values values = edited(job);
   console.clear_bar();
 

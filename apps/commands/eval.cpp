@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "apps/command.h"
+#include "apps/data/input_file.h"
 #include "apps/device.h"
 #include "apps/eval_report.h"
 #include "apps/flag_groups.h"
@@ -90,7 +91,8 @@ bool wants_data(const EvalOptions& o) { return wants_distance(o) || wants(o, Met
 
 Dataset draw(const EvalOptions& o, TrainedModel& trained, Console& console) {
   const RunConfig& config = trained.config();
-  const model::SamplingOptions sampler = sampler_options(o.sample, config, console);
+  const model::SamplingOptions sampler =
+      sampler_options(o.sample, config, trained.classes(), console);
   const int h = config.data.image_size[0], w = config.data.image_size[1],
             c = config.model.image_channels;
   const auto values = model::sample(trained.context, *trained.network, config.diffusion, o.sample.n,
@@ -101,9 +103,26 @@ Dataset draw(const EvalOptions& o, TrainedModel& trained, Console& console) {
   set.spec = cat(trained.name(), "; ", name_of(sampler.kind), " ", sampler.steps, " steps, seed ",
                  o.sample.seed);
   if (!sampler.labels.empty())
-    set.spec += cat(", class ", o.sample.label, ", guidance ", o.sample.guidance);
+    set.spec +=
+        cat(class_note(sampler.labels, trained.classes()), ", guidance ", o.sample.guidance);
   set.labels = sampler.labels;
+  set.class_names = trained.classes();
   return set;
+}
+
+/// The labels of the samples as the classifier counts its classes. One from before the names were
+/// kept counted a folder's bytewise.
+std::vector<std::int32_t> labels_for(const ClassifierRecord& classifier, const Dataset& samples) {
+  std::vector<std::int32_t> labels = samples.labels;
+  ClassNames theirs = classifier.classes;
+  if (theirs.empty() && classifier.data.starts_with("images:")) {
+    theirs = samples.class_names;
+    std::ranges::sort(theirs);
+  }
+  if (!theirs.empty() && !samples.class_names.empty())
+    renumber(labels, samples.class_names, theirs,
+             "--metrics: class-accuracy; the samples' network");
+  return labels;
 }
 
 ClassAccuracy class_accuracy(const FeatureSource& judge, const Dataset& samples, Console& console) {
@@ -113,9 +132,10 @@ ClassAccuracy class_accuracy(const FeatureSource& judge, const Dataset& samples,
         "ask a class-conditional checkpoint for one with --class, or give samples with labels");
   const int classes = judge.classifier().config.classes;
   ClassAccuracy a{std::vector<int>(std::size_t(classes)), std::vector<int>(std::size_t(classes))};
+  const auto labels = labels_for(judge.classifier(), samples);
   const auto seen = judge.classes_of(samples, console);
   for (std::size_t i = 0; i < seen.size(); ++i) {
-    const std::int32_t label = samples.labels[i];
+    const std::int32_t label = labels[i];
     if (label < 0 || label >= classes)
       throw InputError(cat("--metrics: class-accuracy; sample ", i, " is of class ", label,
                            ", the classifier knows 0 to ", classes - 1));
@@ -157,10 +177,13 @@ LikelihoodReport likelihood(const EvalOptions& o, TrainedModel& trained, const D
   bound.zero_to_one = config.data.range == DataRange::zero_one;
   bound.times = o.nll_times, bound.seed = o.sample.seed, bound.batch = o.sample.batch;
   if (config.model.num_classes > 0 && !data.labels.empty()) {
-    if (int(data.class_names.size()) > config.model.num_classes)
+    bound.labels = data.labels;
+    const ClassNames known = trained.classes();
+    if (!known.empty())
+      renumber(bound.labels, data.class_names, known, cat("--data: ", printable(data.spec)));
+    else if (int(data.class_names.size()) > config.model.num_classes)
       throw InputError(cat("--data: ", data.spec, " has ", data.class_names.size(),
                            " classes, the network knows ", config.model.num_classes));
-    bound.labels = data.labels;
   }
   bound.progress = [&, watch = Stopwatch()](int done, int total) {
     console.progress(double(done) / total,
@@ -244,6 +267,7 @@ int run(const EvalOptions& o, const Program& program) {
   if (look) result.samples = samples.spec, result.samples_n = samples.count;
   if (wants_data(o)) {
     DatasetOptions as{.label = o.label};
+    if (trained) as.order.bytewise = trained->classes().empty();
     const RunConfig* config = trained ? &trained->config() : nullptr;
     as.height = config ? config->data.image_size[0] : samples.height;
     as.width = config ? config->data.image_size[1] : samples.width;

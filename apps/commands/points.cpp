@@ -87,7 +87,7 @@ int run(const PointsOptions& o, const Program& program) {
   if (!set)
     throw InputError(cat(trained.weights.path, ": data.spec: ", config.data.spec,
                          "; haze points is for models of 2-D points: try haze sample"));
-  const model::SamplingOptions sampler = sampler_options(o, config, console);
+  const model::SamplingOptions sampler = sampler_options(o, config, trained.classes(), console);
   trained.fit_threads(program.common, sampler.batch);
   console.detail(computing_on(stream, trained.context.fusion));
   console.info(cat(trained.name(), "; ", o.n, " points, ", name_of(sampler.kind), " ",

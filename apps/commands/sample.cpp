@@ -38,7 +38,9 @@ void save_tensors(const std::string& path, const std::vector<float>& values, int
   const auto nchw = model::nhwc_to_nchw(values, n, c, h, w);
   engine::SafetensorsMetadata metadata = {
       {"format", "pt"}, {"range", config.data.range == DataRange::zero_one ? "0,1" : "-1,1"}};
-  if (!recipe.empty()) metadata["haze"] = recipe;
+  // Of very many images of classes the recipe is longer than metadata may be.
+  if (!recipe.empty() && recipe.size() < engine::SafetensorsLimits::metadata_bytes / 2)
+    metadata["haze"] = recipe;
   write_output(path, {{"samples", {n, c, h, w}, nchw.data()}}, metadata);
 }
 
@@ -109,10 +111,11 @@ int run(const SampleOptions& options, const Program& program) {
   std::vector<float> values;
   model::SamplingOptions sampler;
   for (const SampleOptions& row : rows) {
-    sampler = sampler_options(row, config, console);
+    sampler = sampler_options(row, config, trained.classes(), console);
     if (!options.animation.empty()) sampler = film.watching(sampler, config, options.n);
     console.info(cat(trained.name(), "; ", options.n, " images, ", name_of(sampler.kind), " ",
-                     sampler.steps, " steps, seed ", options.seed));
+                     sampler.steps, " steps, seed ", options.seed,
+                     class_note(sampler.labels, trained.classes())));
     const auto drawn =
         model::sample(trained.context, *trained.network, config.diffusion, options.n,
                       config.data.image_size[0], config.data.image_size[1], channels, sampler);

@@ -77,7 +77,16 @@ Settings gather(const TrainOptions& options) {
   return settings;
 }
 
-Dataset open_data(RunConfig& config, Console& console) {
+/// A run goes on with the numbers of its classes; one from before their names were kept counted
+/// bytewise.
+ClassOrder order_of_run(const std::string& folder) {
+  const auto header = engine::newest_checkpoint_header(engine::disk(), folder);
+  if (!header) return {};
+  const ClassNames names = class_names_of(header->meta);
+  return {names, names.empty()};
+}
+
+Dataset open_data(RunConfig& config, const ClassOrder& order, Console& console) {
   if (config.data.spec.empty())
     throw InputError(
         "data.spec: not given; name a data set with --data, as in --data synthetic:digits");
@@ -85,6 +94,7 @@ Dataset open_data(RunConfig& config, Console& console) {
   options.channels = config.model.image_channels;
   options.skip_bad = config.data.skip_bad;
   options.label = config.data.label;
+  options.order = order;
   if (const auto& size = config.data.image_size; !size.empty()) {
     model::check_image_size(config.model, size[0], size[1]);
     options.height = size[0], options.width = size[1];
@@ -98,6 +108,10 @@ Dataset open_data(RunConfig& config, Console& console) {
         most == dataset.labels.end() || *most >= classes)
       throw InputError(cat("model.num_classes: ", classes, "; ", config.data.spec, " has ",
                            dataset.class_names.size(), " classes"));
+  class_lines(dataset.class_names);  // throws for more than a checkpoint keeps
+  if (config.model.num_classes > 0)
+    console.info(
+        cat("classes: ", classes_text(int(dataset.class_names.size()), dataset.class_names)));
   return dataset;
 }
 
@@ -205,7 +219,8 @@ Setup set_up(const TrainOptions& options, Settings settings, const Program& prog
   model::make_schedule(config.diffusion);  // throws for a schedule that cannot be
   const std::string path = choose_folder(options, config, program.console);
   if (!(options.resume && holds_run(path))) refuse_unused_keys(config);
-  Dataset dataset = open_data(config, program.console);
+  Dataset dataset =
+      open_data(config, options.resume ? order_of_run(path) : ClassOrder{}, program.console);
   fit_threads(program.common, double(network->parameters().elements()) * config.train.batch_size *
                                   dataset.height * dataset.width);
   return {std::move(settings), std::move(config), stream, std::move(network), path,
@@ -325,7 +340,9 @@ Command train_command() {
       .about =
           R"(Trains the network that the configuration describes. DIR gets config.json, metrics.jsonl,
 log.txt, sample grids and checkpoints. Ctrl-C or SIGTERM finishes the step, writes a checkpoint
-and leaves; a second one leaves at once; SIGUSR1 writes a checkpoint and goes on.)",
+and leaves; a second one leaves at once; SIGUSR1 writes a checkpoint and goes on.
+Often set: train.learning_rate, train.batch_size, train.ema_decay, diffusion.steps, and the width,
+model.n_channels (labml_unet) or model.block_out_channels (ddpm_unet). haze info --keys has all.)",
       .action = {add_flags, run}};
 }
 

@@ -86,7 +86,7 @@ Dataset load(const std::string& spec, const DatasetOptions& options) {
 void keep_label(Dataset& set, const std::string& label) {
   if (set.labels.empty())
     throw InputError(cat("data.label: ", printable(label), "; this data set has no classes"));
-  const auto at = std::ranges::find(set.class_names, label);
+  const auto at = std::ranges::find(set.class_names, printable(label));
   if (at == set.class_names.end()) {
     std::string known;
     constexpr std::size_t kMost = 20;

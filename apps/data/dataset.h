@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "apps/data/classes.h"
+
 namespace haze::apps {
 
 struct Dataset {
@@ -16,11 +18,11 @@ struct Dataset {
   // of 1x1x2 whose values are taken as they are.
   std::vector<std::uint8_t> images;
   std::vector<float> values;
-  std::vector<std::int32_t> labels;      // [count], index into class_names; empty: no classes
-  std::vector<std::string> class_names;  // printable
-  std::string fingerprint;               // XXH3-128 of all that training can see
-  int skipped = 0;                       // bad files left out (DatasetOptions::skip_bad)
-  std::vector<std::string> notes;        // one line each, for the user: what was left out and why
+  std::vector<std::int32_t> labels;  // [count], index into class_names; empty: no classes
+  ClassNames class_names;            // of the labels 0, 1, ...
+  std::string fingerprint;           // XXH3-128 of all that training can see
+  int skipped = 0;                   // bad files left out (DatasetOptions::skip_bad)
+  std::vector<std::string> notes;    // one line each, for the user: what was left out and why
 
   bool is_points() const { return !values.empty(); }
 };
@@ -34,6 +36,8 @@ struct DatasetOptions {
   std::optional<int> channels = {};
   /// Name of a class: only its images are kept, and the labels stay what they were. Empty: all.
   std::string label = {};
+  /// How the sub-folders of images:DIR are counted. Other sets have their own fixed classes.
+  ClassOrder order = {};
   /// Leave out files of a folder that would be refused, at most max_skipped of them.
   bool skip_bad = false;
   int max_skipped = std::numeric_limits<int>::max();
@@ -42,11 +46,12 @@ struct DatasetOptions {
 /// Opens a data set:
 ///   synthetic:digits[:N]  28x28x1, drawn by the program, labels 0-9, N = 10000
 ///   synthetic:shapes[:N]  32x32x3, circles, squares and triangles, labels 0-2
-///   mnist:DIR[#test]      the four IDX files under their original names, plain or .gz
+///   mnist:DIR[#test]      the four IDX files under their original names, plain or .gz,
+///                         in DIR or a folder below (MNIST/raw)
 ///   cifar10:DIR[#test]    data_batch_1.bin .. data_batch_5.bin, or test_batch.bin
 ///   points:s_curve|moons|swiss_roll[:N]  2-D points (points.h), N = 10000; the moons have labels
 ///   images:DIR            every JPEG and PNG below DIR in bytewise order of their paths; the first
-///                         sub-folder is the class
+///                         sub-folder is the class, counted in natural order (2 before 10)
 /// A size that differs from the stored one: scaled until it covers the asked size, then cut around
 /// the centre. Files of a folder are only ever made smaller.
 /// Throws InputError naming the file, what is wrong with it, and what is allowed.

@@ -45,8 +45,27 @@ Image load_image(const ImageList& list, const std::string& path, const std::opti
   return resized;
 }
 
+/// The folders in the order in which they are counted, as their names are shown, each with its
+/// number. Of two that are shown alike, each is a class.
+ClassNames number_folders(std::map<std::string, int>& folders, const ClassOrder& order) {
+  ClassNames names = order.known;
+  std::vector<bool> taken(names.size());
+  std::vector<std::string> sorted;
+  for (const auto& [folder, number] : folders) sorted.push_back(folder);
+  if (!order.bytewise) std::ranges::sort(sorted, natural_less);
+  for (const std::string& folder : sorted) {
+    const std::string name = printable(folder);
+    std::size_t at = 0;
+    while (at < names.size() && (taken[at] || names[at] != name)) ++at;
+    if (at == names.size()) names.push_back(name), taken.push_back(false);
+    taken[at] = true;
+    folders[folder] = int(at);
+  }
+  return names;
+}
+
 /// Labels from the folders of the files that were kept; none if files lie outside of folders.
-void set_classes(const std::vector<std::string>& kept, Dataset& set) {
+void set_classes(const std::vector<std::string>& kept, const ClassOrder& order, Dataset& set) {
   std::map<std::string, int> classes;
   std::size_t outside = 0;
   for (const std::string& path : kept) {
@@ -59,10 +78,7 @@ void set_classes(const std::vector<std::string>& kept, Dataset& set) {
       set.notes.push_back(cat(outside, " images lie outside of sub-folders: no classes"));
     return;
   }
-  for (auto& [name, index] : classes) {
-    index = int(set.class_names.size());
-    set.class_names.push_back(printable(name));
-  }
+  set.class_names = number_folders(classes, order);
   for (const std::string& path : kept) set.labels.push_back(classes.at(class_of(path)));
 }
 
@@ -123,7 +139,7 @@ Dataset load_image_folder(const std::string& folder, const DatasetOptions& optio
                          " images are bad; at least one is needed"));
   if (set.skipped > kMostListed)
     set.notes.push_back(cat("left out: ", set.skipped - kMostListed, " more"));
-  set_classes(kept, set);
+  set_classes(kept, options.order, set);
   return set;
 }
 

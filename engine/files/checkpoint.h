@@ -7,7 +7,8 @@
 // state: both are functions of the step. The same state gives the same bytes.
 //
 //   metadata   format "haze-checkpoint/1"; step, seed (decimal); version; config (JSON text),
-//              config_hash; dataset (fingerprint); hash.<tensor> of each tensor's bytes;
+//              config_hash; dataset (fingerprint); classes (names by number, one a line; where
+//              there are any); hash.<tensor> of each tensor's bytes;
 //              header_hash of the header's JSON with the digits of header_hash itself as '0'.
 //              All hashes are XXH3-128, 32 hexadecimal digits.
 //   writing    temporary file, reserved, data, header last, fsync, close, read back and compared,
@@ -44,9 +45,10 @@ class RunLock {
 struct CheckpointMeta {
   std::uint64_t step = 0;  // steps done
   std::uint64_t seed = 0;
-  std::string version;  // of the haze that wrote it
-  std::string config;   // the resolved configuration, JSON
-  std::string dataset;  // fingerprint of the training set
+  std::string version;       // of the haze that wrote it
+  std::string config;        // the resolved configuration, JSON
+  std::string dataset;       // fingerprint of the training set
+  std::string classes = {};  // names of its classes 0, 1, ..., one a line; "": none, or not kept
   bool operator==(const CheckpointMeta&) const = default;
 };
 
@@ -121,6 +123,9 @@ using AcceptCheckpoint = std::function<void(const CheckpointHeader&)>;
 /// Reads the header of one file and checks header_hash and config_hash. InputError if it is not a
 /// whole header of a haze checkpoint.
 CheckpointHeader read_checkpoint_header(FileSystem& fs, const std::string& path);
+
+/// Of a run's newest checkpoint with a whole header, before anything is loaded; none if it has none.
+std::optional<CheckpointHeader> newest_checkpoint_header(FileSystem& fs, const std::string& run);
 
 /// Loads one file; only tensors whose names start with `prefix` ("ema.", say; empty: all).
 Checkpoint load_checkpoint(FileSystem& fs, const std::string& path, const std::string& prefix = "",

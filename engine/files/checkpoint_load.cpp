@@ -48,6 +48,8 @@ CheckpointHeader read_header(const SafetensorsReader& file) {
   header.meta.version = required(file, "version");
   header.meta.config = required(file, "config");
   header.meta.dataset = required(file, "dataset");
+  if (const auto at = file.metadata().find("classes"); at != file.metadata().end())
+    header.meta.classes = at->second;
   if (xxh3_128(header.meta.config.data(), header.meta.config.size()) !=
       required(file, "config_hash"))
     throw InputError(cat(file.path(), ": damaged: the configuration's hash differs"));
@@ -84,6 +86,16 @@ Checkpoint load(const SafetensorsReader& file, const std::string& prefix,
 
 CheckpointHeader read_checkpoint_header(FileSystem& fs, const std::string& path) {
   return read_header(SafetensorsReader(fs, path));
+}
+
+std::optional<CheckpointHeader> newest_checkpoint_header(FileSystem& fs, const std::string& run) {
+  const auto steps = list_checkpoints(fs, run);
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) try {
+      return read_header(SafetensorsReader(fs, checkpoint_path(run, *step), false));
+    } catch (const InputError&) {
+      continue;  // loading says what is wrong with it
+    }
+  return std::nullopt;
 }
 
 Checkpoint load_checkpoint(FileSystem& fs, const std::string& path, const std::string& prefix,
