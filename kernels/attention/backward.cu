@@ -201,10 +201,12 @@ void attention_backward(CudaStream s, const AttentionDims& d, ConstAct qkv, Cons
                        dqkv.as<T>(), dqkv.adds(), means, inverses};
   };
   using Exact = AttentionFma<64, 32>;
+  using ExactWide = AttentionFma<64, 16>;  // two copies of the left operands: 87 of 99 KiB
   using Few = AttentionMma<64, 32, 1>;
   using Many = AttentionMma<64, 32, 2>;  // 32 rows per warp: registers have room for them
   using Wide = AttentionMma<128, 32, 1>;
-  if (qkv.dtype == DType::f32) return run<Exact>(s, d, operands(float()));
+  if (qkv.dtype == DType::f32)
+    return (d.head_dim > Exact::kD ? run<ExactWide> : run<Exact>)(s, d, operands(float()));
   const auto run_bf16 = d.head_dim > 64 ? run<Wide> : d.tokens <= 64 ? run<Few> : run<Many>;
   run_bf16(s, d, operands(bf16(0.f)));
 }

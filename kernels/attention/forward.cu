@@ -110,12 +110,13 @@ void attention_forward(CudaStream s, const AttentionDims& d, ConstAct qkv, Act o
     return run<AttentionFma<64, 32>>(s, d, qkv.as<float>(), o.as<float>(), lse);
   // The widest sums that registers hold, so that a head is one chunk, or few; and 32 rows per warp
   // where registers suffice and there are as many rows.
+  // More than one chunk takes two copies of the queries: 16 columns a step then, 97 of 99 KiB.
   const bool few = d.tokens <= 64;
   const auto run_bf16 = [&] {
     if (d.head_dim <= 64) return few ? run<AttentionMma<64, 64, 1>> : run<AttentionMma<64, 64, 2>>;
     if (d.head_dim <= 128)
       return few ? run<AttentionMma<128, 64, 1>> : run<AttentionMma<128, 32, 2>>;
-    return run<AttentionMma<256, 32, 1>>;
+    return d.head_dim <= 256 ? run<AttentionMma<256, 32, 1>> : run<AttentionMma<256, 16, 1>>;
   }();
   run_bf16(s, d, qkv.as<bf16>(), o.as<bf16>(), lse);
 }

@@ -16,6 +16,7 @@ namespace haze::kernels {
 namespace {
 
 constexpr int kThreads = 128;
+constexpr int kForwardTokens = 25'000, kBackwardTokens = 12'500;  // 98 KiB of shared memory
 
 /// Where one row of one image and head is.
 struct Row {
@@ -140,6 +141,8 @@ float scale_of(const AttentionDims& d) { return 1.0f / std::sqrt(float(d.head_di
 }  // namespace
 
 void attention_forward_v1(CudaStream s, const AttentionDims& d, ConstAct qkv, Act o, float* lse) {
+  HAZE_CHECK(d.tokens <= kForwardTokens, "attention_forward_v1: ", d.tokens, " tokens; at most ",
+             kForwardTokens);
   const std::size_t shared = std::size_t(d.tokens) * sizeof(float);
   dispatch(qkv.dtype, [&]<class T>(T) {
     HAZE_LAUNCH((row_of_o<T>), s, rows_of(d), kThreads, shared, d, scale_of(d), qkv.as<T>(),
@@ -149,6 +152,8 @@ void attention_forward_v1(CudaStream s, const AttentionDims& d, ConstAct qkv, Ac
 
 void attention_backward_v1(CudaStream s, const AttentionDims& d, ConstAct qkv, ConstAct,
                            const float* lse, ConstAct dout, Grad dqkv, void* scratch) {
+  HAZE_CHECK(d.tokens <= kBackwardTokens, "attention_backward_v1: ", d.tokens, " tokens; at most ",
+             kBackwardTokens);
   const std::size_t shared = 2 * std::size_t(d.tokens) * sizeof(float);
   dispatch(qkv.dtype, [&]<class T>(T) {
     float *const means = static_cast<float*>(scratch), *const inverses = means + rows_of(d);

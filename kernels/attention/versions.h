@@ -8,8 +8,8 @@
 
 namespace haze::kernels {
 
-/// v1_naive.cu. As the contract in attention.h; at most 40,000 tokens in forward, 20,000 in
-/// backward. Scratch as attention_backward's.
+/// v1_naive.cu. As the contract in attention.h; at most 25,000 tokens in forward, 12,500 in
+/// backward, or a CheckError. Scratch as attention_backward's.
 void attention_forward_v1(CudaStream stream, const AttentionDims& d, ConstAct qkv, Act o,
                           float* lse);
 void attention_backward_v1(CudaStream stream, const AttentionDims& d, ConstAct qkv, ConstAct o,

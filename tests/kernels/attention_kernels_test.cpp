@@ -252,6 +252,13 @@ TEST(AttentionKernels, TheVersionOnTensorCoresMatchesToo) {
 }
 
 TEST(AttentionKernels, VersionsRefuseWhatTheirIdeaDoesNotHold) {
+  const AttentionDims many = AttentionDims::global(1, 25'001, 1, 8),
+                      fewer = AttentionDims::global(1, 12'501, 1, 8);
+  test::expect_check([&] { kernels::attention_forward_v1({}, many, {}, {}, nullptr); },
+                     "25001 tokens; at most 25000");
+  test::expect_check(
+      [&] { kernels::attention_backward_v1({}, fewer, {}, {}, nullptr, {}, {}, nullptr); },
+      "12501 tokens; at most 12500");
   const AttentionDims wide = AttentionDims::global(1, 4, 1, 264);
   for (const auto version : {kernels::attention_forward_v2, kernels::attention_forward_v3})
     test::expect_check([&] { version({}, wide, {}, {}, nullptr); }, "head_dim 264; at most 256");
