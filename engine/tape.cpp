@@ -5,8 +5,20 @@
 
 #include "kernels/add/add.h"
 #include "kernels/base/check.h"
+#include "kernels/runtime/memory.h"
 
 namespace haze::engine {
+namespace {
+
+/// 1 in the shape of a loss: what it starts backward with. Written by the device, because a captured
+/// step may not copy from the host.
+Tensor one_like(Context& context, Shape shape) {
+  const Tensor seed = empty(context, shape, DType::f32);
+  context.run([&](auto s) { kernels::fill(s, seed.f32(), seed.size(), 1.0f); });
+  return seed;
+}
+
+}  // namespace
 
 const Tape::Node& Tape::node(Var v) const {
   HAZE_CHECK(v.id < nodes_.size(), "no value ", v.id, " on a tape of ", nodes_.size());
@@ -111,7 +123,7 @@ void Tape::backward(Var loss, Tensor seed) {
   Node& last = before_its_rule(loss);
   if (!seed) {
     HAZE_CHECK(value(loss).size() == 1, "a loss is one number, got ", value(loss).shape.str());
-    seed = upload(context_, value(loss).shape, std::vector{1.0f});
+    seed = one_like(context_, value(loss).shape);
   }
   last.grad = std::move(seed);
   for (std::size_t i = std::size_t(loss.id) + 1; i-- > 0;) {

@@ -8,8 +8,12 @@ namespace haze {
 
 inline void check_cuda(cudaError_t error, const char* call, const std::source_location& at) {
   if (error != cudaSuccess) [[unlikely]]
-    throw RunError(cat(at.file_name(), ':', at.line(), ": ", call, ": ", cudaGetErrorName(error),
-                       ": ", cudaGetErrorString(error)));
+    throw RunError(cat(at.file_name(), ':', at.line(), ": ", call, ": ", reported(error)));
+}
+
+/// In a destructor, where an error can only be let go: it has shown elsewhere already, or will.
+inline void let_go(cudaError_t error) noexcept {
+  if (error != cudaSuccess) cudaGetLastError();
 }
 
 inline cudaStream_t handle_of(CudaStream s) { return static_cast<cudaStream_t>(s.handle); }
@@ -26,7 +30,7 @@ struct CudaEvent {
   explicit CudaEvent(bool timed = false) {
     HAZE_CUDA_CHECK(cudaEventCreateWithFlags(&handle, timed ? 0u : cudaEventDisableTiming));
   }
-  ~CudaEvent() { cudaEventDestroy(handle); }
+  ~CudaEvent() { let_go(cudaEventDestroy(handle)); }
   CudaEvent(const CudaEvent&) = delete;
   CudaEvent& operator=(const CudaEvent&) = delete;
   cudaEvent_t handle = nullptr;

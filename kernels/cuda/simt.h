@@ -12,6 +12,9 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <type_traits>
+#include <utility>
 
 #include "kernels/base/check.h"
 #include "kernels/base/stream.h"
@@ -29,24 +32,18 @@ struct Type {
   using type = T;
 };
 
-[[noreturn]] inline void launch_failed(const char* kernel, cudaError_t error) {
-  throw RunError(
-      cat("launch of ", kernel, ": ", cudaGetErrorName(error), ": ", cudaGetErrorString(error)));
+/// Not <<<>>>, whose outcome is the thread's last error: that may be of an earlier call.
+template <class... P>
+cudaError_t start_values(void (*kernel)(P...), CudaStream stream, dim3 grid, dim3 block,
+                         std::size_t dynamic_shared, std::type_identity_t<P>... values) {
+  void* at[] = {const_cast<void*>(static_cast<const void*>(&values))..., nullptr};
+  return cudaLaunchKernel(reinterpret_cast<const void*>(kernel), grid, block, at, dynamic_shared,
+                          static_cast<cudaStream_t>(stream.handle));
 }
-
-/// Arguments are converted to the kernel's parameter types, as in a call.
 template <class... P, class... A>
-void launch(const char* name, void (*kernel)(P...), CudaStream stream, dim3 grid, dim3 block,
-            std::size_t dynamic_shared, A&&... arguments) {
-  cudaError_t error = cudaSuccess;
-  if (dynamic_shared > 48 * 1024)  // more than this is given only to a kernel that asked
-    error = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
-                                 cudaFuncAttributeMaxDynamicSharedMemorySize, int(dynamic_shared));
-  if (error != cudaSuccess) launch_failed(name, error);
-  kernel<<<grid, block, dynamic_shared, static_cast<cudaStream_t>(stream.handle)>>>(
-      static_cast<P>(arguments)...);
-  error = cudaGetLastError();
-  if (error != cudaSuccess) launch_failed(name, error);
+cudaError_t start(const char*, void (*kernel)(P...), CudaStream stream, dim3 grid, dim3 block,
+                  std::size_t dynamic_shared, A&&... arguments) {
+  return start_values(kernel, stream, grid, block, dynamic_shared, static_cast<P>(arguments)...);
 }
 
 }  // namespace haze::simt
@@ -65,6 +62,52 @@ void launch(const char* name, void (*kernel)(P...), CudaStream stream, dim3 grid
 #include "kernels/simt/emulator/runtime.h"
 
 #endif
+
+namespace haze {
+
+/// The error in CUDA's words, for a message. It is no longer the thread's last error, which the
+/// next that asks for it would take for its own. What a kernel did is told by whichever call comes
+/// later; CUDA knows the kernel when every launch waits.
+inline std::string reported(cudaError_t error) {
+  cudaGetLastError();
+  const char* hint = "";
+  switch (error) {
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorLaunchFailure:
+      hint = "; an earlier kernel did this: CUDA_LAUNCH_BLOCKING=1 in the environment tells which";
+    default:
+      break;
+  }
+  return cat(cudaGetErrorName(error), ": ", cudaGetErrorString(error), hint);
+}
+
+namespace simt {
+
+/// Arguments are converted to the kernel's parameter types, as in a call. Throws RunError with
+/// kernel, shared memory and CUDA's words.
+template <class... P, class... A>
+void launch(const char* name, void (*kernel)(P...), CudaStream stream, dim3 grid, dim3 block,
+            std::size_t dynamic_shared, A&&... arguments) {
+  cudaError_t error = cudaSuccess;
+  if (dynamic_shared > 48 * 1024)  // more than this is given only to a kernel that asked
+    error = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                                 cudaFuncAttributeMaxDynamicSharedMemorySize, int(dynamic_shared));
+  const char* const call = error == cudaSuccess ? "cudaLaunchKernel" : "cudaFuncSetAttribute";
+  if (error == cudaSuccess)
+    error = start(name, kernel, stream, grid, block, dynamic_shared, std::forward<A>(arguments)...);
+  if (error != cudaSuccess) [[unlikely]]
+    throw RunError(cat("launch of ", name, " with ", dynamic_shared,
+                       " bytes of dynamic shared memory: ", call, ": ", reported(error)));
+}
+
+}  // namespace simt
+}  // namespace haze
 
 /// HAZE_LAUNCH((kernel<T, 4>), stream, grid, block, bytes of dynamic shared memory, arguments...)
 #define HAZE_LAUNCH(kernel, stream, grid, block, dynamic_shared, ...) \

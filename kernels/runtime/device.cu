@@ -11,16 +11,20 @@ std::string version(int v) { return cat(v / 1000, '.', v % 1000 / 10); }
 
 Stream open_cuda(int index) {
   int driver = 0, runtime = 0, devices = 0;
-  cudaDriverGetVersion(&driver);
-  cudaRuntimeGetVersion(&runtime);
+  let_go(cudaDriverGetVersion(&driver));  // 0 where there is none
+  let_go(cudaRuntimeGetVersion(&runtime));
   const cudaError_t error = cudaGetDeviceCount(&devices);
+  let_go(error);  // it is reported here
   if (error == cudaErrorInsufficientDriver && driver > 0)
     throw DeviceError(cat("--device: cuda:", index, "; the NVIDIA driver supports CUDA ",
                           version(driver), ", this haze needs ", version(runtime),
                           ": update the driver, or use --device cpu"));
+  if (error == cudaErrorInsufficientDriver)
+    throw DeviceError(
+        cat("--device: cuda:", index, "; no NVIDIA driver was found; use --device cpu"));
   if (error != cudaSuccess || devices == 0)
-    throw DeviceError(cat("--device: cuda:", index, "; no NVIDIA GPU was found (",
-                          cudaGetErrorString(error), "); use --device cpu"));
+    throw DeviceError(cat("--device: cuda:", index, "; no NVIDIA GPU was found (", reported(error),
+                          "); use --device cpu"));
   if (index < 0 || index >= devices)
     throw DeviceError(cat("--device: cuda:", index, "; this machine has ", devices,
                           devices == 1 ? " GPU, cuda:0" : " GPUs, from cuda:0"));

@@ -12,15 +12,15 @@ void CapturedGraph::capture(CudaStream stream, const std::function<void()>& enqu
   try {
     enqueue();
   } catch (...) {  // leave the stream usable
-    if (cudaStreamEndCapture(s, &graph) == cudaSuccess && graph) cudaGraphDestroy(graph);
-    cudaGetLastError();
+    let_go(cudaStreamEndCapture(s, &graph));
+    if (graph) let_go(cudaGraphDestroy(graph));
     throw;
   }
   HAZE_CUDA_CHECK(cudaStreamEndCapture(s, &graph));
   cudaGraphExec_t exec = nullptr;
   const cudaError_t error = cudaGraphInstantiate(&exec, graph, 0);
-  cudaGraphDestroy(graph);
-  HAZE_CUDA_CHECK(error);
+  let_go(cudaGraphDestroy(graph));
+  check_cuda(error, "cudaGraphInstantiate", std::source_location::current());
   handle_ = exec;
 }
 
@@ -30,7 +30,7 @@ void CapturedGraph::launch(CudaStream stream) const {
 }
 
 void CapturedGraph::clear() noexcept {
-  if (handle_) cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(handle_));
+  if (handle_) let_go(cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(handle_)));
   handle_ = nullptr;
 }
 

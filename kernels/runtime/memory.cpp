@@ -2,6 +2,7 @@
 // memory.cpp — CPU backend: the heap.
 #include "kernels/runtime/memory.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <sanitizer/asan_interface.h>  // whose macros do nothing in builds without it
@@ -25,6 +26,10 @@ void release(CpuStream, void* p) noexcept {
 template <>
 void zero(CpuStream, void* p, std::size_t bytes) {
   std::memset(p, 0, bytes);
+}
+template <>
+void fill(CpuStream, float* p, std::size_t n, float value) {
+  std::fill_n(p, n, value);
 }
 template <>
 void copy_in(CpuStream, void* device, const void* host, std::size_t bytes) {

@@ -13,6 +13,11 @@ template <class S>
 void release(S stream, void* p) noexcept;
 template <class S>
 void zero(S stream, void* p, std::size_t bytes);
+/// p[i] = value for i < n. n < 2^31.
+template <class S>
+void fill(S stream, float* p, std::size_t n, float value);
+/// `host` may change, or go, as soon as this returns. On CUDA more than 4 KiB wait for the stream,
+/// and nothing of it may be captured: CheckError.
 template <class S>
 void copy_in(S stream, void* device, const void* host, std::size_t bytes);
 /// Blocks until the stream has reached this point, so `host` is readable on return.

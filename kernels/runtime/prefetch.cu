@@ -12,12 +12,12 @@ Memory page_locked(std::size_t bytes) {
   void* p = nullptr;
   const cudaError_t error = cudaMallocHost(&p, bytes);
   if (error == cudaErrorMemoryAllocation) {
-    cudaGetLastError();  // it is reported here
+    let_go(error);  // it is reported here
     throw RunError(cat("out of page-locked memory: asked for ", bytes >> 20,
                        " MiB of the host's; lower train.batch_size"));
   }
-  HAZE_CUDA_CHECK(error);
-  return {p, [](void* q) { cudaFreeHost(q); }};
+  check_cuda(error, "cudaMallocHost", std::source_location::current());
+  return {p, [](void* q) { let_go(cudaFreeHost(q)); }};
 }
 
 Memory on_device(CudaStream stream, std::size_t bytes) {
@@ -27,8 +27,8 @@ Memory on_device(CudaStream stream, std::size_t bytes) {
 struct OwnStream {
   OwnStream() { HAZE_CUDA_CHECK(cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking)); }
   ~OwnStream() {
-    cudaStreamSynchronize(handle);  // memory may go as soon as this has returned
-    cudaStreamDestroy(handle);
+    let_go(cudaStreamSynchronize(handle));  // memory may go as soon as this has returned
+    let_go(cudaStreamDestroy(handle));
   }
   OwnStream(const OwnStream&) = delete;
   OwnStream& operator=(const OwnStream&) = delete;
@@ -64,7 +64,8 @@ void Prefetch::send() {
   Parts& p = *parts_;
   const cudaStream_t copies = p.copies.handle;
   HAZE_CUDA_CHECK(cudaStreamWaitEvent(copies, p.taken.handle, 0));
-  copy_in(CudaStream{copies}, p.stage.get(), p.buffers[p.next].get(), p.bytes);
+  HAZE_CUDA_CHECK(cudaMemcpyAsync(p.stage.get(), p.buffers[p.next].get(), p.bytes,
+                                  cudaMemcpyHostToDevice, copies));
   HAZE_CUDA_CHECK(cudaEventRecord(p.sent[p.next].handle, copies));
   p.next = 1 - p.next;
 }

@@ -212,7 +212,41 @@ TEST_F(Emulator, HoldsTheLimitsOfTheHardware) {
   expect_error([&] { HAZE_LAUNCH(coordinates, stream(), 1, 1025, 0, nullptr); },
                "1025x1x1 threads");
   expect_error([&] { HAZE_LAUNCH(coordinates, stream(), 0, 32, 0, nullptr); }, "grid of 0x1x1");
-  expect_error([&] { HAZE_LAUNCH(coordinates, stream(), 1, 32, 200000, nullptr); }, "200000 bytes");
+}
+
+__global__ void both_kinds_of_shared(float* y) {
+  HAZE_DYNAMIC_SHARED(float, dynamic);
+  HAZE_SHARED(float[256], fixed);
+  dynamic[threadIdx.x] = fixed[threadIdx.x] = 1;
+  y[threadIdx.x] = dynamic[threadIdx.x] + fixed[threadIdx.x];
+}
+TEST_F(Emulator, StaticAndDynamicSharedMemoryTogetherHoldTheLimitThatIsSet) {
+  const Buffer<float> y(32);
+  for (const std::size_t kib : {99, 163, 227}) {
+    simt::config().limits.shared = kib * 1024;
+    const std::size_t most = kib * 1024 - 256 * sizeof(float);
+    simt::config().schedule = {};
+    simt::counters() = {};
+    HAZE_LAUNCH(both_kinds_of_shared, stream(), 2, 32, most, y.p);
+    EXPECT_EQ(y.read(), std::vector<float>(32, 2));
+    EXPECT_EQ(simt::counters().most_shared, kib * 1024);
+    EXPECT_STREQ(simt::counters().most_shared_by, "both_kinds_of_shared");
+    expect_error([&] { HAZE_LAUNCH(both_kinds_of_shared, stream(), 2, 32, most + 4, y.p); },
+                 cat(kib * 1024 + 4, " bytes of shared memory; at most ", kib * 1024));
+  }
+}
+
+TEST_F(Emulator, ARehearsalRunsOneBlockOnceAndHoldsTheLimits) {
+  simt::config().rehearsal = true;
+  const Buffer<int> x(96 * 5), y(96 * 5);
+  for (int i = 0; i < 2; ++i) {
+    HAZE_LAUNCH(reverse_block, stream(), 5, 96, 0, x.p, y.p);
+    cudaDeviceSynchronize();
+  }
+  EXPECT_EQ(y.read(), std::vector<int>(96 * 5, 0));  // nothing comes back
+  simt::config().limits.shared = 96 * sizeof(int) - 1;
+  expect_error([&] { HAZE_LAUNCH(reverse_block, stream(), 5, 96, 0, x.p, y.p); },
+               "384 bytes of shared memory; at most 383");
 }
 
 // ---- streams

@@ -98,6 +98,11 @@ void leave_copies(const Thread& thread);
 void open_shared_memory(std::size_t dynamic_bytes);
 void poison_shared_memory();
 void close_shared_memory();
+/// Bytes of HAZE_SHARED variables that a kernel was seen to have: they show when it runs, and are
+/// noted after each launch. A launch before the first: 0.
+std::size_t static_shared_of(const void* entry);
+bool was_launched(const void* entry);
+void note_static_shared(const void* entry);
 const char* shared_arena();
 std::size_t shared_capacity();
 

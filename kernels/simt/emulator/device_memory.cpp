@@ -114,14 +114,14 @@ void* device_allocate(std::size_t bytes) {
     r.mapping = static_cast<char*>(m);
     protect(r, PROT_READ | PROT_WRITE);
     p = r.mapping + kPage + (body - size);
-    std::memset(r.mapping + kPage, 0xff, body);
+    if (!config().rehearsal) std::memset(r.mapping + kPage, 0xff, body);
     if (!is_open) protect(r, PROT_NONE);
   } else {
     // Exactly the bytes asked for: the red zone begins right behind them.
     void* m = nullptr;
     if (::posix_memalign(&m, 256, bytes ? bytes : 1) != 0) return nullptr;
     p = r.mapping = static_cast<char*>(m);
-    std::memset(p, 0xff, bytes);
+    if (!config().rehearsal) std::memset(p, 0xff, bytes);
   }
   in_use += bytes;
   regions().emplace(p, r);

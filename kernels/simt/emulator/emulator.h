@@ -52,14 +52,24 @@ struct Schedule {
 /// forward, reverse and `random` seeded schedules.
 std::vector<Schedule> schedules(int random);
 
-/// What a launch must fit into: the smallest of the compiled architectures (sm_80).
+/// What a launch must fit into. Of shared memory a block gets 99 KiB on compute capability 8.6, 8.9
+/// and 12 (GeForce RTX 30, 40 and 50), 163 on 8.0 and 8.7, 227 on 9.0 and 10 (NVIDIA, "CUDA
+/// Programming Guide", compute capabilities): the least of them, or HAZE_SIMT_SHARED KiB.
 struct Limits {
-  std::size_t static_shared = 48 * 1024, shared = 163 * 1024, threads = 1024;
+  std::size_t static_shared = 48 * 1024, shared = 99 * 1024, threads = 1024;
 };
 
 struct Config {
   Schedule schedule;
   Limits limits;
+  /// What a run asks of the device, without its work: of each kernel one block runs, at its first
+  /// launch; later launches are held against the limits. Copies and fills move nothing, and what
+  /// comes back to the host is zero. Device memory takes no place until a kernel touches it.
+  bool rehearsal = false;
+  /// How mma.sync adds: 0, term by term, each sum rounded to the nearest f32; else so many products
+  /// at a time, aligned with the sum to the largest of them and cut off, as tensor cores were
+  /// measured to (tensor_core.cpp). HAZE_SIMT_MMA=4, 8 or 16.
+  int truncated_terms = 0;
 };
 /// Of the process; may be changed between launches.
 Config& config();
@@ -67,6 +77,8 @@ Config& config();
 /// Counts since the last reset.
 struct Counters {
   std::uint64_t launches = 0, blocks = 0, threads = 0, barriers = 0, collectives = 0, mma = 0;
+  std::size_t most_shared = 0;      // bytes of shared memory, static and dynamic, of one launch
+  const char* most_shared_by = "";  // the kernel that asked for them
 };
 Counters& counters();
 

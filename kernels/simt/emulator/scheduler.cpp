@@ -172,24 +172,45 @@ void check(const Launch& l) {
   if (l.grid.x < 1 || l.grid.y < 1 || l.grid.z < 1 || l.grid.x > 0x7fffffffu || l.grid.y > 65535 ||
       l.grid.z > 65535)
     refuse("grid of ", l.grid.x, "x", l.grid.y, "x", l.grid.z, " blocks");
-  if (l.dynamic_shared > limits.shared)
-    refuse(l.dynamic_shared, " bytes of dynamic shared memory; at most ", limits.shared);
+  const std::size_t shared = l.dynamic_shared + static_shared_of(l.entry);
+  if (shared > limits.shared) refuse(shared, " bytes of shared memory; at most ", limits.shared);
+}
+
+std::size_t shared_limit() {
+  const char* set = std::getenv("HAZE_SIMT_SHARED");
+  if (!set) return Limits{}.shared;
+  std::size_t kib = 0;
+  char more = 0;
+  if (std::sscanf(set, "%zu%c", &kib, &more) == 1 && kib >= 48 && kib <= 227) return kib * 1024;
+  throw InputError(cat("HAZE_SIMT_SHARED=", set, "; KiB of shared memory per block, 48 to 227"));
+}
+
+int first_truncated_terms() {
+  const char* set = std::getenv("HAZE_SIMT_MMA");
+  if (!set) return 0;
+  for (const int terms : {4, 8, 16})
+    if (set == std::to_string(terms)) return terms;
+  throw InputError(cat("HAZE_SIMT_MMA=", set, "; 4, 8 or 16 products that an mma adds at a time"));
+}
+
+Schedule first_schedule() {
+  const char* set = std::getenv("HAZE_SIMT_SCHEDULE");
+  if (!set) return {};
+  for (const Schedule& s : schedules(0))
+    if (s.str().starts_with(set)) return s;
+  std::uint64_t seed = 0;
+  if (std::sscanf(set, "random:%lu", &seed) == 1 && seed > 0) return {Order::random, seed, true};
+  throw InputError(cat("HAZE_SIMT_SCHEDULE=", set, "; forward, reverse or random:SEED"));
 }
 
 }  // namespace
 
-/// HAZE_SIMT_SCHEDULE=forward, reverse or random:SEED sets what the process starts with.
+/// HAZE_SIMT_SCHEDULE=forward, reverse or random:SEED, HAZE_SIMT_SHARED=KiB and HAZE_SIMT_MMA=terms
+/// set what the process starts with.
 Config& config() {
-  static Config one = [] {
-    const char* set = std::getenv("HAZE_SIMT_SCHEDULE");
-    if (!set) return Config{};
-    for (const Schedule& s : schedules(0))
-      if (s.str().starts_with(set)) return Config{.schedule = s, .limits = {}};
-    std::uint64_t seed = 0;
-    if (std::sscanf(set, "random:%lu", &seed) == 1 && seed > 0)
-      return Config{.schedule = {Order::random, seed, true}, .limits = {}};
-    throw InputError(cat("HAZE_SIMT_SCHEDULE=", set, "; forward, reverse or random:SEED"));
-  }();
+  static Config one{.schedule = first_schedule(),
+                    .limits = {.shared = shared_limit()},
+                    .truncated_terms = first_truncated_terms()};
   return one;
 }
 Counters& counters() {
@@ -262,6 +283,13 @@ void fail(const char* format, ...) {
   __builtin_unreachable();
 }
 
+void count_shared(const Launch& launch) {
+  const std::size_t bytes = launch.dynamic_shared + static_shared_of(launch.entry);
+  if (bytes <= counters().most_shared) return;
+  counters().most_shared = bytes;
+  counters().most_shared_by = launch.kernel;
+}
+
 void run_grid(const Launch& launch) {
   check(launch);
   running = &launch;
@@ -275,15 +303,19 @@ void run_grid(const Launch& launch) {
   open_shared_memory(launch.dynamic_shared);
   if (observer()) observer()->launch_begin(launch);
   const unsigned blocks = launch.grid.x * launch.grid.y * launch.grid.z;
-  std::vector<unsigned> order(blocks);
+  const bool seen = config().rehearsal && was_launched(launch.entry);
+  const unsigned runs = seen ? 0 : config().rehearsal ? 1 : blocks;
+  std::vector<unsigned> order(runs);
   std::iota(order.begin(), order.end(), 0u);
   if (config().schedule.order == Order::reverse) std::reverse(order.begin(), order.end());
   if (config().schedule.order == Order::random)
-    for (unsigned k = blocks; k > 1; --k) std::swap(order[k - 1], order[schedule_bits() % k]);
+    for (unsigned k = runs; k > 1; --k) std::swap(order[k - 1], order[schedule_bits() % k]);
   for (const unsigned index : order) run_block(launch, index);
   if (observer()) observer()->launch_end();
   close_shared_memory();
+  note_static_shared(launch.entry);
   running = nullptr;
+  count_shared(launch);
   counters().launches += 1;
   counters().blocks += blocks;
   counters().threads += std::uint64_t(blocks) * unsigned(block.size);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 
 #include "kernels/simt/emulator/block.h"
 
@@ -25,6 +26,11 @@ struct Variable {
   std::size_t offset;
 };
 std::size_t dynamic, used, static_bytes;
+std::size_t most_static;  // of the launch's blocks
+std::map<const void*, std::size_t>& static_by_kernel() {
+  static std::map<const void*, std::size_t> all;
+  return all;
+}
 std::vector<Variable> variables;
 
 char* arena() {
@@ -42,7 +48,7 @@ bool is_shared(const void* p) {
 
 void open_shared_memory(std::size_t dynamic_bytes) {
   dynamic = dynamic_bytes;
-  used = 0;
+  used = most_static = 0;
 }
 
 void poison_shared_memory() {
@@ -57,6 +63,16 @@ void poison_shared_memory() {
 
 void close_shared_memory() { HAZE_UNPOISON(arena(), kCapacity); }
 
+std::size_t static_shared_of(const void* entry) {
+  const auto at = static_by_kernel().find(entry);
+  return at == static_by_kernel().end() ? 0 : at->second;
+}
+bool was_launched(const void* entry) { return static_by_kernel().contains(entry); }
+void note_static_shared(const void* entry) {
+  std::size_t& bytes = static_by_kernel()[entry];
+  bytes = std::max(bytes, most_static);
+}
+
 void* dynamic_shared() {
   if (dynamic == 0)
     fail("the kernel uses dynamic shared memory, and was launched with 0 bytes of it");
@@ -69,6 +85,7 @@ void* shared_variable(const void* key, std::size_t bytes, std::size_t alignment)
   alignment = std::max<std::size_t>(alignment, 16);
   const std::size_t offset = (used + alignment - 1) / alignment * alignment;
   static_bytes += bytes;
+  most_static = std::max(most_static, static_bytes);
   const Limits& limits = config().limits;
   if (static_bytes > limits.static_shared)
     fail("%zu bytes of HAZE_SHARED variables; at most %zu", static_bytes, limits.static_shared);

@@ -14,6 +14,7 @@
 
 #include "kernels/simt/emulator/device_memory.h"
 #include "kernels/simt/emulator/launch.h"
+#include "kernels/simt/emulator/runtime_call.h"
 #include "kernels/simt/emulator/stream_queue.h"
 
 struct haze_cuda_event {
@@ -119,96 +120,138 @@ cudaError_t enqueue(cudaStream_t stream, std::function<void()> work) {
   return push(stream, {std::move(work)});
 }
 
-void enqueue_launch(void* stream, Launch launch) {
-  enqueue(static_cast<cudaStream_t>(stream), [launch = std::move(launch)] {
-    const DeviceMemoryOpen open;
-    run_grid(launch);
+cudaError_t enqueue_launch(void* stream, Launch launch) {
+  return runtime_call("cudaLaunchKernel", [&] {
+    return enqueue(static_cast<cudaStream_t>(stream), [launch = std::move(launch)] {
+      const DeviceMemoryOpen open;
+      run_grid(launch);
+    });
   });
 }
 
 bool capturing() {
   return std::ranges::any_of(streams(), [](const auto* s) { return s->capture != nullptr; });
 }
+bool captures(cudaStream_t stream) { return stream_of(stream).capture != nullptr; }
 
 }  // namespace haze::simt
 
 using namespace haze::simt;
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  *stream = new haze_cuda_stream;
-  streams().push_back(*stream);
-  return cudaSuccess;
+  return runtime_call(__func__, [&] {
+    *stream = new haze_cuda_stream;
+    streams().push_back(*stream);
+    return cudaSuccess;
+  });
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  drain([&] { return stream->queue.empty(); });
-  std::erase(streams(), stream);
-  delete stream;
-  return cudaSuccess;
+  return runtime_call(__func__, [&] {
+    drain([&] { return stream->queue.empty(); });
+    std::erase(streams(), stream);
+    delete stream;
+    return cudaSuccess;
+  });
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  if (capturing()) return cudaErrorStreamCaptureUnsupported;
-  drain([&] { return stream_of(stream).queue.empty(); });
-  close_device_memory();
-  return cudaSuccess;
+  return runtime_call(__func__, [&] {
+    if (capturing()) return cudaErrorStreamCaptureUnsupported;
+    drain([&] { return stream_of(stream).queue.empty(); });
+    close_device_memory();
+    return cudaSuccess;
+  });
 }
 cudaError_t cudaDeviceSynchronize() {
-  if (capturing()) return cudaErrorStreamCaptureUnsupported;
-  drain([] { return std::ranges::all_of(streams(), [](auto* s) { return s->queue.empty(); }); });
-  close_device_memory();
-  return cudaSuccess;
+  return runtime_call(__func__, [&] {
+    if (capturing()) return cudaErrorStreamCaptureUnsupported;
+    drain([] { return std::ranges::all_of(streams(), [](auto* s) { return s->queue.empty(); }); });
+    close_device_memory();
+    return cudaSuccess;
+  });
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
-  *event = new haze_cuda_event;
-  return cudaSuccess;
+  return runtime_call(__func__, [&] {
+    *event = new haze_cuda_event;
+    return cudaSuccess;
+  });
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
-  drain([&] { return event->reached == event->recorded; });
-  delete event;
-  return cudaSuccess;
+  return runtime_call(__func__, [&] {
+    drain([&] { return event->reached == event->recorded; });
+    delete event;
+    return cudaSuccess;
+  });
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  ++event->recorded;
-  return push(stream, {.records = event});
+  return runtime_call(__func__, [&] {
+    ++event->recorded;
+    return push(stream, {.records = event});
+  });
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
-  return push(stream, {.awaits = event, .count = event->recorded});
+  return runtime_call(__func__,
+                      [&] { return push(stream, {.awaits = event, .count = event->recorded}); });
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-  if (capturing()) return cudaErrorStreamCaptureUnsupported;
-  drain([&] { return event->reached == event->recorded; });
-  return cudaSuccess;
+  return runtime_call(__func__, [&] {
+    if (capturing()) return cudaErrorStreamCaptureUnsupported;
+    drain([&] { return event->reached == event->recorded; });
+    return cudaSuccess;
+  });
 }
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to) {
-  if (from->reached == 0 || to->reached == 0) return cudaErrorInvalidResourceHandle;
-  *milliseconds = std::chrono::duration<float, std::milli>(to->time - from->time).count();
-  return cudaSuccess;
+  return runtime_call(__func__, [&] {
+    if (from->reached == 0 || to->reached == 0) return cudaErrorInvalidResourceHandle;
+    *milliseconds = std::chrono::duration<float, std::milli>(to->time - from->time).count();
+    return cudaSuccess;
+  });
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
-  if (!stream || stream->capture) return cudaErrorStreamCaptureUnsupported;
-  stream->capture = std::make_unique<haze_cuda_graph>();
-  return cudaSuccess;
+  return runtime_call(__func__, [&] {
+    if (!stream || stream->capture) return cudaErrorStreamCaptureUnsupported;
+    stream->capture = std::make_unique<haze_cuda_graph>();
+    return cudaSuccess;
+  });
+}
+cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
+  return runtime_call(__func__, [&] {
+    *status = captures(stream) ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
+    return cudaSuccess;
+  });
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
-  if (!stream || !stream->capture) return cudaErrorInvalidValue;
-  *graph = stream->capture.release();
-  return cudaSuccess;
+  if (!stream || !stream->capture)
+    return runtime_call(__func__, [] { return cudaErrorInvalidValue; });
+  auto captured = std::move(stream->capture);  // the capture ends also when this fails
+  return runtime_call(__func__, [&] {
+    *graph = captured.release();
+    return cudaSuccess;
+  });
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
-  *exec = new haze_cuda_graph(*graph);
-  return cudaSuccess;
+  return runtime_call(__func__, [&] {
+    *exec = new haze_cuda_graph(*graph);
+    return cudaSuccess;
+  });
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
-  for (const Item& item : exec->items)
-    if (const cudaError_t e = push(stream, item); e != cudaSuccess) return e;
-  return cudaSuccess;
+  return runtime_call(__func__, [&] {
+    for (const Item& item : exec->items)
+      if (const cudaError_t e = push(stream, item); e != cudaSuccess) return e;
+    return cudaSuccess;
+  });
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
-  delete exec;
-  return cudaSuccess;
+  return runtime_call(__func__, [&] {
+    delete exec;
+    return cudaSuccess;
+  });
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
-  delete graph;
-  return cudaSuccess;
+  return runtime_call(__func__, [&] {
+    delete graph;
+    return cudaSuccess;
+  });
 }

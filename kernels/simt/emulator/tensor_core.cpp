@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // tensor_core.cpp — ldmatrix and mma.sync, from the fragment layouts in the PTX ISA (9.7.14).
+#include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 
 #include "kernels/simt/emulator/observer.h"
@@ -45,6 +47,36 @@ float tf32(std::uint32_t bits) {
   return std::bit_cast<float>(bits & ~0x1fffu);
 }  // the rest is ignored
 
+double cut(double x, int last_bit) {
+  return std::ldexp(std::trunc(std::ldexp(x, -last_bit)), last_bit);
+}
+
+/// c + Σ a[k]·b[k] as tensor cores take it, by the numerical experiments of Fasi, Higham, Mikaitis
+/// and Pranesh ("Numerical behavior of NVIDIA tensor cores", 2021): products are exact; c and
+/// `terms` products at a time are aligned to the largest of them, cut off two bits behind an f32's
+/// last, and added; the sum is cut off to an f32. Nothing is rounded to nearest.
+float truncated_sum(float c, const float* a, const float (*b)[8], int j, int K, int terms) {
+  for (int first = 0; first < K; first += terms) {
+    const int n = std::min(terms, K - first);
+    double part[17] = {c};
+    double largest = std::abs(part[0]);
+    for (int k = 0; k < n; ++k) {
+      part[k + 1] = double(a[first + k]) * double(b[first + k][j]);
+      largest = std::max(largest, std::abs(part[k + 1]));
+    }
+    double sum = 0;
+    for (int k = 0; k <= n; ++k) sum += part[k];  // a NaN or an infinity stays one
+    if (std::isfinite(sum) && largest > 0) {
+      const int last = std::ilogb(largest) - 25;
+      sum = 0;
+      for (int k = 0; k <= n; ++k) sum += cut(part[k], last);
+      if (sum != 0) sum = cut(sum, std::max(std::ilogb(sum) - 23, -149));
+    }
+    c = float(sum);
+  }
+  return c;
+}
+
 /// C += A B over the lanes' fragments; K columns of A.
 template <int K, class Spread>
 void multiply(void* const* lanes, std::uint32_t mask, Spread spread) {
@@ -57,9 +89,14 @@ void multiply(void* const* lanes, std::uint32_t mask, Spread spread) {
     c[g][t] = x.c[0], c[g][t + 1] = x.c[1];
     c[g + 8][t] = x.c[2], c[g + 8][t + 1] = x.c[3];
   }
-  for (int i = 0; i < 16; ++i)
-    for (int k = 0; k < K; ++k)
-      for (int j = 0; j < 8; ++j) c[i][j] += a[i][k] * b[k][j];
+  if (const int terms = simt::config().truncated_terms; terms > 0) {
+    for (int i = 0; i < 16; ++i)
+      for (int j = 0; j < 8; ++j) c[i][j] = truncated_sum(c[i][j], a[i], b, j, K, terms);
+  } else {
+    for (int i = 0; i < 16; ++i)
+      for (int k = 0; k < K; ++k)
+        for (int j = 0; j < 8; ++j) c[i][j] += a[i][k] * b[k][j];
+  }
   for (int lane = 0; lane < 32; ++lane) {
     const auto& x = *static_cast<MmaArgument*>(lanes[lane]);
     const int g = lane / 4, t = lane % 4 * 2;
