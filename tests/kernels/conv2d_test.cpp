@@ -2,6 +2,7 @@
 // conv2d_test.cpp — the three proofs of the convolution, its fused summands, and that an image's
 // result does not depend on the batch it is in.
 #include "kernels/conv2d/reference.h"
+#include "tests/support/sum_error.h"
 #include "tests/support/tape.h"
 
 namespace haze {
@@ -12,6 +13,8 @@ using engine::Var;
 using kernels::Conv2dDims;
 namespace ref = kernels::reference;
 using test::leaf;
+using test::product_error;
+using test::sum_error;
 
 struct Case {
   const char* why;
@@ -68,10 +71,6 @@ Conv2dOptions options(const Conv2dDims& d) {
   return {d.stride, d.pad_top, d.pad_left, d.pad_bottom, d.pad_right};
 }
 
-/// Absolute error of a sum of k products of unit normals in f32: about sqrt(k) rounding errors'
-/// random walk on partial sums of about sqrt(k), half an ulp each; 8 for the worst of thousands.
-double sum_error(double k) { return 8 * k * 0x1p-25; }
-
 TEST(Conv2d, GradientMatchesFiniteDifferences) {
   for (const auto& [why, d] : kCases) {
     const Data a = make(d, DType::f32);
@@ -102,11 +101,13 @@ TEST(Conv2d, BackendsMatchReference) {
         const Var y = conv2d(tape, x, w, bias, options(d), per_channel, residual);
         // One rounding of each result, and in y one of per_channel + residual (below 8) before.
         const double u = 2 * test::rounding(type), taps = d.kh * d.kw;
-        test::expect_close(test::value_of(tape, y), a.y, u, sum_error(taps * d.ci) + 8 * u, why);
+        test::expect_close(test::value_of(tape, y), a.y, u,
+                           product_error(taps * d.ci, type, stream) + 8 * u, why);
         tape.backward(y, test::to_tensor(tape, a.ys, a.dy, type));
         const double pixels = d.ho() * d.wo(), all = d.n * pixels;
-        test::expect_close(test::grad_of(tape, x), a.dx, u, sum_error(taps * d.co), why);
-        test::expect_close(test::grad_of(tape, w), a.dw, u, sum_error(all), why);
+        test::expect_close(test::grad_of(tape, x), a.dx, u,
+                           product_error(taps * d.co, type, stream), why);
+        test::expect_close(test::grad_of(tape, w), a.dw, u, product_error(all, type, stream), why);
         test::expect_close(test::grad_of(tape, bias), a.dbias, 0x1p-24, sum_error(all), why);
         test::expect_close(test::grad_of(tape, per_channel), a.dper, u, sum_error(pixels), why);
         test::expect_close(test::grad_of(tape, residual), a.dy, 0, 0, why);
@@ -138,7 +139,7 @@ TEST(Conv2d, WeightGradientsOverwriteThenAdd) {
               kernels::conv2d_backward_weights(s, d, x.in(), dy.in(), grads, scratch.get());
             }
           });
-          const double error = 2 * sum_error(d.n * d.ho() * d.wo());
+          const double error = 2 * product_error(d.n * d.ho() * d.wo(), type, stream);
           test::expect_close(test::values(tape, dw), test::times(a.dw, 2), 0x1p-24, error, why);
           test::expect_close(test::values(tape, dbias), test::times(a.dbias, 2), 0x1p-24, error,
                              why);
@@ -176,7 +177,8 @@ TEST(Conv2d, FusedSummandsEqualTheirComposition) {
               std::max({d.kh * d.kw * d.ci, d.kh * d.kw * d.co, d.n * d.ho() * d.wo()});
           const double u = test::rounding(type);
           test::expect_close(results[1], results[0], 6 * u,
-                             2 * sum_error(terms) + 6 * u * 4 * std::sqrt(terms), why);
+                             2 * product_error(terms, type, stream) + 6 * u * 4 * std::sqrt(terms),
+                             why);
         }
 }
 

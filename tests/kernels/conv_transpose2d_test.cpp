@@ -2,6 +2,7 @@
 // conv_transpose2d_test.cpp — the three proofs of the transposed convolution, and that an image's
 // result does not depend on the batch it is in.
 #include "kernels/conv_transpose2d/reference.h"
+#include "tests/support/sum_error.h"
 #include "tests/support/tape.h"
 
 namespace haze {
@@ -11,6 +12,8 @@ using engine::Var;
 using kernels::ConvTranspose2dDims;
 namespace ref = kernels::reference;
 using test::leaf;
+using test::product_error;
+using test::sum_error;
 
 struct Case {
   const char* why;
@@ -43,10 +46,6 @@ Data make(const ConvTranspose2dDims& d, DType type) {
   return a;
 }
 
-/// Absolute error of a sum of k products of unit normals in f32: about sqrt(k) rounding errors'
-/// random walk on partial sums of about sqrt(k), half an ulp each; 8 for the worst of thousands.
-double sum_error(double k) { return 8 * k * 0x1p-25; }
-
 TEST(ConvTranspose2d, GradientMatchesFiniteDifferences) {
   for (const auto& [why, d] : kCases) {
     const Data a = make(d, DType::f32);
@@ -77,12 +76,14 @@ TEST(ConvTranspose2d, BackendsMatchReference) {
             for (std::size_t i = 0; i < want.size(); ++i) want[i] -= a.bias[i % a.bias.size()];
           // One rounding of each result; y is rounded again when the bias (below 4) is added.
           const double u = 2 * test::rounding(type);
-          test::expect_close(test::value_of(tape, y), want, 2 * u, sum_error(4 * d.ci) + 4 * u,
-                             why);
+          test::expect_close(test::value_of(tape, y), want, 2 * u,
+                             product_error(4 * d.ci, type, stream) + 4 * u, why);
           tape.backward(y, test::to_tensor(tape, a.ys, a.dy, type));
           const double pixels = d.n * d.h * d.w;
-          test::expect_close(test::grad_of(tape, x), a.dx, u, sum_error(16 * d.co), why);
-          test::expect_close(test::grad_of(tape, w), a.dw, u, sum_error(pixels), why);
+          test::expect_close(test::grad_of(tape, x), a.dx, u,
+                             product_error(16 * d.co, type, stream), why);
+          test::expect_close(test::grad_of(tape, w), a.dw, u, product_error(pixels, type, stream),
+                             why);
           if (with_bias)
             test::expect_close(test::grad_of(tape, bias), a.dbias, 0x1p-24, sum_error(4 * pixels),
                                why);
@@ -109,7 +110,7 @@ TEST(ConvTranspose2d, WeightGradientsOverwriteThenAdd) {
             kernels::conv_transpose2d_backward_weights(s, d, x.in(), dy.in(), w, b, scratch.get());
           }
         });
-        const double error = 2 * sum_error(4 * d.n * d.h * d.w);
+        const double error = 2 * product_error(4 * d.n * d.h * d.w, type, stream);
         test::expect_close(test::values(tape, dw), test::times(a.dw, 2), 0x1p-24, error, why);
         test::expect_close(test::values(tape, dbias), test::times(a.dbias, 2), 0x1p-24, error, why);
       }

@@ -2,6 +2,7 @@
 // linear_test.cpp — the three proofs of the linear layer, its fused residual, and that a row's
 // result does not depend on the other rows.
 #include "kernels/matmul/reference.h"
+#include "tests/support/sum_error.h"
 #include "tests/support/tape.h"
 
 namespace haze {
@@ -11,6 +12,8 @@ using engine::Var;
 using kernels::MatmulDims;
 namespace ref = kernels::reference;
 using test::leaf;
+using test::product_error;
+using test::sum_error;
 
 struct Case {
   const char* why;
@@ -47,10 +50,6 @@ Data make(const MatmulDims& d, DType type) {
   return a;
 }
 
-/// Absolute error of a sum of k products of unit normals in f32: about sqrt(k) rounding errors'
-/// random walk on partial sums of about sqrt(k), half an ulp each; 8 for the worst of thousands.
-double sum_error(double k) { return 8 * k * 0x1p-25; }
-
 TEST(Linear, GradientMatchesFiniteDifferences) {
   for (const auto& [why, d] : kCases) {
     const Data a = make(d, DType::f32);
@@ -77,10 +76,13 @@ TEST(Linear, BackendsMatchReference) {
         const Var y = linear(tape, x, w, bias, r);
         // One rounding of each result; the factor 2 covers the ulp of the larger neighbour.
         const double u = 2 * test::rounding(type);
-        test::expect_close(test::value_of(tape, y), a.y, u, sum_error(d.in + 2), why);
+        test::expect_close(test::value_of(tape, y), a.y, u, product_error(d.in + 2, type, stream),
+                           why);
         tape.backward(y, test::to_tensor(tape, a.ys, a.dy, type));
-        test::expect_close(test::grad_of(tape, x), a.dx, u, sum_error(d.out), why);
-        test::expect_close(test::grad_of(tape, w), a.dw, u, sum_error(d.rows), why);
+        test::expect_close(test::grad_of(tape, x), a.dx, u, product_error(d.out, type, stream),
+                           why);
+        test::expect_close(test::grad_of(tape, w), a.dw, u, product_error(d.rows, type, stream),
+                           why);
         test::expect_close(test::grad_of(tape, bias), a.dbias, 0x1p-24, sum_error(d.rows), why);
         test::expect_close(test::grad_of(tape, r), a.dy, 0, 0, why);
       }
@@ -106,7 +108,7 @@ TEST(Linear, WeightGradientsOverwriteThenAdd) {
             kernels::matmul_backward_weights(s, d, x.in(), dy.in(), w, b, scratch.get());
           }
         });
-        const double error = 2 * sum_error(d.rows);
+        const double error = 2 * product_error(d.rows, type, stream);
         test::expect_close(test::values(tape, dw), test::times(a.dw, 2), 0x1p-24, error, why);
         test::expect_close(test::values(tape, dbias), test::times(a.dbias, 2), 0x1p-24, error, why);
       }
@@ -133,7 +135,8 @@ TEST(Linear, FusedResidualEqualsItsComposition) {
         }
         // The composition rounds once more, a number below 4·sqrt(in).
         const double u = 4 * test::rounding(type), size = 4 * std::sqrt(d.in + 1.0);
-        test::expect_close(results[1], results[0], u, 2 * sum_error(d.in) + u * size, why);
+        test::expect_close(results[1], results[0], u,
+                           2 * product_error(d.in, type, stream) + u * size, why);
       }
 }
 
