@@ -42,7 +42,6 @@ void save_classifier(const std::string& path, const model::Classifier& classifie
   std::vector<engine::SafetensorsTensor> tensors;
   for (const auto& [name, tensor] : state)
     tensors.push_back({name, tensor.shape, tensor.values.data()});
-  engine::make_directories(engine::disk(), engine::directory_of(path));
   engine::write_safetensors(engine::disk(), path, std::move(tensors),
                             {{"format", "pt"},
                              {"haze", kFormat},

@@ -5,6 +5,7 @@
 
 #include "apps/flag_groups.h"
 #include "apps/help.h"
+#include "apps/output_checks.h"
 #include "apps/suggest.h"
 #include "apps/version.h"
 
@@ -41,6 +42,7 @@ CommandLine parse_command_line(const Strings& arguments) {
   common_flags(flags);
   line.text = flags.parse();
   if (!line.text.empty()) line.run = nullptr;
+  if (line.run) check_files(line.common);
   if (line.common.quiet) line.common.refuse({"--verbose"}, "--quiet", "one of the two");
   return line;
 }

@@ -8,6 +8,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "apps/data/input_file.h"
+
 namespace haze::apps {
 namespace {
 
@@ -66,12 +68,13 @@ void Console::clear_bar() {
 void Console::write(const std::string& text, const char* colour) {
   clear_bar();
   const bool paint = colour_ && *colour;
-  std::fprintf(stderr, "%s%s%s\n", paint ? colour : "", text.c_str(), paint ? "\033[0m" : "");
+  std::fprintf(stderr, "%s%s%s\n", paint ? colour : "", printable(text).c_str(),
+               paint ? "\033[0m" : "");
 }
 
 void Console::log(const std::string& text) {
   for (const auto& file : {&run_log_, &log_file_})
-    if (*file) (*file)->append(text);
+    if (*file) (*file)->append(printable(text));
 }
 
 void Console::say(const std::string& text, int level, const char* colour) {
@@ -89,13 +92,14 @@ void Console::error(const std::string& text) noexcept {
   }
 }
 
-void Console::progress(double fraction, const std::string& fields, bool must) {
+void Console::progress(double fraction, const std::string& text, bool must) {
   if (!progress_) return;
   const auto now = Clock::now();
   const auto pause = terminal_ ? std::chrono::milliseconds(100) : std::chrono::milliseconds(10000);
   if (any_ && !must && now - last_ < pause) return;
   any_ = true;
   last_ = now;
+  const std::string fields = printable(text);
   if (!terminal_) {
     std::fprintf(stderr, "%s\n", fields.c_str());
     return;

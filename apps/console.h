@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // console.h — what is said on standard error: messages, and a bar on a terminal. Standard output is
-// for results alone and is not touched here.
+// for results alone and is not touched here. Each message is one line, whatever it quotes: line
+// breaks and other control characters in it come out as \xNN, here for all that is said or logged.
 #pragma once
 #include <chrono>
 #include <memory>

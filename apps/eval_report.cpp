@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "apps/data/input_file.h"
 #include "apps/json_writer.h"
 
 namespace haze::apps {
@@ -39,7 +40,7 @@ std::string as_text(const EvalReport& r) {
   std::string text;
   const auto row = [&](std::string name, const std::string& value) {
     name.resize(std::max<std::size_t>(name.size() + 1, 16), ' ');
-    text += name + value + "\n";
+    text += name + printable(value) + "\n";
   };
   if (r.samples_n > 0) row("samples", cat(r.samples_n, ": ", r.samples));
   if (r.data_n > 0) row("data", cat(r.data_n, ": ", r.data));

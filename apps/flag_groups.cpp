@@ -30,7 +30,8 @@ void common_flags(Flags& flags) {
   flags.boolean("-v,--verbose", o.verbose, "say more, such as where it computes");
   flags.choice("--color", o.color, "of messages; auto: on a terminal [auto]");
   flags.boolean("--no-progress", o.progress, "no bar and no progress lines", false);
-  flags.text("--log-file", o.log_file, "FILE", "append what standard error says to FILE");
+  flags.output("--log-file", o.log_file, OutputKind::log, "FILE",
+               "append what standard error says to FILE");
 }
 
 void compute_flags(Flags& flags, bool& fusion) {
@@ -80,8 +81,8 @@ std::vector<int> steps_of(const std::string& text, bool several) {
 
 void sampler_flags(Flags& flags, SampleOptions& s, const std::string& usual, bool compares) {
   flags.group("What to sample");
-  flags.text("--checkpoint", s.checkpoint, "PATH",
-             "a run folder (its newest good checkpoint) or a file");
+  flags.input("--checkpoint", s.checkpoint, "PATH",
+              "a run folder (its newest good checkpoint) or a file");
   weights_flag(flags, s.ema, s.ema_asked);
   flags.number("-n,--n", s.n, 1, 1 << 20, cat("images [", s.n, "]"));
   flags.value("--seed", "N|random", "of what is drawn at random [0]",

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "apps/config/aliases.h"
+#include "apps/standard_output.h"
 #include "apps/suggest.h"
 
 namespace haze::apps {
@@ -95,6 +96,39 @@ void Flags::list(const std::string& flag, Strings& to, const std::string& what,
   if (separator) option->delimiter(separator);
 }
 
+void Flags::input(const std::string& flag, std::string& to, const std::string& what,
+                  const std::string& help, const char* environment) {
+  text_of_any(flag, to, what, help, environment);
+  files_.push_back({flag, &to, {}});
+}
+
+void Flags::output(const std::string& flag, std::string& to, OutputKind kind,
+                   const std::string& what, const std::string& help) {
+  text_of_any(flag, to, what, help, "");
+  files_.push_back({flag, &to, kind});
+}
+
+void Flags::inputs(const std::string& flag, Strings& to, const std::string& what,
+                   const std::string& help) {
+  list(flag, to, what, help);
+  lists_.emplace_back(flag, &to);
+}
+
+void Flags::collect_files() {
+  for (const File& file : files_) {
+    if (file.path->empty()) continue;
+    if (!file.output) {
+      common.inputs.push_back({file.flag, *file.path});
+      continue;
+    }
+    const bool lasting = file.output == OutputKind::log || file.output == OutputKind::run;
+    if (!lasting && is_standard_output(*file.path)) *file.path = "-";
+    common.outputs.push_back({file.flag, *file.path, *file.output});
+  }
+  for (const auto& [flag, list] : lists_)
+    for (const std::string& path : *list) common.inputs.push_back({flag, path});
+}
+
 void Flags::boolean(const std::string& flag, bool& to, const std::string& help, bool becomes) {
   const auto set = [&to, becomes] { to = becomes; };
   parser_->app.add_flag_callback(flag, set, help)->group(group_);
@@ -137,6 +171,7 @@ std::string Flags::parse() {
     for (const std::string& name : option->get_lnames())
       if (option->count() > 0 && (option->get_envname().empty() || written("--" + name)))
         common.given.insert("--" + name);
+  collect_files();
   return "";
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,11 +37,19 @@ class Flags {
   /// value `what`. `environment`: a variable that stands in for the flag.
   void value(const std::string& flag, const std::string& what, const std::string& help, Set set,
              const char* environment = "");
+  /// Not for a file: those are input() and output().
   void text(const std::string& flag, std::string& to, const std::string& what,
             const std::string& help, const char* environment = "") {
-    value(
-        flag, what, help, [&to](const std::string& s) { to = s; }, environment);
+    for (const char* file : {"FILE", "PATH", "DIR", "SPEC", "PNG"})
+      HAZE_CHECK(what.find(file) == what.npos, flag, ": ", what);
+    text_of_any(flag, to, what, help, environment);
   }
+  /// A file, folder or data set that is read, and one that is written: check_files of
+  /// output_checks.h knows both. An output that is where standard output goes becomes "-".
+  void input(const std::string& flag, std::string& to, const std::string& what,
+             const std::string& help, const char* environment = "");
+  void output(const std::string& flag, std::string& to, OutputKind kind, const std::string& what,
+              const std::string& help);
   /// `unit`: may stand behind the number, "3%".
   template <class T>
   void number(const std::string& flag, T& to, double min, double max, const std::string& help,
@@ -69,6 +78,9 @@ class Flags {
   /// A flag that may be given several times; with `separator` also several values at once.
   void list(const std::string& flag, Strings& to, const std::string& what, const std::string& help,
             char separator = 0);
+  /// The same of files that are read.
+  void inputs(const std::string& flag, Strings& to, const std::string& what,
+              const std::string& help);
   /// A flag without a value: given, it sets `to`.
   void boolean(const std::string& flag, bool& to, const std::string& help, bool becomes = true);
   /// A flag that sets a configuration key.
@@ -87,9 +99,22 @@ class Flags {
   CommonOptions& common;
 
  private:
+  void text_of_any(const std::string& flag, std::string& to, const std::string& what,
+                   const std::string& help, const char* environment) {
+    value(
+        flag, what, help, [&to](const std::string& s) { to = s; }, environment);
+  }
   struct Parser;
   std::unique_ptr<Parser> parser_;
+  struct File {
+    std::string flag;
+    std::string* path;
+    std::optional<OutputKind> output;  // none: an input
+  };
+  void collect_files();
   Strings arguments_;
+  std::vector<File> files_;
+  std::vector<std::pair<std::string, const Strings*>> lists_;  // of inputs
   std::string group_ = "Options";
 };
 

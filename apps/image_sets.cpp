@@ -100,13 +100,19 @@ std::string FeatureSource::description() const {
                          : spec_;
 }
 
-model::Judgement FeatureSource::judge(const Dataset& set, const std::string& what,
-                                      Console& console) const {
+void FeatureSource::check_takes(const Dataset& set, const std::string& what) const {
   const model::ClassifierConfig& c = classifier_.record.config;
-  if (set.is_points() || set.height != c.height || set.width != c.width ||
-      set.channels != c.channels)
+  if (is_classifier() && (set.is_points() || set.height != c.height || set.width != c.width ||
+                          set.channels != c.channels))
     throw InputError(cat(spec_, ": it takes images of ", c.height, "x", c.width, "x", c.channels,
                          "; ", what, " are ", set.height, "x", set.width, "x", set.channels));
+  if (inception_ && (set.is_points() || (set.channels != 1 && set.channels != 3)))
+    throw InputError(cat(spec_, ": it takes grey and colour images; ", what, " have ", set.channels,
+                         " channels"));
+}
+
+model::Judgement FeatureSource::judge(const Dataset& set, const std::string& what,
+                                      Console& console) const {
   engine::Context context(stream_);
   context.fusion = fusion_;
   return model::judge(
@@ -124,9 +130,6 @@ model::Features FeatureSource::of(const Dataset& set, const std::string& what,
     return f;
   }
   if (inception_) {
-    if (set.is_points() || (set.channels != 1 && set.channels != 3))
-      throw InputError(cat(spec_, ": it takes grey and colour images; ", what, " have ",
-                           set.channels, " channels"));
     engine::Context context(stream_);
     context.fusion = fusion_;
     f.dimensions = model::Inception::kFeatures;

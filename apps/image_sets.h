@@ -30,6 +30,8 @@ void keep_first(Dataset& set, int n);
 class FeatureSource {
  public:
   FeatureSource(const std::string& spec, Stream stream, bool fusion);
+  /// InputError if it cannot take images as those of the set are, or points; looks at no image.
+  void check_takes(const Dataset& set, const std::string& what) const;
   /// `what` names the set in messages and on the bar.
   model::Features of(const Dataset& set, const std::string& what, Console& console) const;
   /// The classes that the classifier sees; only of a classifier.

@@ -58,7 +58,11 @@ std::string json_quoted(std::string_view text) {
       out += "\\n";
     else if (c == '\t')
       out += "\\t";
-    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+    else if (c == '\xC2' && static_cast<unsigned char>(text[1]) < 0xA0) {  // U+0080 to U+009F
+      out += "\\u00";
+      out += kHex[(text[1] >> 4) & 15];
+      out += kHex[text[1] & 15];
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
       out += "\\u00";
       out += kHex[c >> 4];
       out += kHex[c & 15];

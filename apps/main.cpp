@@ -2,11 +2,11 @@
 // main.cpp — the haze program: reads the command line, runs a subcommand, and maps errors to exit
 // codes, as haze --help lists them.
 #include <csignal>
-#include <cstdio>
 #include <new>
 #include <system_error>
 
 #include "apps/command_line.h"
+#include "apps/standard_output.h"
 
 int main(int argc, char** argv) {
   using namespace haze;
@@ -20,10 +20,9 @@ int main(int argc, char** argv) {
   try {
     const CommandLine line = parse_command_line({arguments.begin() + (argc > 0), arguments.end()});
     console.configure(line.common);
-    std::fputs(line.text.c_str(), stdout);
+    print(line.text);
     const int code = line.run ? line.run({line.common, console, arguments}) : 0;
-    if (std::fflush(stdout) != 0 || std::ferror(stdout))
-      throw RunError("standard output: could not be written; is the disk full?");
+    flush_standard_output();
     return code;
   } catch (const InputError& e) {
     console.error(e.what());

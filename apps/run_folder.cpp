@@ -13,6 +13,7 @@
 #include "apps/json_writer.h"
 #include "apps/paths.h"
 #include "apps/version.h"
+#include "engine/files/output.h"
 #include "kernels/base/text.h"
 
 namespace haze::apps {
@@ -47,6 +48,36 @@ bool holds_run(const std::string& folder) {
   std::error_code none;
   return fs::exists(folder + "/config.json", none) || fs::exists(folder + "/metrics.jsonl", none) ||
          !engine::list_checkpoints(engine::disk(), folder).empty();
+}
+
+bool is_run_file(const std::string& name) {
+  return name == "config.json" || name == "run.json" || name == "log.txt" ||
+         name == "metrics.jsonl";
+}
+
+void check_run_folder(const std::string& folder) {
+  engine::FileSystem& disk = engine::disk();
+  try {
+    engine::check_output_folder(disk, folder);
+  } catch (const InputError& e) {
+    throw InputError(cat("--out: ", e.what()));
+  }
+  std::vector<std::string> names;
+  disk.list(folder, names);
+  std::ranges::sort(names);
+  engine::FileStatus lock;
+  const bool run = disk.status_of(folder + "/run.lock", false, lock) >= 0 ||
+                   !engine::list_checkpoints(disk, folder).empty();
+  for (const std::string& name : names) {
+    if (is_run_file(name) || name == "run.lock") engine::require_regular(disk, folder + "/" + name);
+    std::error_code none;
+    // What a start that was killed at once leaves, and what file systems put into each folder.
+    const bool nothing = name.starts_with('.') || name == "lost+found" ||
+                         (name == "checkpoints" && fs::is_empty(folder + "/checkpoints", none));
+    if (!run && !nothing)
+      throw InputError(cat("--out: ", folder, "; there is no run of haze's in it, but ", name,
+                           ": a new or empty folder"));
+  }
 }
 
 std::string next_run_folder(const std::string& name, const std::string& precision) {

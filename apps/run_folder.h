@@ -20,6 +20,16 @@ namespace haze::apps {
 /// Does the folder hold a run already: a configuration, metrics or checkpoints?
 bool holds_run(const std::string& folder);
 
+/// A name at the top of a run's folder that is haze's own: config.json, run.json, log.txt or
+/// metrics.jsonl.
+bool is_run_file(const std::string& name);
+
+/// Whether a run may be started or gone on with in the folder: it is not there yet, it is empty but
+/// for hidden files, or a run of haze's is in it, which its lock or its checkpoints tell. InputError
+/// naming a file of any other folder, whose files are the user's; for one of the run's own names
+/// that is a link, a pipe or a device; and for a folder that cannot be written into.
+void check_run_folder(const std::string& folder);
+
 /// Where a run goes without --out: HAZE_RUNS (or runs)/NNNNN-NAME-PRECISION, one past the last.
 std::string next_run_folder(const std::string& name, const std::string& precision);
 

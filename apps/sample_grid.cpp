@@ -13,7 +13,6 @@
 #include "apps/point_pictures.h"
 #include "apps/sampling.h"
 #include "apps/version.h"
-#include "engine/files/new_file.h"
 #include "kernels/base/text.h"
 
 namespace haze::apps {
@@ -86,6 +85,12 @@ bool has_picture(const RunConfig& config) {
   return channels == 1 || channels == 3 || point_set_of(config.data.spec);
 }
 
+void check_picture(const RunConfig& config, int n, int columns) {
+  if (point_set_of(config.data.spec)) return;  // panels of a fixed size
+  const GridSize size = grid_size(n, config.data.image_size[0], config.data.image_size[1], columns);
+  check_png_size(size.height, size.width);
+}
+
 Image sample_picture(const std::vector<float>& values, int n, const RunConfig& config,
                      int columns) {
   const int channels = config.model.image_channels;
@@ -127,45 +132,6 @@ model::SamplingOptions Film::watching(model::SamplingOptions options, const RunC
 
 void Film::write(const std::string& path, const std::string& recipe) const {
   write_output(path, encode_animation(frames_, {}, recipe));
-}
-
-void write_output(const std::string& path, const std::vector<std::uint8_t>& bytes) {
-  const auto* text = reinterpret_cast<const char*>(bytes.data());
-  if (path == "-") {
-    if (std::fwrite(text, 1, bytes.size(), stdout) != bytes.size())
-      throw RunError("standard output: could not be written");
-    return;
-  }
-  engine::make_directories(engine::disk(), engine::directory_of(path));
-  engine::write_file_atomically(engine::disk(), path, {text, bytes.size()});
-}
-
-void write_output(const std::string& path, std::vector<engine::SafetensorsTensor> tensors,
-                  const engine::SafetensorsMetadata& metadata) {
-  if (path == "-")
-    return write_output(path, engine::safetensors_bytes(std::move(tensors), metadata));
-  engine::make_directories(engine::disk(), engine::directory_of(path));
-  engine::write_safetensors(engine::disk(), path, std::move(tensors), metadata);
-}
-
-std::vector<std::string> files_of_each(const std::string& out, int n) {
-  std::error_code none;
-  std::string name = out;
-  if (out.ends_with('/') || std::filesystem::is_directory(out, none)) name += "/%05d.png";
-  const std::size_t percent = name.find('%');
-  if (percent == name.npos) return {};
-  const std::string digits(leading_digits(std::string_view(name).substr(percent + 1)));
-  const std::string rest = name.substr(percent + 1 + digits.size());
-  const auto width = parse_number<int>("0" + digits, 0, 20);  // without digits: 0
-  if (!width || !rest.starts_with('d') || rest.find('%') != rest.npos)
-    throw InputError(cat("--out: ", out, "; one %d or %05d, for the number of the image"));
-  std::vector<std::string> files;
-  for (int k = 0; k < n; ++k) {
-    std::string number = std::to_string(k);
-    number.insert(0, std::size_t(std::max(0, *width - int(number.size()))), '0');
-    files.push_back(name.substr(0, percent) + number + rest.substr(1));
-  }
-  return files;
 }
 
 }  // namespace haze::apps

@@ -7,7 +7,7 @@
 #include "apps/config/config.h"
 #include "apps/data/classes.h"
 #include "apps/image/image.h"
-#include "engine/files/safetensors.h"
+#include "apps/output_files.h"
 #include "model/sampler.h"
 
 namespace haze::apps {
@@ -40,6 +40,9 @@ GridPlan plan_grid(const RunConfig& config);
 /// Whether samples of that configuration can be shown: images of 1 or 3 channels, or 2-D points.
 bool has_picture(const RunConfig& config);
 
+/// InputError if sample_picture of so many images could not be written as a PNG.
+void check_picture(const RunConfig& config, int n, int columns = 0);
+
 /// The grid of images, of `columns` columns (0: as square as can be); of
 /// points a panel with each `columns` of them (0: one with all). values
 /// [n,H,W,C] in the data's range; InputError unless has_picture().
@@ -58,15 +61,5 @@ class Film {
  private:
   std::vector<Image> frames_;
 };
-
-/// Writes to `path`, whole or not at all, making its folder; "-" is standard output.
-void write_output(const std::string& path, const std::vector<std::uint8_t>& bytes);
-/// The same for tensors, in a safetensors file.
-void write_output(const std::string& path, std::vector<engine::SafetensorsTensor> tensors,
-                  const engine::SafetensorsMetadata& metadata = {{"format", "pt"}});
-
-/// The files of n images where each has its own: `out` is a folder, or a name with %d or %05d in
-/// it, which becomes 0, 1, ... Empty where `out` is one file for all. InputError for another %.
-std::vector<std::string> files_of_each(const std::string& out, int n);
 
 }  // namespace haze::apps

@@ -13,6 +13,7 @@ namespace haze::apps {
 struct SampleOptions {
   std::string checkpoint, out = "grid.png", noise, save_tensors, animation;
   bool ema = true, ema_asked = false, fusion = true, metadata = true;
+  bool overwrite = false;                     // of an earlier call's images
   std::optional<model::SamplerKind> sampler;  // none: the command's usual one
   bool all_samplers = false;                  // to compare
   model::Spacing spacing = model::Spacing::linspace;

@@ -213,7 +213,10 @@ void Training::sample() {
                 done_, ema, plan.options, plan.count};
   recipe.classes = dataset_.class_names;
   last_sample_ = folder_.sample_file(done_);
-  write_output(last_sample_, grid_png(values, plan.count, config_, to_json(recipe)));
+  const auto png = grid_png(values, plan.count, config_, to_json(recipe));
+  // In the run's own folder no link is followed: the folder may have come from anywhere.
+  engine::write_file_atomically(engine::disk(), last_sample_,
+                                {reinterpret_cast<const char*>(png.data()), png.size()});
   console_.info(cat("sample step ", done_, " ", last_sample_, " ",
                     short_number("%.2fs", Seconds(Clock::now() - start).count())));
 }

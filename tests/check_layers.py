@@ -57,6 +57,8 @@ WORDS = [  # a word -> where it may not stand, and why; oneDNN wants its argumen
      "this overload throws a C++ function's name at the user: apps/paths.h, or the one with an error_code"),
     (r"\bfor \(.*: *(fs|std::filesystem)::directory_iterator", r"(model|apps)/",
      "its increment throws: engine::disk().list() does not"),
+    (r"\b(printf|puts|fputs|putchar|fwrite|stdout|cout)\b", r"apps/(?!console\.cpp|standard_output\.(h|cpp))",
+     "apps/standard_output.h and Console escape what could command a terminal"),
     (r"\bkernels::(?!explainer\b)", r"(model|apps)/", "kernels are the engine's business; engine/device_tensor.h and ops.h are the way"),
 ]
 MAX_LINES = 400  # per file; a file that needs more is two files
@@ -233,6 +235,9 @@ WORD_CASES = [  # file, line, whether it must be reported
     ("kernels/cpu/onednn.h", "std::map<std::pair<int, Key>, Value> values_;", False),
     ("kernels/cuda/gemm/block.cuh", "__device__ void clear() {", True),
     ("kernels/cuda/simt.h", "#define HAZE_DEVICE __device__ __forceinline__", False),
+    ("apps/commands/data.cpp", 'std::printf("%s\\n", options.out.c_str());', True),
+    ("apps/commands/data.cpp", 'std::snprintf(values, sizeof values, "%.0f", v.least);', False),
+    ("apps/standard_output.cpp", "std::fwrite(escaped.data(), 1, escaped.size(), stdout);", False),
     ("apps/checkpointing.cpp", "  const bool folder = std::filesystem::is_directory(path);", True),
     ("apps/commands/train.cpp", "if (fs::exists(cat(folder, \"/config.json\")))", True),
     ("apps/run_folder.cpp", "return fs::exists(folder + \"/config.json\", none) || more;", False),

@@ -8,6 +8,7 @@
 #include "apps/device.h"
 #include "apps/flag_groups.h"
 #include "apps/sample_grid.h"
+#include "apps/standard_output.h"
 #include "apps/version.h"
 
 namespace haze::apps {
@@ -30,7 +31,7 @@ JsonWriter bench_document(const BenchOptions& options, const Stream& stream,
 
 void bench_deliver(const BenchOptions& options, const std::string& json) {
   const std::string line = json + "\n";
-  if (options.json) std::fputs(line.c_str(), stdout);
+  if (options.json) print(line);
   if (!options.out.empty())
     write_output(options.out, std::vector<std::uint8_t>(line.begin(), line.end()));
 }
@@ -40,9 +41,9 @@ namespace {
 void add_flags(Flags& flags, BenchOptions& b) {
   flags.group("What to time");
   flags.text("WHAT", b.what, "", "step, sample, kernels (each alone), or compare two results");
-  flags.text("BEFORE", b.before, "", "with compare: what --out or --json wrote");
-  flags.text("AFTER", b.after, "", "and what it wrote then");
-  flags.text("--config", b.config, "FILE|NAME|-", "configuration of network and training");
+  flags.input("BEFORE", b.before, "", "with compare: what --out or --json wrote");
+  flags.input("AFTER", b.after, "", "and what it wrote then");
+  flags.input("--config", b.config, "FILE|NAME|-", "configuration of network and training");
   flags.settings(b.settings);
   flags.key("--batch", "N", "train.batch_size", b.settings, "images per step [configuration's]");
   precision_key(flags, b.settings);
@@ -59,7 +60,8 @@ void add_flags(Flags& flags, BenchOptions& b) {
                 "names of the kernels; KERNEL/VERSION is an earlier version of one");
   flags.group("Result");
   flags.boolean("--json", b.json, "one JSON document on standard output, with every sample");
-  flags.text("--out", b.out, "FILE", "write that JSON document here; the table comes all the same");
+  flags.output("--out", b.out, OutputKind::text, "FILE",
+               "write that JSON document here; the table comes all the same");
   flags.number("--fail-on", b.fail_on, 0, 1000,
                "compare: exit code 1 if a result is slower by more than N % [no]", '%');
   compute_flags(flags, b.fusion);

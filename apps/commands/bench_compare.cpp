@@ -9,6 +9,7 @@
 #include "apps/config/find.h"
 #include "apps/data/input_file.h"
 #include "apps/json_writer.h"
+#include "apps/standard_output.h"
 
 namespace haze::apps {
 namespace {
@@ -88,11 +89,11 @@ Row judge(const std::string& name, const std::vector<double>& before,
 
 void print(const std::vector<Row>& rows, bool json) {
   if (!json) {
-    std::printf(
+    print_formatted(
         "| what | before us | after us | after / before | verdict |\n|---|---|---|---|---|\n");
     for (const Row& row : rows)
-      std::printf("| %s | %.1f | %.1f | %.3f | %s |\n", printable(row.name).c_str(),
-                  row.before * 1e3, row.after * 1e3, row.ratio(), row.verdict);
+      print_formatted("| %s | %.1f | %.1f | %.3f | %s |\n", printable(row.name).c_str(),
+                      row.before * 1e3, row.after * 1e3, row.ratio(), row.verdict);
     return;
   }
   JsonWriter w;
@@ -102,7 +103,7 @@ void print(const std::vector<Row>& rows, bool json) {
     w.field("after_ns", row.after * 1e6).field("ratio", row.ratio());
     w.field("verdict", row.verdict).end_object();
   }
-  std::puts(w.end_array().end_object().text().c_str());
+  apps::print(w.end_array().end_object().text() + "\n");
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "apps/commands/bench_choice.h"
 #include "apps/config/find.h"
 #include "apps/device.h"
+#include "apps/standard_output.h"
 #include "engine/device.h"
 #include "kernels/base/explain.h"
 
@@ -39,13 +40,13 @@ int explain_kernel(const BenchOptions& options, const Program& program) {
       const engine::KernelCase at = engine::kernel_case(context, chosen.kernel, shape);
       const auto run = chosen.all ? at.run : chosen_peers(chosen, at).front().run;
       engine::synchronise(context);
-      std::printf("%s%s, %s, %s\n\n", chosen.kernel.c_str(),
-                  chosen.all ? "" : ("/" + chosen.versions.front()).c_str(), shape.str().c_str(),
-                  name_of(config.precision));
-      std::printf("%s\n", explainer([&] {
-                            run();
-                            engine::synchronise(context);
-                          }).c_str());
+      print_formatted("%s%s, %s, %s\n\n", chosen.kernel.c_str(),
+                      chosen.all ? "" : ("/" + chosen.versions.front()).c_str(),
+                      shape.str().c_str(), name_of(config.precision));
+      print_formatted("%s\n", explainer([&] {
+                                run();
+                                engine::synchronise(context);
+                              }).c_str());
     }
   return 0;
 }

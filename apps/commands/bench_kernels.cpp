@@ -9,6 +9,7 @@
 #include "apps/commands/bench_choice.h"
 #include "apps/config/find.h"
 #include "apps/device.h"
+#include "apps/standard_output.h"
 
 namespace haze::apps {
 namespace {
@@ -132,12 +133,12 @@ std::string json_of(const std::vector<Row>& rows, const Run& run, JsonWriter w) 
 }
 
 void print_head(const Run& run) {
-  for (const std::string& library : run.baselines) std::printf("%s\n", library.c_str());
-  std::printf("%s\n", device_description(run.stream).c_str());
-  std::printf("copy %.1f GB/s", run.roof.copy_bytes_per_s * 1e-9);
+  for (const std::string& library : run.baselines) print_line(library);
+  print_line(device_description(run.stream));
+  print_formatted("copy %.1f GB/s", run.roof.copy_bytes_per_s * 1e-9);
   if (run.roof.matrix_flops > 0)
-    std::printf(", bf16 matrix units %.1f TFLOP/s", run.roof.matrix_flops * 1e-12);
-  std::printf(
+    print_formatted(", bf16 matrix units %.1f TFLOP/s", run.roof.matrix_flops * 1e-12);
+  print_formatted(
       "; both measured in this run\n\n| kernel | shape | dtype | impl | cold us | p20-p80 us "
       "| hot us | GB/s | TFLOP/s | %% roof | n | time / haze | differs |\n"
       "|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
@@ -146,17 +147,17 @@ void print_head(const Run& run) {
 /// Each as soon as it is measured: all kernels in every version take a while.
 void print_rows(std::span<const Row> rows, const Run& run) {
   for (const Row& row : rows) {
-    std::printf("| %s | %s | %s | %s | %.1f | %.1f-%.1f | %.1f | %.1f | %.2f | %.0f | %zu |",
-                row.kernel.c_str(), row.shape.c_str(), row.precision, row.impl.c_str(),
-                row.cold.median() * 1e3, row.cold.quantile(0.2) * 1e3, row.cold.quantile(0.8) * 1e3,
-                row.hot.median() * 1e3, row.gbytes(), row.tflops(), row.share(run.roof) * 100,
-                row.cold.milliseconds.size());
+    print_formatted("| %s | %s | %s | %s | %.1f | %.1f-%.1f | %.1f | %.1f | %.2f | %.0f | %zu |",
+                    row.kernel.c_str(), row.shape.c_str(), row.precision, row.impl.c_str(),
+                    row.cold.median() * 1e3, row.cold.quantile(0.2) * 1e3,
+                    row.cold.quantile(0.8) * 1e3, row.hot.median() * 1e3, row.gbytes(),
+                    row.tflops(), row.share(run.roof) * 100, row.cold.milliseconds.size());
     if (row.impl == "haze")
-      std::printf(" | |\n");
+      print_formatted(" | |\n");
     else
-      std::printf(" %.2f | %.1e |\n", row.ratio, row.difference);
+      print_formatted(" %.2f | %.1e |\n", row.ratio, row.difference);
   }
-  std::fflush(stdout);
+  flush_standard_output();
 }
 
 /// The names, a line each, below what a shape's letters mean to those that follow.
@@ -176,7 +177,7 @@ std::string list_of_kernels() {
 int bench_kernels(const BenchOptions& options, const Program& program) {
   if (!options.explain.empty()) return explain_kernel(options, program);
   if (options.list) {
-    std::fputs(list_of_kernels().c_str(), stdout);
+    print(list_of_kernels());
     return 0;
   }
   const std::vector<ChosenKernel> chosen = choose_kernels("--kernel", options.kernels);

@@ -7,7 +7,9 @@
 
 #include "apps/commands/bench.h"
 #include "apps/config/find.h"
+#include "apps/data/input_file.h"
 #include "apps/device.h"
+#include "apps/standard_output.h"
 #include "apps/training.h"
 #include "model/sampler.h"
 #include "model/trainer.h"
@@ -105,16 +107,16 @@ int bench_steps(const BenchOptions& options, const Program& program) {
   bench_deliver(options, w.end_object().text());
   if (options.json) return 0;
   const double median = bench_quantile(m.milliseconds, 0.5);
-  std::printf("%s\n\n", device_description(stream).c_str());
-  std::printf(
+  print_formatted("%s\n\n", device_description(stream).c_str());
+  print_formatted(
       "| %s | precision | batch | threads | median ms | p20-p80 ms | images/s | arena MiB "
       "| peak MiB | n |\n|---|---|---|---|---|---|---|---|---|---|\n",
       training ? "training step" : "sampling step");
-  std::printf("| %s | %s | %d | %d | %.2f | %.2f-%.2f | %.0f | %.0f | %.0f | %zu |\n",
-              options.config.c_str(), precision, config.train.batch_size, thread_count(), median,
-              bench_quantile(m.milliseconds, 0.2), bench_quantile(m.milliseconds, 0.8),
-              1000 * config.train.batch_size / median, mib(m.arena_bytes), mib(peak_memory_bytes()),
-              m.milliseconds.size());
+  print_formatted("| %s | %s | %d | %d | %.2f | %.2f-%.2f | %.0f | %.0f | %.0f | %zu |\n",
+                  printable(options.config).c_str(), precision, config.train.batch_size,
+                  thread_count(), median, bench_quantile(m.milliseconds, 0.2),
+                  bench_quantile(m.milliseconds, 0.8), 1000 * config.train.batch_size / median,
+                  mib(m.arena_bytes), mib(peak_memory_bytes()), m.milliseconds.size());
   return 0;
 }
 

@@ -6,9 +6,11 @@
 #include "apps/classifier_file.h"
 #include "apps/command.h"
 #include "apps/data/dataset.h"
+#include "apps/data/input_file.h"
 #include "apps/device.h"
 #include "apps/flag_groups.h"
 #include "apps/json_writer.h"
+#include "apps/standard_output.h"
 
 namespace haze::apps {
 namespace {
@@ -24,17 +26,18 @@ struct ClassifierOptions {
 
 void add_flags(Flags& flags, ClassifierOptions& c) {
   flags.group("What to learn");
-  flags.text("--data", c.data, "SPEC", "data set with classes, e.g. mnist:DIR, images:DIR",
-             "HAZE_DATA");
+  flags.input("--data", c.data, "SPEC", "data set with classes, e.g. mnist:DIR, images:DIR",
+              "HAZE_DATA");
   flags.value("--size", "HxW", "resize to height x width, the network's [as the data]",
               [&c](const std::string& s) { c.size = size_of(s); });
-  flags.text("--test", c.test, "SPEC", "images for the accuracy [SPEC#test, or every tenth image]");
+  flags.input("--test", c.test, "SPEC",
+              "images for the accuracy [SPEC#test, or every tenth image]");
   flags.number("--epochs", c.epochs, 1, 10000, "passes through the data [3]");
   flags.number("--batch", c.batch, 1, 65536, "images per step [128]");
   flags.number("--learning-rate", c.learning_rate, 0, 1, "of Adam, at the start [0.001]");
   flags.value("--seed", "N|random", "[0]", [&c](const std::string& s) { c.seed = seed_of(s); });
   flags.group("Result");
-  flags.text("--out", c.out, "FILE", "safetensors file to write");
+  flags.output("--out", c.out, OutputKind::tensors, "FILE", "safetensors file to write");
   flags.boolean("--json", c.json, "one JSON document on standard output");
   compute_flags(flags, c.fusion);
 }
@@ -115,8 +118,8 @@ int right_answers(engine::Context& context, model::Classifier& network, const Da
 
 void print(const ClassifierOptions& o, const Sets& sets, double accuracy, int right) {
   if (!o.json) {
-    std::printf("accuracy %.4f (%d of %d test images)\n%s\n", accuracy, right, sets.test.count,
-                o.out.c_str());
+    print_formatted("accuracy %.4f (%d of %d test images)\n%s\n", accuracy, right, sets.test.count,
+                    printable(o.out).c_str());
     return;
   }
   JsonWriter w;
@@ -124,13 +127,14 @@ void print(const ClassifierOptions& o, const Sets& sets, double accuracy, int ri
   w.field("test", sets.test_spec.empty() ? "every tenth image" : sets.test_spec);
   w.field("accuracy", accuracy).field("right", right).field("images", sets.test.count);
   w.field("epochs", o.epochs).field("seed", o.seed).end_object();
-  std::printf("%s\n", w.text().c_str());
+  apps::print(w.text() + "\n");
 }
 
 int run(const ClassifierOptions& o, const Program& program) {
   Console& console = program.console;
   if (o.data.empty()) throw InputError("--data: not given; the data set to learn, mnist:DIR, say");
   if (o.out.empty()) throw InputError("--out: not given; the safetensors file to write");
+  if (o.out == "-") throw InputError("--out: -; a file: standard output has the accuracy");
   const Stream stream = open_device(program.common);
   const Sets sets = open_sets(o);
   const Dataset& data = sets.learn;

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "apps/command.h"
+#include "apps/data/input_file.h"
 #include "apps/data/points.h"
 #include "apps/flag_groups.h"
 #include "apps/image/grid.h"
@@ -12,6 +13,7 @@
 #include "apps/json_writer.h"
 #include "apps/point_pictures.h"
 #include "apps/sample_grid.h"
+#include "apps/standard_output.h"
 
 namespace haze::apps {
 namespace {
@@ -25,15 +27,16 @@ struct DataOptions {
 
 void add_flags(Flags& flags, DataOptions& d) {
   flags.group("What to look at");
-  flags.text("SPEC", d.spec, "", "mnist:DIR, cifar10:DIR, images:DIR, synthetic:digits, ...",
-             "HAZE_DATA");
+  flags.input("SPEC", d.spec, "", "mnist:DIR, cifar10:DIR, images:DIR, synthetic:digits, ...",
+              "HAZE_DATA");
   flags.text("--label", d.label, "NAME", "this class only [all]");
   flags.value("--size", "HxW", "resize to height x width pixels [as the data is]",
               [&d](const std::string& s) { d.size = size_of(s); });
   flags.number("--channels", d.channels, 1, 3, "1 grey, 3 colour [as the data is]");
   flags.boolean("--skip-bad", d.skip_bad, "leave out images that cannot be read");
   flags.group("Result");
-  flags.text("--out", d.out, "FILE|-", "PNG of the first 64 images, or of all points [none]");
+  flags.output("--out", d.out, OutputKind::picture, "FILE|-",
+               "PNG of the first 64 images, or of all points [none]");
   flags.boolean("--json", d.json, "one JSON document on standard output");
 }
 
@@ -106,7 +109,7 @@ std::string as_text(const Dataset& d, const Values& v) {
                 d.is_points() ? "%.4f to %.4f; mean %.4f, standard deviation %.4f"
                               : "%.0f to %.0f; scaled to [0,1]: mean %.4f, standard deviation %.4f",
                 v.least, v.largest, v.mean, v.deviation);
-  std::string text = cat("data set     ", d.spec,
+  std::string text = cat("data set     ", printable(d.spec),
                          d.is_points() ? "\npoints       " : "\nimages       ", d.count, "\n");
   if (d.is_points())
     text += to_text(fit_of(d));
@@ -155,8 +158,8 @@ int run(const DataOptions& options, const Program& program) {
     if (options.out == "-") return 0;  // standard output is the picture's
   }
   const Values values = values_of(data);
-  std::fputs((options.json ? as_json(data, values) : as_text(data, values)).c_str(), stdout);
-  if (!options.json && !options.out.empty()) std::printf("%s\n", options.out.c_str());
+  print(options.json ? as_json(data, values) : as_text(data, values));
+  if (!options.json && !options.out.empty()) print_line(options.out);
   return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "apps/image/png.h"
 #include "apps/sample_grid.h"
 #include "apps/sampling.h"
+#include "apps/standard_output.h"
 #include "apps/trained_model.h"
 #include "model/editing.h"
 
@@ -41,16 +42,17 @@ struct EditOptions {
 void add_flags(Flags& flags, EditOptions& e) {
   flags.group("What to edit");
   flags.choice("MODE", e.mode, "");
-  flags.list("--image", e.images, "FILE",
-             "PNG or JPEG, or a data set's, as in mnist:DIR@7; repeatable");
-  flags.text("--mask", e.mask, "FILE", "inpaint: PNG of the network's size, white: draw anew");
+  flags.inputs("--image", e.images, "FILE",
+               "PNG or JPEG, or a data set's, as in mnist:DIR@7; repeatable");
+  flags.input("--mask", e.mask, "FILE", "inpaint: PNG of the network's size, white: draw anew");
   flags.number("--strength", e.strength, 0.001, 1,
                "how far into noise, 1: all the way; not inpaint [0.5]");
   flags.number("--jump", e.jump, 1, 100000, "inpaint: steps after which to go back [10]");
   flags.number("--repeats", e.repeats, 1, 1000, "inpaint: how often each stretch is drawn [5]");
   sampler_flags(flags, e.sample, "ddpm; reconstruct: ddim");
   flags.group("Result");
-  flags.text("--out", e.sample.out, "FILE|-", "PNG: what was given, then the result [edit.png]");
+  flags.output("--out", e.sample.out, OutputKind::picture, "FILE|-",
+               "PNG: what was given, then the result [edit.png]");
   metadata_flag(flags, e.sample);
   compute_flags(flags, e.sample.fusion);
   flags.number("--batch", e.sample.batch, 1, 65536, "images per network call [64]");
@@ -166,6 +168,9 @@ int run(const EditOptions& options, const Program& program) {
   console.info(cat(trained.name(), "; ", name_of(*options.mode), ", ", drawn.n, " images, ",
                    name_of(job.sampler.kind), " ", job.sampler.steps, " steps, seed ", s.seed,
                    class_note(job.sampler.labels, trained.classes())));
+  const int n = int(images.size()) + drawn.n;
+  const int columns = options.mode == Mode::reconstruct ? int(images.size()) : n <= 12 ? n : 0;
+  check_picture(config, n, columns);
   const Values values = edited(job);
   console.clear_bar();
 
@@ -176,13 +181,12 @@ int run(const EditOptions& options, const Program& program) {
     shown.insert(shown.end(), one.begin(), one.end());
   }
   shown.insert(shown.end(), values.begin(), values.end());
-  const int n = int(shown.size() / job.size().size());
+  HAZE_CHECK(shown.size() == std::size_t(n) * job.size().size(), shown.size(), " values");
   Recipe recipe = trained.recipe(s, job.sampler, drawn.n);
   recipe.edit = name_of(*options.mode);
   recipe.init = options.images;
-  const int columns = options.mode == Mode::reconstruct ? int(images.size()) : n <= 12 ? n : 0;
   write_output(s.out, grid_png(shown, n, config, s.metadata ? to_json(recipe) : "", columns));
-  if (s.out != "-") std::printf("%s\n", s.out.c_str());
+  if (s.out != "-") print_line(s.out);
   if (options.mode != Mode::reconstruct) return 0;
   double squares = 0;
   for (std::size_t i = 0; i < values.size(); ++i)

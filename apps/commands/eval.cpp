@@ -11,6 +11,7 @@
 #include "apps/flag_groups.h"
 #include "apps/image_sets.h"
 #include "apps/sampling.h"
+#include "apps/standard_output.h"
 #include "apps/trained_model.h"
 
 namespace haze::apps {
@@ -53,19 +54,19 @@ std::vector<Metric> metrics_of(const std::string& list) {
 void add_flags(Flags& flags, EvalOptions& e) {
   sampler_flags(flags, e.sample, "ddpm");
   flags.group("What to sample");
-  flags.text("--samples", e.samples, "FILE|DIR|SPEC",
-             "not a checkpoint: saved tensors, a folder, a data set");
+  flags.input("--samples", e.samples, "FILE|DIR|SPEC",
+              "not a checkpoint: saved tensors, a folder, a data set");
   flags.group("What to hold it against");
-  flags.text("--data", e.data, "SPEC", "data set, e.g. mnist:DIR#test", "HAZE_DATA");
+  flags.input("--data", e.data, "SPEC", "data set, e.g. mnist:DIR#test", "HAZE_DATA");
   flags.text("--label", e.label, "NAME", "this class of the data only [all]");
   flags.number("--data-n", e.data_n, 2, 1 << 30, "its first N images [all]");
   flags.group("What to measure");
   flags.value("--metrics", "LIST", joined(kWords<Metric>, ", ") + " [frechet,kid,swd]",
               [&e](const std::string& s) { e.metrics = metrics_of(s); });
-  flags.text("--features", e.features, "pixels|classifier:FILE|inception:FILE",
-             "what distances are taken in [pixels]");
-  flags.text("--classifier", e.classifier, "FILE",
-             "of haze classifier, for class-accuracy [that of --features]");
+  flags.input("--features", e.features, "pixels|classifier:FILE|inception:FILE",
+              "what distances are taken in [pixels]");
+  flags.input("--classifier", e.classifier, "FILE",
+              "of haze classifier, for class-accuracy [that of --features]");
   flags.number("--subsets", e.subsets, 1, 100000, "random subsets of kid [100]");
   flags.number("--subset-size", e.subset_size, 2, 1 << 20,
                "images in each [a tenth of the smaller set, at most 1000]");
@@ -125,24 +126,58 @@ std::vector<std::int32_t> labels_for(const ClassifierRecord& classifier, const D
   return labels;
 }
 
-ClassAccuracy class_accuracy(const FeatureSource& judge, const Dataset& samples, Console& console) {
+void check_labels(const FeatureSource& judge, const Dataset& samples) {
   if (samples.labels.empty())
     throw InputError(
         "--metrics: class-accuracy; the samples have no classes to hold the classifier's against: "
         "ask a class-conditional checkpoint for one with --class, or give samples with labels");
+  const int classes = judge.classifier().config.classes;
+  const auto labels = labels_for(judge.classifier(), samples);
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    if (labels[i] < 0 || labels[i] >= classes)
+      throw InputError(cat("--metrics: class-accuracy; sample ", i, " is of class ", labels[i],
+                           ", the classifier knows 0 to ", classes - 1));
+}
+
+ClassAccuracy class_accuracy(const FeatureSource& judge, const Dataset& samples, Console& console) {
   const int classes = judge.classifier().config.classes;
   ClassAccuracy a{std::vector<int>(std::size_t(classes)), std::vector<int>(std::size_t(classes))};
   const auto labels = labels_for(judge.classifier(), samples);
   const auto seen = judge.classes_of(samples, console);
   for (std::size_t i = 0; i < seen.size(); ++i) {
     const std::int32_t label = labels[i];
-    if (label < 0 || label >= classes)
-      throw InputError(cat("--metrics: class-accuracy; sample ", i, " is of class ", label,
-                           ", the classifier knows 0 to ", classes - 1));
     ++a.asked[std::size_t(label)];
     a.right[std::size_t(label)] += seen[i] == label;
   }
   return a;
+}
+
+/// Of the samples, what is known before they are drawn.
+Dataset outline(const EvalOptions& o, const TrainedModel& trained, Console& console) {
+  const RunConfig& config = trained.config();
+  Dataset set;
+  set.count = o.sample.n, set.channels = config.model.image_channels;
+  set.height = config.data.image_size[0], set.width = config.data.image_size[1];
+  set.labels = sampler_options(o.sample, config, trained.classes(), console).labels;
+  set.class_names = trained.classes();
+  return set;
+}
+
+/// Refuses sets that cannot be measured. `samples` need not be drawn yet.
+void check_sets(const EvalOptions& o, const FeatureSource& source, const FeatureSource& judge,
+                const Dataset& samples, const Dataset& data) {
+  const int smaller = std::min(samples.count, data.count);
+  for (const auto& [set, what] : {std::pair{&samples, "samples"}, {&data, "data"}}) {
+    if (!wants_distance(o)) continue;
+    if (set->count < 2) throw InputError(cat(what, ": ", set->count, " images; at least 2"));
+    source.check_takes(*set, what);
+  }
+  if (wants(o, Metric::kid) && o.subset_size > smaller)
+    throw InputError(
+        cat("--subset-size: KID subsets of ", o.subset_size, " images; 2 to ", smaller));
+  if (!wants(o, Metric::class_accuracy)) return;
+  judge.check_takes(samples, "samples");
+  check_labels(judge, samples);
 }
 
 void measure_distances(const EvalOptions& o, const FeatureSource& source, const Dataset& samples,
@@ -168,23 +203,33 @@ void measure_distances(const EvalOptions& o, const FeatureSource& source, const 
   }
 }
 
+/// The labels of the data as the network counts its classes; none for a network without.
+std::vector<std::int32_t> labels_for(const TrainedModel& trained, const Dataset& data) {
+  const int classes = trained.config().model.num_classes;
+  if (classes == 0 || data.labels.empty()) return {};
+  std::vector<std::int32_t> labels = data.labels;
+  const ClassNames known = trained.classes();
+  if (!known.empty())
+    renumber(labels, data.class_names, known, cat("--data: ", printable(data.spec)));
+  else if (int(data.class_names.size()) > classes)
+    throw InputError(cat("--data: ", data.spec, " has ", data.class_names.size(),
+                         " classes, the network knows ", classes));
+  return labels;
+}
+
+void check_likelihood(const TrainedModel& trained, const Dataset& data) {
+  if (data.is_points())
+    throw InputError("--metrics: nll; it is of images of bytes, and points are numbers");
+  labels_for(trained, data);
+}
+
 LikelihoodReport likelihood(const EvalOptions& o, TrainedModel& trained, const Dataset& data,
                             Console& console) {
   const RunConfig& config = trained.config();
-  if (data.is_points())
-    throw InputError("--metrics: nll; it is of images of bytes, and points are numbers");
   model::BoundOptions bound;
   bound.zero_to_one = config.data.range == DataRange::zero_one;
   bound.times = o.nll_times, bound.seed = o.sample.seed, bound.batch = o.sample.batch;
-  if (config.model.num_classes > 0 && !data.labels.empty()) {
-    bound.labels = data.labels;
-    const ClassNames known = trained.classes();
-    if (!known.empty())
-      renumber(bound.labels, data.class_names, known, cat("--data: ", printable(data.spec)));
-    else if (int(data.class_names.size()) > config.model.num_classes)
-      throw InputError(cat("--data: ", data.spec, " has ", data.class_names.size(),
-                           " classes, the network knows ", config.model.num_classes));
-  }
+  bound.labels = labels_for(trained, data);
   bound.progress = [&, watch = Stopwatch()](int done, int total) {
     console.progress(double(done) / total,
                      cat("nll call ", done, " of ", total, " left ", watch.left(done, total)));
@@ -258,13 +303,11 @@ int run(const EvalOptions& o, const Program& program) {
   const bool look = wants_distance(o) || wants(o, Metric::class_accuracy);
   Dataset samples, data;
   if (look && trained) {
-    console.info(cat("drawing ", o.sample.n, " images from ", trained->name()));
-    samples = draw(o, *trained, console);
+    samples = outline(o, *trained, console);
   } else if (look) {
     samples = open_samples(o.samples);
     keep_first(samples, o.sample.n);
   }
-  if (look) result.samples = samples.spec, result.samples_n = samples.count;
   if (wants_data(o)) {
     DatasetOptions as{.label = o.label};
     if (trained) as.order.bytewise = trained->classes().empty();
@@ -276,12 +319,20 @@ int run(const EvalOptions& o, const Program& program) {
     if (o.data_n > 0) keep_first(data, o.data_n);
     result.data = data.spec, result.data_n = data.count;
   }
+  // All that may be refused, before the first image is drawn.
+  if (look) check_sets(o, source, other_judge ? *other_judge : source, samples, data);
+  if (wants(o, Metric::nll)) check_likelihood(*trained, data);
+  if (look && trained) {
+    console.info(cat("drawing ", o.sample.n, " images from ", trained->name()));
+    samples = draw(o, *trained, console);
+  }
+  if (look) result.samples = samples.spec, result.samples_n = samples.count;
   if (wants_distance(o)) measure_distances(o, source, samples, data, console, result);
   if (wants(o, Metric::class_accuracy))
     result.accuracy = class_accuracy(other_judge ? *other_judge : source, samples, console);
   if (wants(o, Metric::nll)) result.nll = likelihood(o, *trained, data, console);
   console.clear_bar();
-  std::fputs((o.json ? as_json(result) : as_text(result)).c_str(), stdout);
+  print(o.json ? as_json(result) : as_text(result));
   return 0;
 }
 

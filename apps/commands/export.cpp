@@ -6,6 +6,7 @@
 #include "apps/command.h"
 #include "apps/flag_groups.h"
 #include "apps/sample_grid.h"
+#include "apps/standard_output.h"
 
 namespace haze::apps {
 namespace {
@@ -16,10 +17,10 @@ struct ExportOptions {
 };
 
 void add_flags(Flags& flags, ExportOptions& e) {
-  flags.text("--checkpoint", e.checkpoint, "PATH",
-             "a run folder (its newest good checkpoint) or a file");
+  flags.input("--checkpoint", e.checkpoint, "PATH",
+              "a run folder (its newest good checkpoint) or a file");
   weights_flag(flags, e.ema, e.ema_asked);
-  flags.text("--out", e.out, "FILE|-", "safetensors file to write");
+  flags.output("--out", e.out, OutputKind::tensors, "FILE|-", "safetensors file to write");
 }
 
 int run(const ExportOptions& options, const Program& program) {
@@ -32,7 +33,7 @@ int run(const ExportOptions& options, const Program& program) {
   write_output(options.out, std::move(tensors));
   program.console.info(cat(trained.path, ", step ", trained.meta.step, ": ", trained.tensors.size(),
                            " tensors, ", trained.ema ? "ema" : "raw", " weights"));
-  if (options.out != "-") std::printf("%s\n", options.out.c_str());
+  if (options.out != "-") print_line(options.out);
   return 0;
 }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // info.cpp — `haze info`: what to paste into a report of a fault, and what a configuration makes.
-#include <cctype>
 #include <cstdio>
 #include <jpeglib.h>
 #include <png.h>
@@ -14,6 +13,7 @@
 #include "apps/image/png.h"
 #include "apps/json_writer.h"
 #include "apps/network_blocks.h"
+#include "apps/standard_output.h"
 #include "apps/version.h"
 
 namespace haze::apps {
@@ -26,8 +26,8 @@ struct InfoOptions {
 };
 
 void add_flags(Flags& flags, InfoOptions& i) {
-  flags.text("PNG", i.picture, "", "a picture that haze has drawn: print how it was made");
-  flags.text("--config", i.config, "FILE|NAME|-", "describe this configuration's network too");
+  flags.input("PNG", i.picture, "", "a picture that haze has drawn: print how it was made");
+  flags.input("--config", i.config, "FILE|NAME|-", "describe this configuration's network too");
   flags.settings(i.settings);
   flags.boolean("--keys", i.keys, "list every configuration key: what is allowed, what it is for");
   flags.boolean("--schema", i.schema,
@@ -158,10 +158,7 @@ std::string recipe_of(const std::string& picture) {
         cat(printable(picture),
             ": nothing in it says how it was made; haze sample, edit, points and train "
             "write that into their PNG files, unless --no-metadata"));
-  std::string text = *recipe;  // of a foreign file: nothing in it is to command the terminal
-  for (char& c : text)
-    if (std::iscntrl(static_cast<unsigned char>(c))) c = '?';
-  return text + "\n";
+  return printable(*recipe) + "\n";  // one line, of what may be a foreign file
 }
 
 int run(const InfoOptions& options, const Program& program) {
@@ -179,7 +176,7 @@ int run(const InfoOptions& options, const Program& program) {
                            : options.keys ? (options.json ? keys_as_json() : keys_as_text())
                            : options.json ? as_json(options)
                                           : as_text(options);
-  std::fputs(text.c_str(), stdout);
+  print(text);
   return 0;
 }
 

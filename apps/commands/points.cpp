@@ -13,6 +13,7 @@
 #include "apps/point_pictures.h"
 #include "apps/sample_grid.h"
 #include "apps/sampling.h"
+#include "apps/standard_output.h"
 #include "apps/trained_model.h"
 #include "model/noised.h"
 
@@ -28,9 +29,10 @@ struct PointsOptions : SampleOptions {
 void add_flags(Flags& flags, PointsOptions& p) {
   sampler_flags(flags, p, "ddpm");
   flags.group("Result");
-  flags.text("--out", p.out, "FILE|-", "PNG of all samples and the curve [points.png]");
-  flags.text("--panels", p.panels, "FILE|-",
-             "PNG of the chain: data destroyed, samples rebuilt [none]");
+  flags.output("--out", p.out, OutputKind::picture, "FILE|-",
+               "PNG of all samples and the curve [points.png]");
+  flags.output("--panels", p.panels, OutputKind::picture, "FILE|-",
+               "PNG of the chain: data destroyed, samples rebuilt [none]");
   flags.boolean("--json", p.json, "one JSON document on standard output");
   metadata_flag(flags, p);
   compute_flags(flags, p.fusion);
@@ -96,11 +98,11 @@ int run(const PointsOptions& o, const Program& program) {
       model::sample(trained.context, *trained.network, config.diffusion, o.n, 1, 1, 2, sampler);
   console.clear_bar();
   const CurveFit fit = fit_curve(*set, values);
-  if (!piped) std::fputs((o.json ? as_json(fit, o.n, o.seed) : to_text(fit)).c_str(), stdout);
+  if (!piped) print(o.json ? as_json(fit, o.n, o.seed) : to_text(fit));
   const std::string recipe = o.metadata ? to_json(trained.recipe(o, sampler, o.n)) : "";
   const auto write = [&](const std::string& path, const Image& picture) {
     write_output(path, encode_png(picture, recipe));
-    if (!piped && !o.json) std::printf("%s\n", path.c_str());
+    if (!piped && !o.json) print_line(path);
   };
   write(o.out, points_picture(*set, values));
   if (!o.panels.empty())

@@ -8,6 +8,7 @@
 #include "apps/point_pictures.h"
 #include "apps/sample_grid.h"
 #include "apps/sampling.h"
+#include "apps/standard_output.h"
 #include "apps/trained_model.h"
 #include "model/weights.h"
 
@@ -17,14 +18,17 @@ namespace {
 void add_flags(Flags& flags, SampleOptions& s) {
   sampler_flags(flags, s, "ddpm", true);
   flags.group("Sampler");
-  flags.text("--noise", s.noise, "FILE",
-             "given noise: safetensors with x_T and, for ddpm and ddim, z");
+  flags.input("--noise", s.noise, "FILE",
+              "given noise: safetensors with x_T and, for ddpm and ddim, z");
   flags.group("Result");
-  flags.text("--out", s.out, "FILE|-", "PNG grid; DIR/ or DIR/%05d.png: each its own [grid.png]");
-  flags.text("--save-tensors", s.save_tensors, "FILE|-",
-             "the images as safetensors: samples [n,C,H,W]");
-  flags.text("--animation", s.animation, "FILE|-",
-             "animated PNG of the predictions along the chain; as one batch");
+  flags.output("--out", s.out, OutputKind::pictures, "FILE|-",
+               "PNG grid; DIR/ or DIR/%05d.png: each its own [grid.png]");
+  flags.boolean("--overwrite", s.overwrite,
+                "replace the images of an earlier call that --out has in DIR");
+  flags.output("--save-tensors", s.save_tensors, OutputKind::tensors, "FILE|-",
+               "the images as safetensors: samples [n,C,H,W]");
+  flags.output("--animation", s.animation, OutputKind::picture, "FILE|-",
+               "animated PNG of the predictions along the chain; as one batch");
   metadata_flag(flags, s);
   compute_flags(flags, s.fusion);
   flags.number("--batch", s.batch, 1, 65536, "images per network call; changes no image [64]");
@@ -101,6 +105,17 @@ int run(const SampleOptions& options, const Program& program) {
   if (!files.empty() && (rows.size() > 1 || point_set_of(config.data.spec)))
     throw InputError(cat("--out: ", options.out, "; one picture for all of ",
                          rows.size() > 1 ? "a comparison" : "2-D points"));
+  if (files.empty())
+    program.common.refuse({"--overwrite"}, "a single file", "such a one is replaced anyway");
+  const std::vector<std::string> earlier =
+      earlier_images(options.out, options.n, options.overwrite);
+  const int n = options.n * int(rows.size()), columns = rows.size() > 1 ? options.n : 0;
+  if (files.empty() && has_picture(config)) check_picture(config, n, columns);
+  if (!options.animation.empty() && has_picture(config)) check_picture(config, options.n);
+  // All of a comparison before the first is drawn: each may be refused.
+  std::vector<model::SamplingOptions> samplers;
+  for (const SampleOptions& row : rows)
+    samplers.push_back(sampler_options(row, config, trained.classes(), console));
   trained.fit_threads(program.common, options.batch);
   console.detail(computing_on(stream, trained.context.fusion));
   if (!options.animation.empty() && (rows.size() > 1 || !has_picture(config)))
@@ -110,8 +125,8 @@ int run(const SampleOptions& options, const Program& program) {
   Film film;
   std::vector<float> values;
   model::SamplingOptions sampler;
-  for (const SampleOptions& row : rows) {
-    sampler = sampler_options(row, config, trained.classes(), console);
+  for (const model::SamplingOptions& asked : samplers) {
+    sampler = asked;
     if (!options.animation.empty()) sampler = film.watching(sampler, config, options.n);
     console.info(cat(trained.name(), "; ", options.n, " images, ", name_of(sampler.kind), " ",
                      sampler.steps, " steps, seed ", options.seed,
@@ -122,7 +137,6 @@ int run(const SampleOptions& options, const Program& program) {
     values.insert(values.end(), drawn.begin(), drawn.end());
     console.clear_bar();
   }
-  const int n = options.n * int(rows.size()), columns = rows.size() > 1 ? options.n : 0;
   Recipe recipe = trained.recipe(options, sampler, n);
   recipe.options.eta = options.eta;
   for (std::size_t k = 0; rows.size() > 1 && k < rows.size(); ++k)
@@ -137,13 +151,15 @@ int run(const SampleOptions& options, const Program& program) {
     write_output(options.out, grid_png(values, n, config, text, columns));
   else
     write_each(files, values, config, recipe, options.metadata);
+  for (const std::string& path : earlier)
+    if (engine::disk().unlink(path) >= 0) console.info("removed, of an earlier call: " + path);
   if (!options.animation.empty()) {
     film.write(options.animation, text);
     made.push_back(options.animation);
   }
   if (!options.save_tensors.empty()) made.push_back(options.save_tensors);
   if (pipes == 0)
-    for (const std::string& path : made) std::printf("%s\n", path.c_str());
+    for (const std::string& path : made) print_line(path);
   return 0;
 }
 

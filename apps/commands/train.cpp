@@ -11,6 +11,8 @@
 #include "apps/device.h"
 #include "apps/flag_groups.h"
 #include "apps/paths.h"
+#include "apps/sample_grid.h"
+#include "apps/standard_output.h"
 #include "apps/training.h"
 #include "apps/version.h"
 
@@ -28,8 +30,8 @@ struct TrainOptions {
 
 void add_flags(Flags& flags, TrainOptions& t) {
   flags.group("What to train");
-  flags.text("--config", t.config, "FILE|NAME|-",
-             "configuration: a file, a shipped name, or stdin");
+  flags.input("--config", t.config, "FILE|NAME|-",
+              "configuration: a file, a shipped name, or stdin");
   flags.settings(t.settings);
   const bool written = flags.written("--data");
   flags.value(
@@ -41,7 +43,8 @@ void add_flags(Flags& flags, TrainOptions& t) {
       "HAZE_DATA");
   flags.boolean("--skip-bad", t.skip_bad, "leave out images that cannot be read");
   flags.group("Run");
-  flags.text("--out", t.out, "DIR", "run folder [runs/NUMBER-NAME, under HAZE_RUNS if set]");
+  flags.output("--out", t.out, OutputKind::run, "DIR",
+               "run folder [runs/NUMBER-NAME, under HAZE_RUNS if set]");
   flags.boolean("--resume", t.resume,
                 "go on from the newest good checkpoint in DIR, if there is one");
   flags.boolean("--overwrite", t.overwrite,
@@ -218,9 +221,12 @@ Setup set_up(const TrainOptions& options, Settings settings, const Program& prog
   auto network = model::make_network(config.model);
   model::make_schedule(config.diffusion);  // throws for a schedule that cannot be
   const std::string path = choose_folder(options, config, program.console);
+  check_run_folder(path);
   if (!(options.resume && holds_run(path))) refuse_unused_keys(config);
   Dataset dataset =
       open_data(config, options.resume ? order_of_run(path) : ClassOrder{}, program.console);
+  if (config.train.sample_every > 0 && has_picture(config))
+    check_picture(config, plan_grid(config).count);
   fit_threads(program.common, double(network->parameters().elements()) * config.train.batch_size *
                                   dataset.height * dataset.width);
   return {std::move(settings), std::move(config), stream, std::move(network), path,
@@ -233,7 +239,7 @@ void print_plan(const TrainOptions& options, const Setup& s, Console& console) {
   for (const std::string& line : advice_for_training(s.config)) console.warning(line);
   const std::string text =
       options.print_config ? to_text_with_origins(s.config, s.settings) : to_json(s.config);
-  std::fputs(text.c_str(), stdout);
+  print(text);
 }
 
 std::optional<engine::Checkpoint> newest_checkpoint(const Setup& s) {
@@ -247,7 +253,7 @@ void say_complete(const Setup& s, const engine::Checkpoint& last, Console& conso
   console.info(cat("complete at step ", last.meta.step, ", train.steps is ", s.config.train.steps,
                    "; to go on: haze train --resume --out ", s.path, " --steps ",
                    2 * last.meta.step));
-  std::printf("%s\n", last.path.c_str());
+  print_line(last.path);
 }
 
 /// Writes config.json and run.json, drops the metrics after step `first` and opens log.txt.
@@ -272,7 +278,7 @@ int train(Training& training, const Setup& s, std::uint64_t first, RunFolder& fo
     const int code = training.run(first);
     folder.finish(code, training.steps_done());
     say_end(training, s.config, s.path, code, console);
-    if (code == 0) std::printf("%s\n", training.last_checkpoint().c_str());
+    if (code == 0) print_line(training.last_checkpoint());
     return code;
   } catch (const std::exception&) {
     folder.finish(1, training.steps_done());
@@ -284,7 +290,7 @@ int run(const TrainOptions& options, const Program& program) {
   Console& console = program.console;
   Settings settings = gather(options);
   if (options.print_config && !options.dry_run) {
-    std::fputs(to_text_with_origins(resolve(settings), settings).c_str(), stdout);
+    print(to_text_with_origins(resolve(settings), settings));
     return 0;
   }
   const Setup setup = set_up(options, std::move(settings), program);

@@ -13,7 +13,7 @@
 #include "apps/flag_groups.h"
 #include "apps/json_writer.h"
 #include "apps/paths.h"
-#include "engine/files/new_file.h"
+#include "apps/standard_output.h"
 #include "engine/files/safetensors.h"
 
 namespace haze::apps {
@@ -27,12 +27,13 @@ struct VerifyOptions {
 
 void add_flags(Flags& flags, VerifyOptions& v) {
   flags.group("What to verify");
-  flags.text("--config", v.config, "FILE|NAME|-", "configuration of the network");
-  flags.text("--weights", v.weights, "FILE", "safetensors under the system's own names");
-  flags.text("--fixture", v.fixture, "FILE", "the recorded numbers");
-  flags.text("--expect", v.expect, "FILE", "a training record: the weights after it");
+  flags.input("--config", v.config, "FILE|NAME|-", "configuration of the network");
+  flags.input("--weights", v.weights, "FILE", "safetensors under the system's own names");
+  flags.input("--fixture", v.fixture, "FILE", "the recorded numbers");
+  flags.input("--expect", v.expect, "FILE", "a training record: the weights after it");
   flags.group("Result");
-  flags.text("--output", v.output, "FILE", "write what was computed, under the record's names");
+  flags.output("--output", v.output, OutputKind::tensors, "FILE",
+               "write what was computed, under the record's names");
   flags.boolean("--json", v.json, "one JSON document on standard output");
   compute_flags(flags, v.fusion);
   flags.choice("--precision", v.precision,
@@ -74,7 +75,6 @@ void write_all(const std::string& path, const model::StateDict& state) {
   std::vector<engine::SafetensorsTensor> tensors;
   for (const auto& [name, tensor] : state)
     tensors.push_back({name, tensor.shape, tensor.values.data()});
-  engine::make_directories(engine::disk(), engine::directory_of(path));
   engine::write_safetensors(engine::disk(), path, std::move(tensors));
 }
 
@@ -117,6 +117,7 @@ std::string as_text(const model::Verification& result) {
 }
 
 int run(const VerifyOptions& options, const Program& program) {
+  if (options.output == "-") throw InputError("--output: -; a file: standard output has the table");
   if (options.config.empty())
     throw InputError("--config: not given; the network's configuration, a JSON file");
   const RunConfig config = resolve(load_config(options.config));
@@ -132,7 +133,7 @@ int run(const VerifyOptions& options, const Program& program) {
   const model::Verification result = model::verify(context, config.model, config.diffusion, weights,
                                                    record, expected ? &*expected : nullptr);
   if (!options.output.empty()) write_all(options.output, result.computed);
-  std::fputs((options.json ? as_json(result) : as_text(result)).c_str(), stdout);
+  print(options.json ? as_json(result) : as_text(result));
   return result.ok() ? 0 : 1;
 }
 

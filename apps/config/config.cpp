@@ -5,6 +5,7 @@
 
 #include "apps/config/aliases.h"
 #include "apps/config/keys.h"
+#include "apps/data/input_file.h"
 #include "apps/json_writer.h"
 
 namespace haze::apps {
@@ -136,7 +137,8 @@ std::string to_text_with_origins(const RunConfig& config, const Settings& settin
     const auto at = settings.find(key.name);
     std::string line = cat(key.name, " = ", json_of(key, config));
     line.resize(std::max<std::size_t>(line.size() + 2, 52), ' ');
-    text += line + (at == settings.end() ? "(default)" : "(" + at->second.origin + ")") + "\n";
+    text += line + (at == settings.end() ? "(default)" : "(" + printable(at->second.origin) + ")") +
+            "\n";
   }
   return text;
 }

@@ -14,14 +14,6 @@ namespace {
 constexpr std::size_t kMostFiles = 10'000'000, kMostPath = 4096;
 constexpr int kMostDepth = 16;
 
-bool named_as_image(const std::string& name) {
-  const auto dot = name.rfind('.');
-  std::string ending = dot == name.npos ? std::string() : name.substr(dot);
-  for (char& c : ending)
-    if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
-  return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
-}
-
 void walk(const std::string& root, const std::string& below, int depth, ImageList& list) {
   const std::string folder = below.empty() ? root : root + '/' + below;
   if (depth > kMostDepth)
@@ -60,6 +52,14 @@ void walk(const std::string& root, const std::string& below, int depth, ImageLis
 }
 
 }  // namespace
+
+bool named_as_image(const std::string& name) {
+  const auto dot = name.rfind('.');
+  std::string ending = dot == name.npos ? std::string() : name.substr(dot);
+  for (char& c : ending)
+    if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
+  return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
+}
 
 ImageList list_images(const std::string& folder) {
   ImageList list;

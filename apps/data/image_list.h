@@ -12,7 +12,10 @@ struct ImageList {
   int others = 0;                  // files with other names, left out
 };
 
-/// Every file below `folder` named .png, .jpg or .jpeg in upper or lower case. Names that start
+/// Whether a file's name ends as those of pictures do: .png, .jpg or .jpeg in upper or lower case.
+bool named_as_image(const std::string& name);
+
+/// Every file below `folder` that is named as an image. Names that start
 /// with a dot are passed over, folders too. InputError: none found, more than 10 million files,
 /// folders deeper than 16, paths longer than 4096 bytes, a symbolic link to a folder, a folder that
 /// cannot be read.

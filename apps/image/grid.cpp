@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <limits>
 
 #include "kernels/base/check.h"
 
@@ -27,21 +28,36 @@ std::vector<float> from_bytes(std::span<const std::uint8_t> bytes, Range range) 
   return values;
 }
 
+namespace {
+
+constexpr int kGutter = 2;
+
+int columns_of(int n, int columns) {
+  if (columns == 0)
+    while (std::int64_t{columns} * columns < n) ++columns;
+  return std::min(columns, n);
+}
+
+}  // namespace
+
+GridSize grid_size(int n, int height, int width, int columns) {
+  const std::int64_t across = columns_of(n, columns), down = (n + across - 1) / across;
+  return {down * (height + kGutter) - kGutter, across * (width + kGutter) - kGutter};
+}
+
 Image make_grid(std::span<const std::uint8_t> images, int n, int height, int width, int channels,
                 int columns) {
-  constexpr int kGutter = 2;
   HAZE_CHECK(
       n >= 1 && height >= 1 && width >= 1 && columns >= 0 && (channels == 1 || channels == 3),
       "n=", n, " height=", height, " width=", width, " channels=", channels, " columns=", columns);
   const std::size_t row = std::size_t(width) * channels;
   HAZE_CHECK(images.size() == row * height * n, images.size(), " bytes for ", n, " images of ",
              row * height);
-  if (columns == 0)
-    while (std::int64_t{columns} * columns < n) ++columns;
-  columns = std::min(columns, n);
-  const int rows = (n + columns - 1) / columns;
-  Image grid{
-      rows * (height + kGutter) - kGutter, columns * (width + kGutter) - kGutter, channels, {}};
+  columns = columns_of(n, columns);
+  const GridSize size = grid_size(n, height, width, columns);
+  constexpr std::int64_t kLongest = std::numeric_limits<int>::max();
+  HAZE_CHECK(size.height <= kLongest && size.width <= kLongest, size.width, "x", size.height);
+  Image grid{int(size.height), int(size.width), channels, {}};
   grid.pixels.resize(std::size_t(grid.height) * grid.width * channels);
   for (int i = 0; i < n; ++i) {
     const int top = i / columns * (height + kGutter), left = i % columns * (width + kGutter);

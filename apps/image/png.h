@@ -9,6 +9,9 @@
 
 namespace haze::apps {
 
+/// InputError for a picture with a side above a million pixels: libpng writes and reads no such one.
+void check_png_size(std::int64_t height, std::int64_t width);
+
 /// An 8-bit grey or RGB PNG of `image`. A `recipe` that is not empty (UTF-8) is kept uncompressed
 /// in an iTXt chunk under the key `haze`.
 std::vector<std::uint8_t> encode_png(const Image& image, const std::string& recipe = {});

@@ -71,6 +71,13 @@ bool write(Writer& w, const Image& image, const char* recipe) {
 
 }  // namespace
 
+void check_png_size(std::int64_t height, std::int64_t width) {
+  constexpr std::int64_t kMost = 1'000'000;  // PNG_USER_WIDTH_MAX and its like, as libpng is built
+  if (height > kMost || width > kMost)
+    throw InputError(cat("a picture of ", width, "x", height, " pixels; a PNG has at most ", kMost,
+                         " on a side"));
+}
+
 std::vector<std::uint8_t> encode_png(const Image& image, const std::string& recipe) {
   HAZE_CHECK(image.channels == 1 || image.channels == 3, "channels=", image.channels);
   HAZE_CHECK(image.height >= 1 && image.width >= 1 &&

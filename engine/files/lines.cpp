@@ -17,7 +17,9 @@ LineWriter::LineWriter(FileSystem& fs, std::string path) : fs_(fs), path_(std::m
   if (fd_ < 0) require_regular(fs_, path_);
   if (fd_ < 0) throw RunError(failure("open", path_, fd_));
   FileStatus status;
-  if (const int r = fs_.status(fd_, status); r >= 0 && status.regular()) return;
+  if (fs_.status(fd_, status) >= 0 &&
+      (status.regular() || status.kind == FileKind::character_device))
+    return;
   fs_.close(fd_);
   require_regular(fs_, path_);
   throw InputError(cat(path_, ": not a regular file; in its place one is needed"));

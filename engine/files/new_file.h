@@ -76,8 +76,8 @@ void require_regular(FileSystem& fs, const std::string& path);
 /// crash tears at most the last. Not fsynced: rows after the last checkpoint are dropped at resume.
 class LineWriter {
  public:
-  /// Creates the file or goes on at its end. InputError unless it is a regular file: no link is
-  /// followed, and no pipe is waited for.
+  /// Creates the file or goes on at its end; a device, such as /dev/null, is written into.
+  /// InputError for anything else: no link is followed, and no pipe is waited for.
   LineWriter(FileSystem& fs, std::string path);
   ~LineWriter();
   LineWriter(const LineWriter&) = delete;

@@ -30,7 +30,7 @@ TEST(Answers, PathsThatTheSystemRefusesAreSaidInItsWords) {
   for (const std::string& path : {loop, longest, file + "/below", folder / "none"}) {
     const std::string why = path == loop ? "Too many levels of symbolic links" : "";
     expect_answer({"sample", "--checkpoint", path}, path == loop ? why : "no such file or folder");
-    expect_answer({"export", "--checkpoint", path, "--out", file + ".out"}, why);
+    expect_answer({"export", "--checkpoint", path, "--out", file + ".safetensors"}, why);
     expect_answer({"eval", "--samples", path, "--data", "synthetic:digits:4"}, why);
     expect_answer({"eval", "--samples", "synthetic:digits:4", "--data", "images:" + path}, why);
     expect_answer({"train", "--config", path, "--out", folder / "run"}, why);

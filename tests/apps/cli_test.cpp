@@ -84,7 +84,7 @@ TEST(Errors, OneLastLineAndTheRightExitCode) {
       {{"sample", "--eta", "nan"}, 2, "--eta: nan"},
       {{"sample", "--seed", "-3"}, 2, "--seed: -3"},
       {{"verify", "--config", "labml"}, 2, "--weights: not given"},
-      {{"export", "--out", "x"}, 2, "--checkpoint: not given"},
+      {{"export", "--out", "x.safetensors"}, 2, "--checkpoint: not given"},
       {{"data"}, 2, "SPEC: not given"},
       {{"data", "images:/no/such"}, 2, "/no/such"},
       {{"data", "synthetic:digits", "--size", "3x"}, 2, "HEIGHTxWIDTH"},

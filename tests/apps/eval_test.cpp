@@ -64,12 +64,14 @@ TEST_F(Eval, AClassifierLearnsDigitsAndJudgesThem) {
   expect_wrong_use({"eval", "--samples", "synthetic:shapes:20", "--data", "synthetic:shapes:20",
                     "--features", "classifier:" + at("c.safetensors")},
                    "it takes images of 28x28x1; samples are 32x32x3");
-  expect_wrong_use({"classifier", "--data", "points:moons:50", "--out", at("x")}, "points are not");
-  expect_wrong_use({"classifier", "--data", "synthetic:digits:9", "--out", at("x")}, "at least 10");
-  expect_wrong_use({"classifier", "--out", at("x")}, "--data: not given");
+  expect_wrong_use({"classifier", "--data", "points:moons:50", "--out", at("x.safetensors")},
+                   "points are not");
+  expect_wrong_use({"classifier", "--data", "synthetic:digits:9", "--out", at("x.safetensors")},
+                   "at least 10");
+  expect_wrong_use({"classifier", "--out", at("x.safetensors")}, "--data: not given");
   expect_wrong_use({"classifier", "--data", "synthetic:digits:50"}, "--out: not given");
   expect_wrong_use({"classifier", "--data", "synthetic:digits:50", "--test", "synthetic:shapes:50",
-                    "--out", at("x")},
+                    "--out", at("x.safetensors")},
                    "has 3 channels; the configuration asks for 1");
 }
 

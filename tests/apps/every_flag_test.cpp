@@ -32,7 +32,8 @@ class EveryFlag : public TinyRun {
                                  "--set", "train.checkpoint_every=1"});
       EXPECT_EQ(got.code, 0) << got.err;
     }
-    fs::create_directory(at("bad"));
+    for (const char* folder : {"bad", "single"}) fs::create_directory(at(folder));
+    write_png("single/00000.png", 8, 0);
     write_png("bad/a.png", 8, 0);
     write(at("bad/b.png"), "no picture");
     write_png("mask.png", 8, 0);
@@ -207,6 +208,7 @@ TEST_F(EveryFlag, OfSampleCounts) {
                                            {{"--out", "@made/other.png"}},
                                            {{"--save-tensors", "@made/t.safetensors"}},
                                            {{"--animation", "@made/film.png"}},
+                                           {{"--overwrite"}, {"--out", "@single/"}},
                                            {{"--no-metadata"}},
                                            {{"--fusion", "off"}, {"--precision", "bf16"}},
                                            {{"--batch", "1"}, {}, "batch 2 of 2"},

@@ -90,7 +90,7 @@ TEST_F(Trained, InfoTellsHowAPictureWasMade) {
   // Of a foreign file, no command to the terminal.
   const auto png = apps::encode_png({1, 1, 1, {0}}, "{\"a\": \"\033[2J\"}");
   write(at("g.png"), std::string(png.begin(), png.end()));
-  EXPECT_EQ(haze({"info", at("g.png")}).out, "{\"a\": \"?[2J\"}\n");
+  EXPECT_EQ(haze({"info", at("g.png")}).out, "{\"a\": \"\\x1b[2J\"}\n");
 }
 
 TEST_F(Trained, EachImageAsAFileOfItsOwn) {
@@ -119,8 +119,9 @@ TEST_F(Trained, EachImageAsAFileOfItsOwn) {
     EXPECT_THAT(haze({"sample", "--checkpoint", at("run"), "--n", "1", "--out", at(out)}).err,
                 HasSubstr("one %d or %05d"))
         << out;
-  EXPECT_THAT(haze({"sample", "--checkpoint", at("run"), "--steps", "2,3", "--out", at("%d")}).err,
-              HasSubstr("one picture for all of a comparison"));
+  EXPECT_THAT(
+      haze({"sample", "--checkpoint", at("run"), "--steps", "2,3", "--out", at("%d.png")}).err,
+      HasSubstr("one picture for all of a comparison"));
 }
 
 TEST_F(Trained, StandardOutputTakesOneThing) {
@@ -176,8 +177,8 @@ TEST_F(Trained, ExportWritesTheNetworksOwnNames) {
               whole.read_f32(whole.at(prefix + "final.weight")));
   }
   ASSERT_EQ(train("plain", 1, {"--set", "train.ema_decay=0"}).code, 0);
-  const Outcome none =
-      haze({"export", "--checkpoint", at("plain"), "--weights", "ema", "--out", at("x")});
+  const Outcome none = haze(
+      {"export", "--checkpoint", at("plain"), "--weights", "ema", "--out", at("x.safetensors")});
   EXPECT_EQ(none.code, 2);
   EXPECT_THAT(none.last_error_line(), HasSubstr("--weights raw"));
   EXPECT_EQ(haze({"export", "--checkpoint", at("plain"), "--out", at("x.safetensors")}).code, 0);

@@ -174,10 +174,16 @@ TEST(Files, LinesGoToRegularFilesOnly) {
   // A run folder that came from elsewhere: its lock is no door either.
   ASSERT_EQ(::symlink("../other", (folder / "d/run.lock").c_str()), 0);
   test::expect_error<InputError>([&] { RunLock(disk(), folder / "d"); }, "a symbolic link");
-  // A device takes no lines: nothing is appended to what cannot be read again.
+  // A device is written into, but in a run's folder nothing has one.
   MemoryFileSystem fs;
+  fs.directories.insert({"/r", "/r/checkpoints"});
   fs.add("/tty", FileKind::character_device);
-  test::expect_error<InputError>([&] { LineWriter(fs, "/tty"); }, "/tty: a device");
+  fs.add("/disk", FileKind::block_device, "partitions");
+  fs.add("/r/run.lock", FileKind::character_device);
+  LineWriter(fs, "/tty").append("said");
+  EXPECT_EQ(fs.bytes("/tty"), "said\n");
+  test::expect_error<InputError>([&] { LineWriter(fs, "/disk"); }, "/disk: a device");
+  test::expect_error<InputError>([&] { RunLock(fs, "/r"); }, "/r/run.lock: a device");
   EXPECT_EQ(fs.open_files(), 0u);
 }
 
