@@ -10,6 +10,7 @@
 
 #include "apps/common_options.h"
 #include "apps/config/config.h"
+#include "apps/json_writer.h"
 #include "kernels/base/check.h"
 #include "kernels/base/text.h"
 
@@ -60,7 +61,7 @@ class Flags {
       const auto number = parse_number<T>(std::string_view(s).substr(0, size));
       if (!number || !(double(*number) >= min && double(*number) <= max))
         throw InputError(cat(flag, ": ", s, "; a ", std::is_integral_v<T> ? "whole " : "",
-                             "number from ", std::int64_t(min), " to ", std::int64_t(max)));
+                             "number ", range_text(min, max)));
       to = *number;
     };
     value(flag, "N", help, set);

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "kernels/base/check.h"
+
 namespace haze::apps {
 namespace {
 
@@ -135,6 +137,13 @@ JsonWriter& JsonWriter::raw(std::string_view json) {
   separate();
   text_ += json;
   return *this;
+}
+
+std::string range_text(double min, double max) {
+  const auto plain = [](double x) {
+    return x == std::floor(x) ? std::to_string(std::int64_t(x)) : json_number(x);
+  };
+  return cat("from ", plain(min), " to ", plain(max));
 }
 
 }  // namespace haze::apps

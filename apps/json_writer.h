@@ -20,6 +20,8 @@ std::optional<std::string> json_unquoted(std::string_view text);
 /// The shortest decimal that reads back as the same number; "null" for NaN and infinity.
 std::string json_number(double value);
 std::string json_number(float value);
+/// "from 0.001 to 1", both ends belonging to it; 1073741824, not 1.07374e+09.
+std::string range_text(double min, double max);
 
 /// Builds one document. With `indent` 0 it is a single line, as metrics.jsonl wants.
 class JsonWriter {

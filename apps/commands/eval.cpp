@@ -314,8 +314,10 @@ int run(const EvalOptions& o, const Program& program) {
     const RunConfig* config = trained ? &trained->config() : nullptr;
     as.height = config ? config->data.image_size[0] : samples.height;
     as.width = config ? config->data.image_size[1] : samples.width;
-    as.channels = config ? config->model.image_channels : samples.channels;
+    if (config) as.channels = config->model.image_channels;
+    if (look && !samples.grey_as_colour) as.channels = samples.channels;
     data = open_dataset(o.data, as);
+    if (samples.grey_as_colour && data.channels == 1) make_grey(samples);
     if (o.data_n > 0) keep_first(data, o.data_n);
     result.data = data.spec, result.data_n = data.count;
   }

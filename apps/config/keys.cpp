@@ -232,10 +232,7 @@ std::string json_of(const Key& key, const RunConfig& config) {
 
 std::string allowed(const Key& key) {
   RunConfig any;
-  const auto plain = [](double x) {  // 1000000000, not 1e+09
-    return x == std::floor(x) ? std::to_string(std::int64_t(x)) : json_number(x);
-  };
-  const std::string range = cat(" from ", plain(key.min), " to ", plain(key.max));
+  const std::string range = " " + range_text(key.min, key.max);
   return std::visit(
       Overloaded{[&](int*) { return "a whole number" + range; },
                  [&](std::uint64_t*) { return "a whole number" + range; },

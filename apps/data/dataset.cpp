@@ -162,8 +162,7 @@ Dataset open_dataset(const std::string& spec, const DatasetOptions& options) {
     Dataset set = load(spec, asked);
     if (asked.channels && *asked.channels != set.channels)
       throw InputError(cat("data set: ", printable(spec), " has ", set.channels, " channel",
-                           set.channels == 1 ? "" : "s", "; the configuration asks for ",
-                           *asked.channels));
+                           set.channels == 1 ? "" : "s", "; asked for: ", *asked.channels));
     if (!asked.label.empty()) keep_label(set, asked.label);
     if (asked.height && (*asked.height != set.height || *asked.width != set.width))
       resize(set, *asked.height, *asked.width);
@@ -177,6 +176,15 @@ Dataset open_dataset(const std::string& spec, const DatasetOptions& options) {
     throw InputError(
         cat("data set: ", printable(spec), " does not fit into memory; ask for smaller images"));
   }
+}
+
+void make_grey(Dataset& set) {
+  HAZE_CHECK(set.grey_as_colour && set.channels == 3, set.spec, " has ", set.channels, " channels");
+  for (std::size_t i = 0; i < set.images.size() / 3; ++i) set.images[i] = set.images[3 * i];
+  set.images.resize(set.images.size() / 3);
+  set.channels = 1;
+  set.grey_as_colour = false;
+  set.fingerprint = fingerprint(set);
 }
 
 }  // namespace haze::apps

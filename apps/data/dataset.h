@@ -21,6 +21,7 @@ struct Dataset {
   std::vector<std::int32_t> labels;  // [count], index into class_names; empty: no classes
   ClassNames class_names;            // of the labels 0, 1, ...
   std::string fingerprint;           // XXH3-128 of all that training can see
+  bool grey_as_colour = false;        // three channels that agree in every image of a folder
   int skipped = 0;                   // bad files left out (DatasetOptions::skip_bad)
   std::vector<std::string> notes;    // one line each, for the user: what was left out and why
 
@@ -56,5 +57,8 @@ struct DatasetOptions {
 /// the centre. Files of a folder are only ever made smaller.
 /// Throws InputError naming the file, what is wrong with it, and what is allowed.
 Dataset open_dataset(const std::string& spec, const DatasetOptions& options = {});
+
+/// One channel in place of three that agree (Dataset::grey_as_colour).
+void make_grey(Dataset& set);
 
 }  // namespace haze::apps

@@ -15,8 +15,9 @@
 namespace haze::apps {
 namespace {
 
-constexpr int kChunk = 256;      // files between two looks at what went wrong
-constexpr int kMostListed = 10;  // left-out files named in the notes
+constexpr int kChunk = 256;         // files between two looks at what went wrong
+constexpr int kMostListed = 10;     // left-out files named in the notes
+constexpr int kBrightEnough = 128;  // of 255: data of 12 bits stored in 16 ends at 16, of 14 at 64
 
 struct Size {
   int height, width;
@@ -28,11 +29,29 @@ std::string class_of(const std::string& path) {
   return slash == path.npos ? std::string() : path.substr(0, slash);
 }
 
+/// What is worth a word when it is so of all files.
+struct Looks {
+  bool grey = true;
+  int of_16_bits = 0, brightest = 0;  // files; the largest byte in them
+  void add(const Looks& other) {
+    grey &= other.grey;
+    of_16_bits += other.of_16_bits;
+    brightest = std::max(brightest, other.brightest);
+  }
+};
+Looks looks_of(const Image& image) {
+  Looks l{image.is_grey(), image.sixteen_bits, 0};
+  if (image.sixteen_bits) l.brightest = *std::ranges::max_element(image.pixels);
+  return l;
+}
+
 /// One file at its final size. `asked`: none for the stored size.
 Image load_image(const ImageList& list, const std::string& path, const std::optional<Size>& asked,
-                 int channels) {
+                 int channels, Looks& looks) {
   const std::string file = resolve_below(list.root, path), name = printable(list.root + '/' + path);
-  Image image = with_channels(decode_image(read_file(file, kMostFileBytes, false), name), channels);
+  Image image = decode_image(read_file(file, kMostFileBytes, false), name);
+  looks = looks_of(image);
+  image = with_channels(std::move(image), channels);
   if (!asked) return image;
   if (image.height < asked->height || image.width < asked->width)
     throw InputError(cat(name, ": ", image.height, "x", image.width,
@@ -82,6 +101,18 @@ void set_classes(const std::vector<std::string>& kept, const ClassOrder& order, 
   for (const std::string& path : kept) set.labels.push_back(classes.at(class_of(path)));
 }
 
+void note(const Looks& looks, Dataset& set) {
+  set.grey_as_colour = looks.grey && set.channels == 3;
+  if (set.grey_as_colour)
+    set.notes.push_back(
+        "all images are grey: one channel would do (model.image_channels 1, haze data --channels "
+        "1)");
+  if (looks.of_16_bits > 0 && looks.brightest < kBrightEnough)
+    set.notes.push_back(cat(looks.of_16_bits, " images of 16 bits use the values 0 to ",
+                            257 * looks.brightest, " of 65535: ", looks.brightest + 1,
+                            " of 256 shades are left of them; stretch them to the whole range"));
+}
+
 }  // namespace
 
 Dataset load_image_folder(const std::string& folder, const DatasetOptions& options) {
@@ -94,15 +125,17 @@ Dataset load_image_folder(const std::string& folder, const DatasetOptions& optio
     set.notes.push_back(
         cat(list.others, " files are not named .png, .jpg or .jpeg and were left out"));
 
+  Looks all;
   std::vector<std::string> kept;
   for (std::size_t begin = 0; begin < list.paths.size(); begin += kChunk) {
     const int n = int(std::min<std::size_t>(kChunk, list.paths.size() - begin));
     std::vector<Image> images(n);
     std::vector<std::string> errors(n);
+    std::vector<Looks> looks(n);
 #pragma omp parallel for schedule(dynamic)
     for (int i = 0; i < n; ++i) {
       try {
-        images[i] = load_image(list, list.paths[begin + i], asked, set.channels);
+        images[i] = load_image(list, list.paths[begin + i], asked, set.channels, looks[i]);
       } catch (const InputError& e) {  // none may leave a parallel region
         errors[i] = e.what();
       } catch (const std::exception& e) {
@@ -124,6 +157,7 @@ Dataset load_image_folder(const std::string& folder, const DatasetOptions& optio
           set.images.reserve(image.pixels.size() * list.paths.size());
         }
         set.images.insert(set.images.end(), image.pixels.begin(), image.pixels.end());
+        all.add(looks[i]);
         kept.push_back(path);
         continue;
       }
@@ -140,6 +174,7 @@ Dataset load_image_folder(const std::string& folder, const DatasetOptions& optio
   if (set.skipped > kMostListed)
     set.notes.push_back(cat("left out: ", set.skipped - kMostListed, " more"));
   set_classes(kept, options.order, set);
+  note(all, set);
   return set;
 }
 

@@ -5,6 +5,13 @@
 
 namespace haze::apps {
 
+bool Image::is_grey() const {
+  if (channels == 1) return true;
+  for (std::size_t i = 0; i < pixels.size(); i += 3)
+    if (pixels[i] != pixels[i + 1] || pixels[i] != pixels[i + 2]) return false;
+  return true;
+}
+
 Image with_channels(Image image, int channels) {
   HAZE_CHECK(channels == 1 || channels == 3, "channels=", channels);
   if (image.channels == channels) return image;

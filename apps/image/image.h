@@ -9,6 +9,10 @@ namespace haze::apps {
 struct Image {
   int height = 0, width = 0, channels = 0;  // channels: 1 grey, 3 RGB
   std::vector<std::uint8_t> pixels;         // [height, width, channels]
+  bool sixteen_bits = false;                // stored as such; pixels are their upper eight
+
+  /// One channel, or three that agree everywhere.
+  bool is_grey() const;
 };
 
 /// Limits that every decoder holds before it allocates.

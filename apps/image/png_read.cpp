@@ -23,6 +23,7 @@ struct Reader {
   png_structp png = nullptr;
   png_infop info = nullptr;
   std::vector<png_bytep> rows;
+  bool sixteen_bits = false;
 
   ~Reader() { png_destroy_read_struct(&png, &info, nullptr); }
 };
@@ -60,6 +61,7 @@ bool read_head(Reader& r) {
   if (std::int64_t{png_get_image_width(r.png, r.info)} * png_get_image_height(r.png, r.info) >
       kMostPixels)
     png_error(r.png, "more than 64 Mi pixels");
+  r.sixteen_bits = png_get_bit_depth(r.png, r.info) == 16;
   png_set_expand(r.png);  // palettes, 1 to 4 bits, transparent colours
   png_set_scale_16(r.png);
   png_set_interlace_handling(r.png);
@@ -111,6 +113,7 @@ Image decode_png(std::span<const std::uint8_t> bytes, const std::string& name) {
   for (int y = 0; y < image.height; ++y) r.rows[y] = image.pixels.data() + row * y;
   if (!read_rows(r)) refuse(name, r.message);
   image.channels = stored <= 2 ? 1 : 3;
+  image.sixteen_bits = r.sixteen_bits;
   if (stored != image.channels) over_white(image.pixels, image.channels);
   return image;
 }

@@ -41,7 +41,7 @@ TEST(Dataset, RefusesOptions) {
   refused({.height = 0}, "image size: 0; 1 to 16384");
   refused({.width = 16385}, "image size: 16385");
   refused({.channels = 2}, "image channels: 2; 1 (grey) and 3 (RGB)");
-  refused({.channels = 3}, "has 1 channel; the configuration asks for 3");
+  refused({.channels = 3}, "has 1 channel; asked for: 3");
 }
 
 TEST(Dataset, EscapesForeignText) {

@@ -165,6 +165,9 @@ TEST_F(Conditional, SaysWhatDoesNotFit) {
   const std::string image = "synthetic:digits:64@1";
   fails({"edit", "inpaint", "--image", image, "--mask", "m.png", "--strength", "0.5"},
         "--strength: given with inpaint; it belongs to the other edits");
+  for (const char* none : {"0", "1.5", "nan"})
+    fails({"edit", "vary", "--image", image, "--strength", none},
+          std::string("--strength: ") + none + "; a number from 0.001 to 1");
   fails({"edit", "vary", "--image", image, "--jump", "5"}, "--jump: given with vary");
   fails({"edit", "vary", "--image", image, "--repeats", "5"}, "it belongs to inpaint");
   fails({"edit", "inpaint", "--image", image, "--mask", "m.png", "--jump", "3", "--repeats", "1"},

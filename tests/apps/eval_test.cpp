@@ -72,7 +72,7 @@ TEST_F(Eval, AClassifierLearnsDigitsAndJudgesThem) {
   expect_wrong_use({"classifier", "--data", "synthetic:digits:50"}, "--out: not given");
   expect_wrong_use({"classifier", "--data", "synthetic:digits:50", "--test", "synthetic:shapes:50",
                     "--out", at("x.safetensors")},
-                   "has 3 channels; the configuration asks for 1");
+                   "has 3 channels; asked for: 1");
 }
 
 TEST_F(Eval, AClassifiersFileIsReadBackAndOthersAreRefused) {
@@ -245,6 +245,23 @@ TEST_F(Eval, TheLikelihoodOfATestSetIsReportedTermByTerm) {
   expect_wrong_use(
       {"eval", "--checkpoint", at("run"), "--data", "synthetic:digits:5", "--nll-times", "4"},
       "--nll-times: given without --metrics nll");
+}
+
+TEST_F(Eval, GreyPicturesInAFolderAreHeldAgainstGreyData) {
+  ASSERT_EQ(train("run", 2).code, 0);
+  const std::string folder = at("grey") + "/";
+  ASSERT_EQ(haze({"sample", "--checkpoint", at("run"), "--n", "12", "--steps", "2", "--sampler",
+                  "ddim", "--out", folder, "--save-tensors", at("s.safetensors")})
+                .code,
+            0);
+  const auto judge = [&](const std::string& samples) {
+    return json({"eval", "--samples", samples, "--data", "synthetic:digits:30", "--metrics",
+                 "frechet"})["frechet"];
+  };
+  EXPECT_EQ(judge(folder), judge(at("s.safetensors")));  // the same bytes
+  EXPECT_THAT(haze({"data", "images:" + folder}).err, HasSubstr("all images are grey"));
+  expect_wrong_use({"eval", "--samples", "synthetic:shapes:20", "--data", "synthetic:digits:30"},
+                   "has 1 channel; asked for: 3");
 }
 
 TEST_F(Eval, SamplesThatAreNotFiniteStopIt) {

@@ -56,8 +56,9 @@ TEST(ImageFolder, ReadsClassesInBytewiseOrder) {
   EXPECT_EQ(set.class_names, (std::vector<std::string>{"B", "b", "\xc3\xa9"}));
   EXPECT_EQ(set.labels, (std::vector<std::int32_t>{0, 1, 1, 1, 2}));
   EXPECT_EQ(set.skipped, 0);
-  ASSERT_EQ(set.notes.size(), 1u);
+  ASSERT_EQ(set.notes.size(), 2u);
   EXPECT_THAT(set.notes[0], testing::HasSubstr("2 files are not named"));
+  EXPECT_THAT(set.notes[1], testing::HasSubstr("all images are grey"));
   EXPECT_EQ(open_dataset("images:" + folder.path + "/").fingerprint, set.fingerprint);
   fs::rename(folder / "B", folder / "C");
   EXPECT_NE(open_dataset("images:" + folder.path).fingerprint, set.fingerprint);
@@ -134,7 +135,7 @@ TEST(ImageFolder, NamesTheBadFile) {
     const Dataset set = open_dataset(spec, {.height = 16, .skip_bad = true});
     EXPECT_EQ(set.count, 2) << f.name;
     EXPECT_EQ(set.skipped, 1) << f.name;
-    ASSERT_EQ(set.notes.size(), 1u);
+    ASSERT_EQ(set.notes.size(), 2u);  // and that all are grey
     EXPECT_THAT(set.notes[0], testing::HasSubstr(f.name));
     expect_refused([&] { open_dataset(spec, {.height = 16, .skip_bad = true, .max_skipped = 0}); },
                    "0 bad files were already left out");
@@ -160,8 +161,27 @@ TEST(ImageFolder, RefusesFoldersWithoutGoodImages) {
   folder.write("good.png", flat_png(3, 3, 3, 1));
   const Dataset set = open_dataset(spec, {.skip_bad = true});
   EXPECT_EQ(set.skipped, 13);
-  EXPECT_EQ(set.notes.back(), "left out: 3 more");
-  EXPECT_EQ(set.notes.size(), 12u);
+  ASSERT_EQ(set.notes.size(), 13u);  // and that all are grey
+  EXPECT_EQ(set.notes[11], "left out: 3 more");
+}
+
+TEST(ImageFolder, KnowsWhetherAllItsImagesAreGrey) {
+  const DataFolder folder;
+  folder.write("a.png", flat_png(3, 5, 3, 7));
+  folder.write("b.png", encode_png(picture(3, 5, 1)));
+  const std::string spec = "images:" + folder.path;
+  Dataset set = open_dataset(spec);
+  EXPECT_TRUE(set.grey_as_colour);
+  make_grey(set);
+  const Dataset grey = open_dataset(spec, {.channels = 1});
+  EXPECT_FALSE(grey.grey_as_colour);
+  EXPECT_TRUE(grey.notes.empty());
+  EXPECT_EQ(set.images, grey.images);
+  EXPECT_EQ(set.fingerprint, grey.fingerprint);
+  folder.write("c.png", encode_png({1, 1, 3, {9, 9, 8}}));
+  const Dataset colour = open_dataset(spec, {.height = 1});
+  EXPECT_FALSE(colour.grey_as_colour);
+  EXPECT_TRUE(colour.notes.empty());
 }
 
 TEST(ImageFolder, NeedsOneSizeOrAnAskedOne) {

@@ -4,6 +4,7 @@
 
 #include <zlib.h>
 
+#include "apps/data/dataset.h"
 #include "apps/image/jpeg.h"
 #include "tests/support/data_files.h"
 #include "tests/support/pictures.h"
@@ -137,6 +138,24 @@ TEST(Png, RefusesFilesThatLie) {
   refused(png(2, 1, 8, 0, {9, 1, 2}), "PNG");        // no such filter
   EXPECT_EQ(decode(png(16384, 1, 8, 0, Bytes(16385))).width, 16384);
   EXPECT_EQ(decode(png(1, 16384, 8, 0, Bytes(2 * 16384))).height, 16384);
+}
+
+TEST(Png, OfSixteenBitsThatHoldTwelveIsNotedByTheFolder) {
+  const auto notes = [](std::uint8_t upper, int channels) {
+    const test::DataFolder folder;
+    const Bytes deep = channels == 1 ? Bytes{0, 0, 200, upper, 255}
+                                     : Bytes{0, 0, 200, 0, 3, upper, 255, 0, 9, 0, 1, 0, 2};
+    folder.write("a.png", png(2, 1, 16, channels == 1 ? 0 : 2, deep));
+    folder.write("b.png", encode_png(picture(1, 2, 3)));
+    return open_dataset("images:" + folder.path).notes;
+  };
+  for (const int channels : {1, 3}) {
+    EXPECT_THAT(notes(0x0F, channels),
+                testing::ElementsAre(testing::HasSubstr(
+                    "1 images of 16 bits use the values 0 to 4112 of 65535: 17 of 256 shades")));
+    EXPECT_THAT(notes(0x7E, channels), testing::SizeIs(1)) << "127 of 255";
+    EXPECT_THAT(notes(0x7F, channels), testing::IsEmpty()) << "128 of 255";
+  }
 }
 
 TEST(Png, StepsOverBrokenProfilesAndBombsInText) {

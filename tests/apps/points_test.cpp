@@ -113,7 +113,7 @@ TEST(Points, RefusesWhatPointsAreNot) {
   refused("points:s-curve", {}, "points:s_curve[:N]");
   refused("points:moons:0", {}, "the number of points is a whole number from 1 to 1000000");
   refused("points:moons", {.height = 28}, "points are images of 1x1");
-  refused("points:moons", {.channels = 3}, "has 2 channels; the configuration asks for 3");
+  refused("points:moons", {.channels = 3}, "has 2 channels; asked for: 3");
   refused("points:s_curve", {.label = "upper"}, "this data set has no classes");
   refused("points:moons", {.label = "Upper"}, "one of the classes upper, lower");
   EXPECT_EQ(open_dataset("points:moons:3", {.height = 1, .width = 1, .channels = 2}).count, 3);
