@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "apps/classifier_file.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "apps/data/input_file.h"
 #include "engine/files/new_file.h"
 #include "engine/files/safetensors.h"
@@ -40,8 +43,13 @@ void save_classifier(const std::string& path, const model::Classifier& classifie
                      const ClassifierRecord& r) {
   const auto state = model::to_state_dict(classifier.parameters(), classifier.parameters().weights);
   std::vector<engine::SafetensorsTensor> tensors;
-  for (const auto& [name, tensor] : state)
+  for (const auto& [name, tensor] : state) {
+    if (!std::ranges::all_of(tensor.values, [](float x) { return std::isfinite(x); }))
+      throw RunError(cat("classifier: ", name,
+                         " holds numbers that are not finite; only finite ones are saved; try a "
+                         "lower learning rate"));
     tensors.push_back({name, tensor.shape, tensor.values.data()});
+  }
   engine::write_safetensors(engine::disk(), path, std::move(tensors),
                             {{"format", "pt"},
                              {"haze", kFormat},

@@ -5,7 +5,9 @@
 //   run.json       command line, version, host, times, exit code of the last start
 //   log.txt        what standard error said, appended on resume
 //   metrics.jsonl  one row per log_every steps; no row is past the checkpoint that a resume starts
-//   from samples/step-NNNNNNNN.png, checkpoints/step-NNNNNNNN.safetensors, run.lock
+//                  from
+//   samples/step-NNNNNNNN.png, checkpoints/step-NNNNNNNN.safetensors, run.lock
+//   bad-step-NNNNNNNN/  the step that ended the run, to be run again (bad_steps.h)
 #pragma once
 #include <memory>
 #include <optional>

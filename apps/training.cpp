@@ -85,6 +85,8 @@ std::vector<std::int32_t> Training::batch_of(std::uint64_t step) const {
 model::StepResult Training::train_step() {
   index_ = next_.empty() ? batch_of(done_) : std::move(next_);
   next_ = batch_of(done_ + 1);
+  if (trainer_.guard().in_a_row() + 1 >= model::StepGuard::kMostInARow)
+    state_before_ = trainer_.state();
   const model::StepResult result = trainer_.step(std::uint32_t(done_), index_, next_);
   if (done_ == first_ && !trainer_.data_is_resident())
     console_.info("the data set is too large for the device: each step's images are sent ahead");
@@ -99,13 +101,16 @@ int Training::run(std::uint64_t first_step) {
   const std::uint64_t steps = std::uint64_t(train.steps);
   while (done_ < steps) {
     const model::StepResult result = train_step();
-    if (!finite(result)) stop_not_finite(result);
+    if (result.skip != model::Skip::no)
+      tell_of(look_at(done_, result, trainer_, network_.parameters()));
     const double weight = 1.0 / double(std::min<std::uint64_t>(done_ - first_, 100));
-    mean_loss_ += weight * (double(result.loss) - mean_loss_);
+    if (finite(result)) mean_loss_ += weight * (double(result.loss) - mean_loss_);
     report(result);
     const auto pause = Clock::now();
     const bool asked = signals_.take_checkpoint_request();
-    if (asked || signals_.stop() || done_ == steps || due(done_, train.checkpoint_every)) save();
+    if (asked || signals_.stop() || done_ == steps ||
+        (due(done_, train.checkpoint_every) && trainer_.guard().in_a_row() == 0))
+      save();
     if (!signals_.stop() && train.sample_every > 0 &&
         (done_ == steps || due(done_, train.sample_every)))
       sample();
@@ -121,14 +126,14 @@ int Training::run(std::uint64_t first_step) {
 
 void Training::report(const model::StepResult& result) {
   const bool last = done_ == std::uint64_t(config_.train.steps);
-  const bool row = due(done_, config_.train.log_every) || last;
+  const bool row = (due(done_, config_.train.log_every) || last) && result.skip == model::Skip::no;
   if (row) folder_.add_metrics(metrics_row(result));
   console_.progress(double(done_) / config_.train.steps, fields(result),
                     last || done_ == first_ + 1);
   if (row) row_ = {Clock::now(), done_ * index_.size(), 0};
 }
 
-std::string Training::metrics_row(const model::StepResult& r) const {
+std::string Training::metrics_row(const model::StepResult& r, const BadStep* bad) const {
   const double images = double(done_) * config_.train.batch_size;
   const double rate = row_.rate(done_ * index_.size());
   JsonWriter w(0);
@@ -139,6 +144,8 @@ std::string Training::metrics_row(const model::StepResult& r) const {
   w.field("elapsed_s", whole_.seconds());
   w.field("time", std::int64_t(std::time(nullptr))).field("sec_per_kimg", 1000 / rate);
   w.field("peak_memory_bytes", peak_memory_bytes());
+  w.field("skipped_steps", trainer_.guard().skipped());
+  if (bad) add_fields(w, *bad);
   if (!finite(r)) {
     w.key("nonfinite").begin_array();
     if (!std::isfinite(r.loss)) w.value("loss");
@@ -160,13 +167,35 @@ std::string Training::fields(const model::StepResult& r) const {
              duration(elapsed), " left ", duration(left));
 }
 
-void Training::stop_not_finite(const model::StepResult& result) {
-  folder_.add_metrics(metrics_row(result));
+/// A row of metrics for every skipped step, whatever train.log_every is.
+void Training::tell_of(const BadStep& bad) {
+  folder_.add_metrics(metrics_row(bad.result, &bad));
+  const model::StepGuard& guard = trainer_.guard();
+  if (guard.in_a_row() >= model::StepGuard::kMostInARow) stop_not_finite(bad);
+  console_.warning(cat("step ", done_, " is skipped: ", why(bad),
+                       "; the network stays as it was; skipped so far: ", guard.skipped()));
+}
+
+void Training::stop_not_finite(const BadStep& bad) {
+  std::string again;
+  if (!is_bad_step(folder_.path())) try {
+      const std::string folder = keep_bad_step(
+          folder_.path(), bad,
+          {config_,
+           {done_ - 1, config_.seed, version(), to_json(config_), dataset_.fingerprint},
+           index_,
+           state_before_},
+          network_.parameters());
+      again = "; to run the step again: haze train --resume --out " + folder;
+    } catch (const std::exception& e) {
+      console_.warning(cat("the step cannot be kept to be run again: ", e.what()));
+    }
   throw RunError(
-      cat("training: step ", done_, ": ", std::isfinite(result.loss) ? "the gradient" : "the loss",
-          " is not a finite number; ",
+      cat("training: step ", done_, ": ", why(bad), ", as in the ", trainer_.guard().in_a_row() - 1,
+          " steps before; ",
           last_checkpoint_.empty() ? "no checkpoint was written yet"
                                    : "the last good checkpoint is " + last_checkpoint_,
+          again,
           "; try a lower train.learning_rate, train.grad_clip 1 or a longer train.warmup_steps"));
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "apps/bad_steps.h"
 #include "apps/config/config.h"
 #include "apps/console.h"
 #include "apps/data/dataset.h"
@@ -23,8 +24,9 @@ class Training {
            model::Network& network, RunFolder& folder, Console& console);
 
   /// Goes from `first_step` to config.train.steps. Returns 0, or 128 + signal when it was asked to
-  /// stop and has written a checkpoint. Throws RunError for a loss or gradient that is not finite,
-  /// naming the step: what was saved before stays as it is.
+  /// stop and has written a checkpoint. A step whose loss or gradient is not finite is skipped
+  /// and logged; throws RunError at the third in a row, naming the step, the last good checkpoint and
+  /// a folder to run it again from: what was saved before stays as it is.
   int run(std::uint64_t first_step);
 
   /// What a resumed run's checkpoint says beside the parameters (restore_state).
@@ -32,6 +34,8 @@ class Training {
   /// The newest whole checkpoint is that of this step (0: there is none).
   void mark_saved(std::uint64_t step);
   std::uint64_t steps_done() const { return done_; }
+  /// Of the whole run, also before it was resumed.
+  std::uint64_t steps_skipped() const { return trainer_.guard().skipped(); }
   std::string last_checkpoint() const { return last_checkpoint_; }
   double mean_loss() const { return mean_loss_; }
   /// Over the whole run, grids and checkpoints left out.
@@ -51,8 +55,9 @@ class Training {
   std::vector<std::int32_t> batch_of(std::uint64_t step) const;
   model::StepResult train_step();
   void report(const model::StepResult& result);
-  [[noreturn]] void stop_not_finite(const model::StepResult& result);
-  std::string metrics_row(const model::StepResult& result) const;
+  void tell_of(const BadStep& bad);
+  [[noreturn]] void stop_not_finite(const BadStep& bad);
+  std::string metrics_row(const model::StepResult& result, const BadStep* bad = nullptr) const;
   std::string fields(const model::StepResult& result) const;
   void save();
   void sample();
@@ -69,8 +74,9 @@ class Training {
   std::vector<std::int32_t> index_, next_;  // images of the batch, and of the one after it
   std::uint64_t done_ = 0, first_ = 0, saved_ = 0;
   std::string last_checkpoint_, last_sample_;
-  double mean_loss_ = 0;  // of about the last 100 steps, for the closing line
-  Stretch whole_, row_;   // since the start; since the last row of metrics
+  model::StateDict state_before_;  // of the trainer, where the step may be the last one
+  double mean_loss_ = 0;           // of about the last 100 steps, for the closing line
+  Stretch whole_, row_;            // since the start; since the last row of metrics
 };
 
 /// Largest resident memory of this process so far.

@@ -113,9 +113,7 @@ int run(const SampleOptions& options, const Program& program) {
   if (files.empty() && has_picture(config)) check_picture(config, n, columns);
   if (!options.animation.empty() && has_picture(config)) check_picture(config, options.n);
   // All of a comparison before the first is drawn: each may be refused.
-  std::vector<model::SamplingOptions> samplers;
-  for (const SampleOptions& row : rows)
-    samplers.push_back(sampler_options(row, config, trained.classes(), console));
+  for (const SampleOptions& row : rows) sampler_options(row, config, trained.classes(), console);
   trained.fit_threads(program.common, options.batch);
   console.detail(computing_on(stream, trained.context.fusion));
   if (!options.animation.empty() && (rows.size() > 1 || !has_picture(config)))
@@ -125,8 +123,8 @@ int run(const SampleOptions& options, const Program& program) {
   Film film;
   std::vector<float> values;
   model::SamplingOptions sampler;
-  for (const model::SamplingOptions& asked : samplers) {
-    sampler = asked;
+  for (const SampleOptions& row : rows) {
+    sampler = sampler_options(row, config, trained.classes(), console);
     if (!options.animation.empty()) sampler = film.watching(sampler, config, options.n);
     console.info(cat(trained.name(), "; ", options.n, " images, ", name_of(sampler.kind), " ",
                      sampler.steps, " steps, seed ", options.seed,

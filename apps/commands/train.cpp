@@ -198,6 +198,8 @@ void say_end(const Training& training, const RunConfig& config, const std::strin
   std::snprintf(line, sizeof line, "loss %.5f (mean of the last steps), %.4g images/s",
                 training.mean_loss(), training.images_per_second());
   console.info(cat("done: step ", training.steps_done(), ", ", line));
+  if (const auto skipped = training.steps_skipped(); skipped > 0)
+    console.info(cat("skipped steps: ", skipped, "; metrics.jsonl says which and why"));
   if (config.train.sample_every > 0) console.info(cat("samples: ", folder, "/samples"));
   console.info(cat("next: haze sample --checkpoint ", folder, " --out grid.png"));
 }

@@ -38,6 +38,9 @@ void check_together(const RunConfig& c) {
   if (c.train.ema_decay > 0 && c.train.ema_half_life > 0)
     throw InputError(cat("train.ema_half_life: ", c.train.ema_half_life, "; train.ema_decay is ",
                          c.train.ema_decay, " too: one of the two, the other 0"));
+  if (c.train.spike_factor > 0 && c.train.spike_factor < 1)
+    throw InputError(cat("train.spike_factor: ", c.train.spike_factor,
+                         "; 0, or at least 1: half of all norms are above their median"));
   if (c.model.self_condition && c.diffusion.variance == model::Variance::learned)
     throw InputError("model.self_condition: true; false where diffusion.variance is learned");
 }

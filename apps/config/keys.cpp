@@ -92,6 +92,8 @@ const Key kKeys[] = {
      "how it falls after them: cosine reaches 0 at train.steps"},
     {"train.grad_clip", HAZE_FIELD(&c.train.grad_clip), 0, 1e6,
      "largest norm of the gradient; 0: no limit"},
+    {"train.spike_factor", HAZE_FIELD(&c.train.spike_factor), 0, 1e6,
+     "skip steps whose gradient's norm is above so many times its running median; 0: none"},
     {"train.ema_decay", HAZE_FIELD(&c.train.ema_decay), 0, 0.9999999,
      "of the averaged weights (EMA), per step; 0: none are kept"},
     {"train.ema_half_life", HAZE_FIELD(&c.train.ema_half_life), 0, 1e12,

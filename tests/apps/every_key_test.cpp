@@ -73,6 +73,8 @@ const std::vector<Case> kCases = {
     {"train.warmup_steps", {"2"}},
     {"train.lr_decay", {"cosine"}},
     {"train.grad_clip", {"0", "0.01"}, Shows::weights, {"train.grad_clip=0.1"}},
+    // Norms are judged once 51 of them are known.
+    {"train.spike_factor", {"1"}, Shows::weights, {"train.steps=56", "train.batch_size=2"}},
     {"train.adam_beta1", {"0.5"}},
     {"train.adam_beta2", {"0.5"}},
     {"train.adam_eps", {"0.1"}},

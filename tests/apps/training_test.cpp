@@ -193,25 +193,6 @@ TEST_F(Train, SigUsr1WritesACheckpointAndGoesOn) {
   EXPECT_EQ(std::distance(begin(files), end(files)), 2) << "one when asked, one at the end";
 }
 
-TEST_F(Train, ALossThatIsNoNumberStopsItWithTheLastGoodCheckpoint) {
-  const Outcome got =
-      train("run", 50,
-            {"--set", "train.learning_rate=1000000", "--set", "train.grad_clip=0", "--set",
-             "train.checkpoint_every=1", "--set", "train.keep_checkpoints=100"});
-  EXPECT_EQ(got.code, 1);
-  EXPECT_THAT(got.last_error_line(), AllOf(HasSubstr("step "), HasSubstr("not a finite number"),
-                                           HasSubstr("train.learning_rate")));
-  const auto row = nlohmann::json::parse(lines(contents(at("run/metrics.jsonl"))).back());
-  EXPECT_FALSE(row["nonfinite"].empty());
-  const int step = row["step"];
-  EXPECT_THAT(got.last_error_line(), HasSubstr("step " + std::to_string(step)));
-  EXPECT_FALSE(fs::exists(checkpoint("run", step)));
-  ASSERT_GT(step, 1);
-  EXPECT_THAT(got.last_error_line(), HasSubstr(checkpoint("run", step - 1)));
-  EXPECT_EQ(haze({"export", "--checkpoint", at("run"), "--out", at("w.safetensors")}).code, 0);
-  EXPECT_EQ(nlohmann::json::parse(contents(at("run/run.json")))["exit"], 1);
-}
-
 TEST_F(Train, AFolderWithAnotherRunIsLeftAlone) {
   ASSERT_EQ(train("run", 2).code, 0);
   const std::string before = contents(checkpoint("run", 2));
