@@ -21,7 +21,7 @@ struct Dataset {
   std::vector<std::int32_t> labels;  // [count], index into class_names; empty: no classes
   ClassNames class_names;            // of the labels 0, 1, ...
   std::string fingerprint;           // XXH3-128 of all that training can see
-  bool grey_as_colour = false;        // three channels that agree in every image of a folder
+  bool grey_as_colour = false;       // three channels that agree in every image of a folder
   int skipped = 0;                   // bad files left out (DatasetOptions::skip_bad)
   std::vector<std::string> notes;    // one line each, for the user: what was left out and why
 

@@ -153,8 +153,8 @@ TEST(Png, OfSixteenBitsThatHoldTwelveIsNotedByTheFolder) {
     EXPECT_THAT(notes(0x0F, channels),
                 testing::ElementsAre(testing::HasSubstr(
                     "1 images of 16 bits use the values 0 to 4112 of 65535: 17 of 256 shades")));
-    EXPECT_THAT(notes(0x7E, channels), testing::SizeIs(1)) << "127 of 255";
-    EXPECT_THAT(notes(0x7F, channels), testing::IsEmpty()) << "128 of 255";
+    EXPECT_THAT(notes(0x7F, channels), testing::SizeIs(1)) << "127 of 255";
+    EXPECT_THAT(notes(0x80, channels), testing::IsEmpty()) << "128 of 255";
   }
 }
 

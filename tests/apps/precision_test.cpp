@@ -17,14 +17,24 @@ class Tf32 : public TinyRun {
  protected:
   /// The images that `haze sample` draws from `run`.
   std::vector<float> samples(const std::string& run, const Strings& more, Outcome* said = nullptr) {
-    Strings all = {"sample",    "--checkpoint", at(run),    "--n", "2",
-                   "--sampler", "ddim",         "--steps",  "4",   "--save-tensors",
-                   at("t"),     "--out",        at("g.png")};
+    Strings all = {"sample",
+                   "--checkpoint",
+                   at(run),
+                   "--n",
+                   "2",
+                   "--sampler",
+                   "ddim",
+                   "--steps",
+                   "4",
+                   "--save-tensors",
+                   at("t.safetensors"),
+                   "--out",
+                   at("g.png")};
     all.insert(all.end(), more.begin(), more.end());
     const Outcome got = haze(all);
     EXPECT_EQ(got.code, 0) << got.err;
     if (said) *said = got;
-    const engine::SafetensorsReader file(engine::disk(), at("t"));
+    const engine::SafetensorsReader file(engine::disk(), at("t.safetensors"));
     return file.read_f32(file.at("samples"));
   }
   std::vector<double> losses(const std::string& run) const {
