@@ -128,8 +128,8 @@ Baseline fastest(const Matmul& matmul) {
                                                preference, kWays, ways, &found),
             "cublasLtMatmulAlgoGetHeuristic");
   const CudaStream stream = matmul.stream;
-  const std::shared_ptr<void> workspace(allocate(stream, kWorkspace),
-                                        [stream](void* p) { release(stream, p); });
+  const std::shared_ptr<void> workspace(kernels::allocate(stream, kWorkspace),
+                                        [stream](void* p) { kernels::release(stream, p); });
   Fastest fastest(stream);
   for (int i = 0; i < found; ++i)
     fastest.consider([&]() -> std::function<void()> {

@@ -231,7 +231,8 @@ std::function<void()> plan(CudaStream stream, const Descriptor& configuration,
   if (bytes > std::int64_t{1} << 30) throw RunError(cat("a workspace of ", bytes, " bytes"));
   std::shared_ptr<void> workspace;
   if (bytes > 0)
-    workspace = {allocate(stream, std::size_t(bytes)), [stream](void* p) { release(stream, p); }};
+    workspace = {kernels::allocate(stream, std::size_t(bytes)),
+                 [stream](void* p) { kernels::release(stream, p); }};
   const Descriptor pack = Descriptor(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR)
                               .set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, {kX, kW, kY})
                               .set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, {xwy[0], xwy[1], xwy[2]})

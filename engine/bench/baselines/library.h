@@ -50,10 +50,10 @@ class Fastest {
     try {
       const std::function<void()> run = make();
       run();  // warm; and what fails does so here
-      synchronise(stream_);
-      double milliseconds = time_milliseconds(stream_, 3, run);
+      kernels::synchronise(stream_);
+      double milliseconds = kernels::time_milliseconds(stream_, 3, run);
       for (int i = 0; i < 2; ++i)
-        milliseconds = std::min(milliseconds, time_milliseconds(stream_, 3, run));
+        milliseconds = std::min(milliseconds, kernels::time_milliseconds(stream_, 3, run));
       if (run_ && milliseconds >= milliseconds_) return;
       run_ = run;
       milliseconds_ = milliseconds;
