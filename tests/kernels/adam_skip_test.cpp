@@ -86,7 +86,7 @@ void everywhere(const std::function<void(const Stream&, const Version&)>& f) {
   for (const Stream& stream : test::streams()) {
     f(stream, shipped);
 #if defined(HAZE_CUDA)
-    if (std::holds_alternative<CudaStream>(stream)) f(stream, unfused);
+    if (cuda_of(stream)) f(stream, unfused);
 #endif
   }
 }

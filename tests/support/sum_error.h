@@ -2,7 +2,6 @@
 // sum_error.h — how far an f32 sum of products may be from the exact one.
 #pragma once
 #include <cmath>
-#include <variant>
 
 #include "kernels/base/dtype.h"
 #include "kernels/base/stream.h"
@@ -21,7 +20,7 @@ inline double cut_sum_error(double k) { return sum_error(k) + k * std::sqrt(k) *
 
 /// Of a product of matrices in `type` on that stream.
 inline double product_error(double k, DType type, const Stream& stream) {
-  const bool cuts = type == DType::bf16 && std::holds_alternative<CudaStream>(stream);
+  const bool cuts = type == DType::bf16 && cuda_of(stream);
   return cuts ? cut_sum_error(k) : sum_error(k);
 }
 
