@@ -2,7 +2,6 @@
 #include "apps/advice.h"
 
 #include <cmath>
-#include <cstdio>
 
 #include "kernels/base/text.h"
 #include "model/schedule.h"
@@ -10,12 +9,6 @@
 
 namespace haze::apps {
 namespace {
-
-std::string text(const char* format, double x) {
-  char buffer[40];
-  std::snprintf(buffer, sizeof buffer, format, x);
-  return buffer;
-}
 
 /// x0 = (x - sqrt(1 - ab)·eps)/sqrt(ab): an error of eps counts sqrt((1 - ab)/ab) times in x0.
 /// linear and sigmoid with their usual betas end at 157 and 159; diffusers clips lambda, minus the
@@ -31,7 +24,8 @@ void add_prediction(const RunConfig& config, Advice& to) {
     to.push_back(
         cat("diffusion.prediction eps with diffusion.clip_x0 false: at the end of this "
             "schedule an error of the network counts ",
-            text("%.0f", factor), " times in the image; prediction v or clip_x0 true avoid that"));
+            format_number("%.0f", factor),
+            " times in the image; prediction v or clip_x0 true avoid that"));
 }
 
 /// Part of the average that is still the initial weights after `step` steps. With ema_warmup the
@@ -52,9 +46,9 @@ Advice advice_for_training(const RunConfig& config) {
   if (const double part = initial_part(t, t.steps); part > kMostInitial) {
     const bool by_decay = t.ema_half_life == 0;
     advice.push_back(cat(by_decay ? "train.ema_decay " : "train.ema_half_life ",
-                         text("%.8g", by_decay ? t.ema_decay : t.ema_half_life),
+                         format_number("%.8g", by_decay ? t.ema_decay : t.ema_half_life),
                          " reaches back further than ", t.steps,
-                         " steps: ", text("%.0f", 100 * part),
+                         " steps: ", format_number("%.0f", 100 * part),
                          "% of the averaged weights will be the initial ones; train.ema_warmup "
                          "true, or less of it"));
   }
@@ -71,15 +65,15 @@ Advice advice_for_resuming(const RunConfig& before, const RunConfig& now, std::u
   const double was = rate(before, step - 1), is = rate(now, step);
   if (is == was) return {};
   return {cat("train.lr_decay cosine over ", now.train.steps, " steps, not ", before.train.steps,
-              ": the learning rate goes from ", text("%.3g", was), " to ", text("%.3g", is),
-              " at step ", step)};
+              ": the learning rate goes from ", format_number("%.3g", was), " to ",
+              format_number("%.3g", is), " at step ", step)};
 }
 
 Advice advice_for_sampling(const RunConfig& config, std::uint64_t step, bool ema) {
   Advice advice;
   add_prediction(config, advice);
   if (const double part = ema ? initial_part(config.train, double(step)) : 0; part > kMostInitial)
-    advice.push_back(cat("after ", step, " steps ", text("%.0f", 100 * part),
+    advice.push_back(cat("after ", step, " steps ", format_number("%.0f", 100 * part),
                          "% of the averaged weights are the initial ones; --weights raw takes "
                          "the last ones, train.ema_warmup true averages less at first"));
   return advice;

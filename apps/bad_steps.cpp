@@ -7,6 +7,7 @@
 
 #include "apps/checkpointing.h"
 #include "engine/files/new_file.h"
+#include "kernels/base/text.h"
 
 namespace haze::apps {
 namespace {
@@ -15,12 +16,6 @@ constexpr const char* kFile = "/bad-step.json";
 
 const char* word_of(model::Skip skip) {
   return skip == model::Skip::spike ? "spike" : skip == model::Skip::loss ? "loss" : "gradient";
-}
-
-std::string short_number(double x) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3g", x);
-  return text;
 }
 
 std::string json_of(const std::string& folder, const BadStep& bad, const BeforeStep& before) {
@@ -54,12 +49,13 @@ BadStep look_at(std::uint64_t step, const model::StepResult& result, const model
 std::string why(const BadStep& bad) {
   const model::StepResult& r = bad.result;
   if (r.skip == model::Skip::spike)
-    return cat("the gradient's norm is ", short_number(r.grad_norm), ", above ",
-               short_number(r.limit), ", which train.spike_factor allows");
+    return cat("the gradient's norm is ", format_number("%.3g", r.grad_norm), ", above ",
+               format_number("%.3g", r.limit), ", which train.spike_factor allows");
   if (bad.parameter.empty())
-    return r.skip == model::Skip::loss ? std::string("the loss is not a finite number")
-                                       : cat("the gradient's norm is ", short_number(r.grad_norm),
-                                             ": its square is not a finite number");
+    return r.skip == model::Skip::loss
+               ? std::string("the loss is not a finite number")
+               : cat("the gradient's norm is ", format_number("%.3g", r.grad_norm),
+                     ": its square is not a finite number");
   return cat(r.skip == model::Skip::loss ? "the loss" : "the gradient",
              " is not a finite number, the gradient first in ", bad.parameter, " (",
              bad.bad_parameters, " of ", bad.parameters, " parameters)");

@@ -6,15 +6,12 @@
 
 #include "apps/data/input_file.h"
 #include "apps/json_writer.h"
+#include "kernels/base/text.h"
 
 namespace haze::apps {
 namespace {
 
-std::string number(double x) {
-  char text[40];
-  std::snprintf(text, sizeof text, "%.6g", x);
-  return text;
-}
+std::string number(double x) { return format_number("%.6g", x); }
 
 /// Times first .. last of the chain, and the sum of their terms.
 struct Range {

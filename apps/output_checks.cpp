@@ -22,13 +22,6 @@ struct Target {
   std::string path;  // of one image where there are several
 };
 
-std::string lower_suffix(const std::string& path) {
-  std::string suffix = fs::path(path).extension().string();
-  for (char& c : suffix)
-    if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
-  return suffix;
-}
-
 /// The paths that an input's value may mean: FILE, DIR, KIND:DIR#SPLIT, KIND:FILE, DATASET@NUMBER.
 std::vector<std::string> paths_of(const std::string& value) {
   std::vector<std::string> paths = {value};
@@ -46,8 +39,7 @@ std::vector<std::string> paths_of(const std::string& value) {
 bool is_read(const Input& input, const std::string& below) {
   const bool deep = below.find('/') != below.npos;
   if (input.flag == "--checkpoint")
-    return below.starts_with("checkpoints/") ||
-           (!deep && (is_run_file(below) || below == "run.lock"));
+    return below.starts_with("checkpoints/") || (!deep && is_run_file(below));
   return named_as_image(below) ||
          (!deep && (below.find("ubyte") != below.npos || below.ends_with(".bin")));
 }
@@ -88,7 +80,7 @@ void check_name(const Target& target) {
   const bool picture = kind == OutputKind::picture || kind == OutputKind::pictures;
   if (!picture && kind != OutputKind::tensors) return;
   const char* suffix = picture ? ".png" : ".safetensors";
-  if (lower_suffix(target.path) != suffix)
+  if (lower(fs::path(target.path).extension().string()) != suffix)
     refuse(target.output, cat("it will be a ", picture ? "PNG" : "safetensors",
                               " file: a name that ends in ", suffix));
 }
@@ -110,8 +102,7 @@ void check_place(const Target& target) {
 std::vector<std::string> files_of(const Target& target) {
   if (target.output.kind != OutputKind::run) return {target.path};
   std::vector<std::string> files;
-  for (const char* name : {"config.json", "run.json", "log.txt", "metrics.jsonl", "run.lock"})
-    files.push_back(target.path + "/" + name);
+  for (const char* name : kRunFiles) files.push_back(target.path + "/" + name);
   return files;
 }
 

@@ -51,8 +51,7 @@ bool holds_run(const std::string& folder) {
 }
 
 bool is_run_file(const std::string& name) {
-  return name == "config.json" || name == "run.json" || name == "log.txt" ||
-         name == "metrics.jsonl";
+  return std::ranges::find(kRunFiles, name) != kRunFiles.end();
 }
 
 void check_run_folder(const std::string& folder) {
@@ -69,7 +68,7 @@ void check_run_folder(const std::string& folder) {
   const bool run = disk.status_of(folder + "/run.lock", false, lock) >= 0 ||
                    !engine::list_checkpoints(disk, folder).empty();
   for (const std::string& name : names) {
-    if (is_run_file(name) || name == "run.lock") engine::require_regular(disk, folder + "/" + name);
+    if (is_run_file(name)) engine::require_regular(disk, folder + "/" + name);
     std::error_code none;
     // What a start that was killed at once leaves, and what file systems put into each folder.
     const bool nothing = name.starts_with('.') || name == "lost+found" ||

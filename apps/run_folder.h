@@ -9,6 +9,7 @@
 //   samples/step-NNNNNNNN.png, checkpoints/step-NNNNNNNN.safetensors, run.lock
 //   bad-step-NNNNNNNN/  the step that ended the run, to be run again (bad_steps.h)
 #pragma once
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,8 +23,9 @@ namespace haze::apps {
 /// Does the folder hold a run already: a configuration, metrics or checkpoints?
 bool holds_run(const std::string& folder);
 
-/// A name at the top of a run's folder that is haze's own: config.json, run.json, log.txt or
-/// metrics.jsonl.
+/// The files at the top of a run's folder, which haze names itself.
+inline constexpr std::array kRunFiles = {"config.json", "run.json", "log.txt", "metrics.jsonl",
+                                         "run.lock"};
 bool is_run_file(const std::string& name);
 
 /// Whether a run may be started or gone on with in the folder: it is not there yet, it is empty but

@@ -112,8 +112,9 @@ int run(const SampleOptions& options, const Program& program) {
   const int n = options.n * int(rows.size()), columns = rows.size() > 1 ? options.n : 0;
   if (files.empty() && has_picture(config)) check_picture(config, n, columns);
   if (!options.animation.empty() && has_picture(config)) check_picture(config, options.n);
-  // All of a comparison before the first is drawn: each may be refused.
-  for (const SampleOptions& row : rows) sampler_options(row, config, trained.classes(), console);
+  // Each row of a comparison may be refused: all but the first, which comes next, are looked at here.
+  for (std::size_t k = 1; k < rows.size(); ++k)
+    sampler_options(rows[k], config, trained.classes(), console);
   trained.fit_threads(program.common, options.batch);
   console.detail(computing_on(stream, trained.context.fusion));
   if (!options.animation.empty() && (rows.size() > 1 || !has_picture(config)))

@@ -73,8 +73,8 @@ constexpr Alias kAliases[] = {
 /// "--train.Batch-Size" -> "batch_size": the last part, as keys are spelt.
 std::string leaf_of(std::string_view word) {
   word.remove_prefix(std::min(word.find_first_not_of('-'), word.size()));
-  std::string leaf(word.substr(word.rfind('.') + 1));
-  for (char& c : leaf) c = c == '-' ? '_' : c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c;
+  std::string leaf = lower(word.substr(word.rfind('.') + 1));
+  std::ranges::replace(leaf, '-', '_');
   return leaf;
 }
 

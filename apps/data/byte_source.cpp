@@ -14,8 +14,7 @@ constexpr std::size_t kBlock = 64 << 10;
 }  // namespace
 
 ByteSource::ByteSource(const std::string& path, std::uint64_t limit) : file_(path, limit) {
-  first_.resize(std::size_t(std::min<std::uint64_t>(file_.size(), 16)));
-  file_.read_at(0, {reinterpret_cast<std::uint8_t*>(first_.data()), first_.size()});
+  first_ = file_.first();
   // Browsers unpack files and keep their names, servers do the reverse: the content decides.
   if (!first_.starts_with("\x1f\x8b")) return;
   block_.resize(kBlock);

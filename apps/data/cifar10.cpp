@@ -18,12 +18,9 @@ constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 30;
 
 void append(const std::string& path, Dataset& set) {
   const InputFile file(path, kMostBytes);
-  if (file.size() == 0 || file.size() % kRecord != 0) {
-    std::string first(std::size_t(std::min<std::uint64_t>(file.size(), 16)), '\0');
-    file.read_at(0, {reinterpret_cast<std::uint8_t*>(first.data()), first.size()});
+  if (file.size() == 0 || file.size() % kRecord != 0)
     throw InputError(cat(file.name(), ": ", file.size(), " bytes; a whole number of records of ",
-                         kRecord, " is needed", engine::foreign_hint(first)));
-  }
+                         kRecord, " is needed", engine::foreign_hint(file.first())));
   const int count = int(file.size() / kRecord);
   std::vector<std::uint8_t> records(file.size());
   file.read_at(0, records);

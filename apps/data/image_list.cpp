@@ -6,6 +6,7 @@
 
 #include "apps/data/input_file.h"
 #include "kernels/base/check.h"
+#include "kernels/base/text.h"
 
 namespace haze::apps {
 namespace fs = std::filesystem;
@@ -55,9 +56,7 @@ void walk(const std::string& root, const std::string& below, int depth, ImageLis
 
 bool named_as_image(const std::string& name) {
   const auto dot = name.rfind('.');
-  std::string ending = dot == name.npos ? std::string() : name.substr(dot);
-  for (char& c : ending)
-    if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
+  const std::string ending = dot == name.npos ? "" : lower(name.substr(dot));
   return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
 }
 

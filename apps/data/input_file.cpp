@@ -9,27 +9,10 @@
 #include <unistd.h>
 
 #include "kernels/base/check.h"
+#include "kernels/base/text.h"
 
 namespace haze::apps {
 namespace {
-
-/// Length of the UTF-8 sequence at the start of `s` (RFC 3629), 0 if there is none.
-std::size_t utf8_length(std::string_view s) {
-  const auto byte = [&](std::size_t i) { return i < s.size() ? std::uint8_t(s[i]) : 0u; };
-  const auto tail = [&](std::size_t i) { return (byte(i) & 0xC0) == 0x80; };
-  const unsigned b = byte(0);
-  if (b < 0x80) return 1;
-  if (b >= 0xC2 && b <= 0xDF) return tail(1) ? 2 : 0;
-  if (b >= 0xE0 && b <= 0xEF) {
-    const bool overlong = b == 0xE0 && byte(1) < 0xA0, surrogate = b == 0xED && byte(1) > 0x9F;
-    return tail(1) && tail(2) && !overlong && !surrogate ? 3 : 0;
-  }
-  if (b >= 0xF0 && b <= 0xF4) {
-    const bool overlong = b == 0xF0 && byte(1) < 0x90, beyond = b == 0xF4 && byte(1) > 0x8F;
-    return tail(1) && tail(2) && tail(3) && !overlong && !beyond ? 4 : 0;
-  }
-  return 0;
-}
 
 bool is_utf8(std::string_view s) {
   while (!s.empty()) {
@@ -103,6 +86,12 @@ void InputFile::read_at(std::uint64_t offset, std::span<std::uint8_t> out) const
     offset += std::uint64_t(got);
     out = out.subspan(std::size_t(got));
   }
+}
+
+std::string InputFile::first() const {
+  std::string bytes(std::size_t(std::min<std::uint64_t>(size_, 16)), '\0');
+  read_at(0, {reinterpret_cast<std::uint8_t*>(bytes.data()), bytes.size()});
+  return bytes;
 }
 
 std::vector<std::uint8_t> read_file(const std::string& path, std::uint64_t limit,

@@ -34,6 +34,8 @@ class InputFile {
   std::uint64_t size() const { return size_; }       // when it was opened
   /// Fills `out` from `offset`; InputError if the file ends before or cannot be read.
   void read_at(std::uint64_t offset, std::span<std::uint8_t> out) const;
+  /// The first bytes, at most 16, which tell what a file is.
+  std::string first() const;
 
  private:
   std::string name_;

@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "engine/files/foreign.h"
 
+#include "kernels/base/text.h"
+
 namespace haze::engine {
 namespace {
 
-/// Whether text begins with `start`, whatever the case of its letters; `start` is in lower case.
 bool begins(std::string_view text, std::string_view start) {
-  if (text.size() < start.size()) return false;
-  for (std::size_t i = 0; i < start.size(); ++i) {
-    const char c = text[i];
-    if ((c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c) != start[i]) return false;
-  }
-  return true;
+  return lower(text.substr(0, start.size())) == start;
 }
 
 }  // namespace

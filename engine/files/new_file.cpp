@@ -100,12 +100,22 @@ bool NewFile::publish(bool replace) {
   return true;
 }
 
-void write_file_atomically(FileSystem& fs, const std::string& path, std::string_view bytes) {
+void write_file_atomically(FileSystem& fs, const std::string& path,
+                           std::span<const std::string_view> parts) {
+  std::uint64_t total = 0, at = 0;
+  for (const std::string_view part : parts) total += part.size();
   NewFile file(fs, path);
-  file.reserve(bytes.size());
-  file.write(bytes.data(), bytes.size(), 0);
+  file.reserve(total);
+  for (const std::string_view part : parts) {
+    file.write(part.data(), part.size(), at);
+    at += part.size();
+  }
   file.finish();
   file.publish(true);
+}
+
+void write_file_atomically(FileSystem& fs, const std::string& path, std::string_view bytes) {
+  write_file_atomically(fs, path, std::span(&bytes, 1));
 }
 
 std::string read_file(FileSystem& fs, const std::string& path, std::uint64_t max_bytes,

@@ -50,6 +50,9 @@ class NewFile {
 /// Replaces or creates `path` with these bytes: reserve,
 /// write, fsync, rename, fsync of the directory.
 void write_file_atomically(FileSystem& fs, const std::string& path, std::string_view bytes);
+/// The same with the parts one after another.
+void write_file_atomically(FileSystem& fs, const std::string& path,
+                           std::span<const std::string_view> parts);
 
 /// The whole of a regular file. InputError if it is absent, not regular or above `max_bytes`, or a
 /// link that is not to be followed.

@@ -111,16 +111,7 @@ void write_output(FileSystem& fs, const std::string& path,
   const OutputPlace place = output_place(fs, path);
   if (place.in_place) return write_into(fs, place.path, parts);
   make_directories(fs, directory_of(place.path));
-  std::uint64_t total = 0, at = 0;
-  for (const std::string_view part : parts) total += part.size();
-  NewFile file(fs, place.path);
-  file.reserve(total);
-  for (const std::string_view part : parts) {
-    file.write(part.data(), part.size(), at);
-    at += part.size();
-  }
-  file.finish();
-  file.publish(true);
+  write_file_atomically(fs, place.path, parts);
 }
 
 }  // namespace haze::engine

@@ -2,6 +2,8 @@
 // text.h — numbers and lists from text, and shapes as text: for flags, file names and metadata.
 #pragma once
 #include <charconv>
+#include <cstdint>
+#include <cstdio>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -35,6 +37,39 @@ std::optional<T> parse_number(std::string_view text, T least, T most) {
 /// The decimal digits that the text begins with.
 inline std::string_view leading_digits(std::string_view text) {
   return text.substr(0, text.find_first_not_of("0123456789"));
+}
+
+/// The text with A to Z in lower case, in ASCII alone, whatever the locale.
+inline std::string lower(std::string_view text) {
+  std::string small(text);
+  for (char& c : small)
+    if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
+  return small;
+}
+
+/// A number as printf writes it: format_number("%.3g", 0.5).
+inline std::string format_number(const char* format, double number) {
+  char text[400];  // "%f" of the largest double has 316 characters
+  std::snprintf(text, sizeof text, format, number);
+  return text;
+}
+
+/// Length of the UTF-8 sequence at the start of `s` (RFC 3629), 0 if there is none.
+inline std::size_t utf8_length(std::string_view s) {
+  const auto byte = [&](std::size_t i) { return i < s.size() ? std::uint8_t(s[i]) : 0u; };
+  const auto tail = [&](std::size_t i) { return (byte(i) & 0xC0) == 0x80; };
+  const unsigned b = byte(0);
+  if (b < 0x80) return 1;
+  if (b >= 0xC2 && b <= 0xDF) return tail(1) ? 2 : 0;
+  if (b >= 0xE0 && b <= 0xEF) {
+    const bool overlong = b == 0xE0 && byte(1) < 0xA0, surrogate = b == 0xED && byte(1) > 0x9F;
+    return tail(1) && tail(2) && !overlong && !surrogate ? 3 : 0;
+  }
+  if (b >= 0xF0 && b <= 0xF4) {
+    const bool overlong = b == 0xF0 && byte(1) < 0x90, beyond = b == 0xF4 && byte(1) > 0x8F;
+    return tail(1) && tail(2) && tail(3) && !overlong && !beyond ? 4 : 0;
+  }
+  return 0;
 }
 
 /// What lies between the separators: one part more than there are separators.
