@@ -5,25 +5,20 @@
 #include <cmath>
 #include <cstdio>
 #include <ctime>
-#include <filesystem>
 #include <sys/resource.h>
 
 #include "apps/checkpointing.h"
 #include "apps/json_writer.h"
+#include "apps/paths.h"
 #include "apps/sample_grid.h"
 #include "apps/version.h"
 #include "engine/permutation.h"
+#include "kernels/base/text.h"
 
 namespace haze::apps {
 namespace {
 
 using Seconds = std::chrono::duration<double>;
-
-std::string short_number(const char* format, double x) {
-  char text[40];
-  std::snprintf(text, sizeof text, format, x);
-  return text;
-}
 
 bool due(std::uint64_t step, int every) { return every > 0 && step % std::uint64_t(every) == 0; }
 
@@ -159,11 +154,12 @@ std::string Training::fields(const model::StepResult& r) const {
   const double rate = row_.rate(done_ * index_.size()), batch = config_.train.batch_size;
   const double elapsed = whole_.seconds();
   const double left = (config_.train.steps - double(done_)) * batch / rate;
-  return cat("step ", done_, " kimg ", short_number("%.1f", double(done_) * batch / 1000), " loss ",
-             short_number("%.5f", r.loss), " lr ", short_number("%.2e", r.learning_rate), " gnorm ",
-             short_number("%.3g", r.grad_norm), " img/s ", short_number("%.4g", rate), " sec/kimg ",
-             short_number("%.3g", 1000 / rate), " mem ",
-             short_number("%.2f", double(peak_memory_bytes()) / (1 << 30)), " time ",
+  return cat("step ", done_, " kimg ", format_number("%.1f", double(done_) * batch / 1000),
+             " loss ", format_number("%.5f", r.loss), " lr ",
+             format_number("%.2e", r.learning_rate), " gnorm ", format_number("%.3g", r.grad_norm),
+             " img/s ", format_number("%.4g", rate), " sec/kimg ",
+             format_number("%.3g", 1000 / rate), " mem ",
+             format_number("%.2f", double(peak_memory_bytes()) / (1 << 30)), " time ",
              duration(elapsed), " left ", duration(left));
 }
 
@@ -179,13 +175,9 @@ void Training::tell_of(const BadStep& bad) {
 void Training::stop_not_finite(const BadStep& bad) {
   std::string again;
   if (!is_bad_step(folder_.path())) try {
-      const std::string folder = keep_bad_step(
-          folder_.path(), bad,
-          {config_,
-           {done_ - 1, config_.seed, version(), to_json(config_), dataset_.fingerprint},
-           index_,
-           state_before_},
-          network_.parameters());
+      const std::string folder =
+          keep_bad_step(folder_.path(), bad, {config_, meta_at(done_ - 1), index_, state_before_},
+                        network_.parameters());
       again = "; to run the step again: haze train --resume --out " + folder;
     } catch (const std::exception& e) {
       console_.warning(cat("the step cannot be kept to be run again: ", e.what()));
@@ -199,14 +191,21 @@ void Training::stop_not_finite(const BadStep& bad) {
           "; try a lower train.learning_rate, train.grad_clip 1 or a longer train.warmup_steps"));
 }
 
+engine::CheckpointMeta Training::meta_at(std::uint64_t step) const {
+  return {step,
+          config_.seed,
+          version(),
+          to_json(config_),
+          dataset_.fingerprint,
+          class_lines(dataset_.class_names)};
+}
+
 void Training::save() {
   if (saved_ == done_) return;
   const auto start = Clock::now();
   try {
-    const auto report = save_state(writer_,
-                                   {done_, config_.seed, version(), to_json(config_),
-                                    dataset_.fingerprint, class_lines(dataset_.class_names)},
-                                   network_.parameters(), trainer_.state());
+    const auto report =
+        save_state(writer_, meta_at(done_), network_.parameters(), trainer_.state());
     for (const std::string& message : report.messages) console_.detail(message);
     saved_ = done_;
     last_checkpoint_ = report.path;
@@ -217,7 +216,7 @@ void Training::save() {
                            : "the last good checkpoint is " + last_checkpoint_));
   }
   console_.info(cat("save step ", done_, " ", last_checkpoint_, " ",
-                    short_number("%.2fs", Seconds(Clock::now() - start).count())));
+                    format_number("%.2fs", Seconds(Clock::now() - start).count())));
 }
 
 void Training::sample() {
@@ -238,8 +237,7 @@ void Training::sample() {
     if (signals_.stop()) return;  // the checkpoint is what matters now
     throw;
   }
-  Recipe recipe{std::filesystem::path(folder_.path() + "/").parent_path().filename().string(),
-                done_, ema, plan.options, plan.count};
+  Recipe recipe{last_name(folder_.path()), done_, ema, plan.options, plan.count};
   recipe.classes = dataset_.class_names;
   last_sample_ = folder_.sample_file(done_);
   const auto png = grid_png(values, plan.count, config_, to_json(recipe));
@@ -247,7 +245,7 @@ void Training::sample() {
   engine::write_file_atomically(engine::disk(), last_sample_,
                                 {reinterpret_cast<const char*>(png.data()), png.size()});
   console_.info(cat("sample step ", done_, " ", last_sample_, " ",
-                    short_number("%.2fs", Seconds(Clock::now() - start).count())));
+                    format_number("%.2fs", Seconds(Clock::now() - start).count())));
 }
 
 }  // namespace haze::apps

@@ -59,6 +59,8 @@ class Training {
   [[noreturn]] void stop_not_finite(const BadStep& bad);
   std::string metrics_row(const model::StepResult& result, const BadStep* bad = nullptr) const;
   std::string fields(const model::StepResult& result) const;
+  /// What a checkpoint says of the run, wherever it lies.
+  engine::CheckpointMeta meta_at(std::uint64_t step) const;
   void save();
   void sample();
 

@@ -113,6 +113,23 @@ TEST_F(TwelveFolders, NamesAreKeptInTheCheckpointAndSaidWithThePicture) {
   EXPECT_THAT(wrong.last_error_line(), HasSubstr("did you mean dog?"));
 }
 
+TEST_F(TwelveFolders, AStepThatEndedTheRunIsRunAgainWithTheSameClasses) {
+  const Outcome ended =
+      train("run", 50,
+            {"--data", "images:" + data.path, "--set", "model.num_classes=12", "--set",
+             "train.learning_rate=1000000", "--set", "train.grad_clip=0"});
+  ASSERT_EQ(ended.code, 1) << ended.err;
+  const std::string line = ended.last_error_line(), before = "haze train --resume --out ";
+  ASSERT_THAT(line, HasSubstr(before));
+  const auto at = line.find(before) + before.size();
+  const std::string folder = line.substr(at, line.find(';', at) - at);
+  EXPECT_EQ(engine::newest_checkpoint_header(engine::disk(), folder)->meta.classes,
+            "0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11");
+  const Outcome again = haze({"train", "--resume", "--out", folder});
+  EXPECT_EQ(again.code, 1) << again.err;  // the step fails, and the data is what it was
+  EXPECT_THAT(again.last_error_line(), HasSubstr("not a finite number"));
+}
+
 TEST_F(TwelveFolders, ARunFromBeforeNamesWereKeptGoesOnWithItsNumbers) {
   // What such a run left: no names in its checkpoint, and the fingerprint of bytewise numbers.
   ASSERT_EQ(start().code, 0);
