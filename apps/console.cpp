@@ -73,8 +73,18 @@ void Console::write(const std::string& text, const char* colour) {
 }
 
 void Console::log(const std::string& text) {
-  for (const auto& file : {&run_log_, &log_file_})
-    if (*file) (*file)->append(printable(text));
+  for (const auto& file : {&run_log_, &log_file_}) {
+    if (!*file) continue;
+    const std::string trouble = (*file)->append(printable(text));
+    if (trouble.empty()) continue;
+    if (log_trouble_) {
+      write("haze: warning: " + trouble, kYellow);
+      continue;
+    }
+    log_trouble_ = true;
+    warning(trouble);
+    log_trouble_ = false;
+  }
 }
 
 void Console::say(const std::string& text, int level, const char* colour) {
@@ -88,7 +98,7 @@ void Console::error(const std::string& text) noexcept {
     write(line, kRed);
     log(line);
   } catch (const std::exception&) {
-    // The log is on the disk that is full, perhaps; standard error has said it.
+    // Out of memory, perhaps; standard error has said it.
   }
 }
 

@@ -17,7 +17,8 @@ class Console {
   Console() = default;
   ~Console() { clear_bar(); }
   void configure(const CommonOptions& options);
-  /// From now on every message also goes to this file, without colour, and no bars.
+  /// From now on every message also goes to this file, without colour, and no bars. RunError if it
+  /// cannot be opened; one that cannot be written later is a warning, once.
   void open_log(const std::string& path);
 
   void info(const std::string& text) { say(text, 1, ""); }    // unless --quiet
@@ -30,6 +31,7 @@ class Console {
   /// a line at most every ten seconds. `must` draws it whatever the time. `fraction` in [0, 1].
   void progress(double fraction, const std::string& fields, bool must = false);
   void clear_bar();
+  bool quiet() const { return level_ == 0; }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -41,6 +43,7 @@ class Console {
 
   int level_ = 1;  // 0 errors only, 1 messages, 2 details
   bool terminal_ = false, colour_ = false, progress_ = true, bar_shown_ = false, any_ = false;
+  bool log_trouble_ = false;  // is being said: what fails meanwhile goes to standard error alone
   Clock::time_point last_{};
   std::unique_ptr<engine::LineWriter> run_log_, log_file_;
 };

@@ -72,7 +72,6 @@ void fit_threads(const CommonOptions& options, double multiply_adds) {
 std::string cpu_description() { return cat(cpu_name(), ", ", instruction_set()); }
 
 Stream open_device(const CommonOptions& options) {
-  if (options.threads > 0) omp_set_num_threads(options.threads);
   const std::string& device = options.device;
   if (device == "cpu") return CpuStream{};
   if (device == "cuda") return engine::open_cuda(0);

@@ -11,7 +11,7 @@
 namespace haze::apps {
 
 /// Throws DeviceError for a device that this build or machine lacks, InputError for no device at
-/// all. Sets the number of CPU threads.
+/// all.
 Stream open_device(const CommonOptions& options);
 
 /// The stream, computing in this precision. InputError naming `key`, the flag or configuration key

@@ -3,6 +3,8 @@
 
 #include <random>
 
+#include "apps/cpu_threads.h"
+
 namespace haze::apps {
 
 std::uint64_t seed_of(const std::string& text) {
@@ -38,7 +40,7 @@ void compute_flags(Flags& flags, bool& fusion) {
   flags.group("Computing");
   flags.text("--device", flags.common.device, "cpu|cuda|cuda:N", "where to compute [cpu]",
              "HAZE_DEVICE");
-  flags.number("--threads", flags.common.threads, 1, 4096,
+  flags.number("--threads", flags.common.threads, 1, kMostThreads,
                "CPU threads [all, one for a small network]");
   flags.one_of("--fusion", {"on", "off"}, "off: fused ops run as the ops they are made of [on]",
                [&fusion](const std::string& s) { fusion = s == "on"; });

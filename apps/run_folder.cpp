@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
+#include <random>
+#include <thread>
 #include <unistd.h>
 
 #include "apps/data/input_file.h"
@@ -40,6 +42,23 @@ std::string padded(std::uint64_t number, int digits) {
   char text[32];
   std::snprintf(text, sizeof text, "%0*llu", digits, static_cast<unsigned long long>(number));
   return text;
+}
+
+fs::path runs_folder() {
+  const char* base = std::getenv("HAZE_RUNS");
+  return base && *base ? base : "runs";
+}
+
+/// The numbers that names in the folder begin with.
+std::vector<std::uint64_t> run_numbers(const fs::path& runs) {
+  std::vector<std::uint64_t> numbers;
+  std::vector<std::string> files;
+  engine::disk().list(runs.string(), files);  // without a folder, the first run makes it
+  for (const std::string& file : files) {
+    const auto number = parse_number<std::uint64_t>(leading_digits(file));
+    if (number && *number < 100000) numbers.push_back(*number);
+  }
+  return numbers;
 }
 
 }  // namespace
@@ -80,16 +99,30 @@ void check_run_folder(const std::string& folder) {
 }
 
 std::string next_run_folder(const std::string& name, const std::string& precision) {
-  const char* base = std::getenv("HAZE_RUNS");
-  const fs::path runs = base && *base ? base : "runs";
-  std::uint64_t last = 0;
-  std::vector<std::string> files;
-  engine::disk().list(runs.string(), files);  // without a folder, the first run makes it
-  for (const std::string& file : files) {
-    const auto number = parse_number<std::uint64_t>(leading_digits(file));
-    if (number && *number < 100000) last = std::max(last, *number);
+  const std::vector<std::uint64_t> numbers = run_numbers(runs_folder());
+  const std::uint64_t last = numbers.empty() ? 0 : std::ranges::max(numbers);
+  return (runs_folder() / cat(padded(last + 1, 5), "-", name, "-", precision)).string();
+}
+
+std::string claim_run_folder(const std::string& name, const std::string& precision) {
+  engine::make_directories(engine::disk(), runs_folder());
+  for (;;) {
+    const std::string folder = next_run_folder(name, precision);
+    const int made = engine::disk().make_dir(folder);
+    if (made < 0 && made != -EEXIST)
+      throw RunError(engine::failure("make the directory", folder, made));
+    if (made >= 0) {
+      const auto numbers = run_numbers(runs_folder());
+      const auto mine =
+          parse_number<std::uint64_t>(leading_digits(fs::path(folder).filename().string()));
+      if (std::ranges::count(numbers, mine.value_or(0)) == 1) return folder;
+      // Another start has the number under another name. Of two that see each other both give way,
+      // each for a time of its own.
+      std::error_code none;
+      fs::remove(folder, none);
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(std::random_device()() % 20000));
   }
-  return (runs / cat(padded(last + 1, 5), "-", name, "-", precision)).string();
 }
 
 std::string move_away(const std::string& folder) {

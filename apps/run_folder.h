@@ -36,6 +36,8 @@ void check_run_folder(const std::string& folder);
 
 /// Where a run goes without --out: HAZE_RUNS (or runs)/NNNNN-NAME-PRECISION, one past the last.
 std::string next_run_folder(const std::string& name, const std::string& precision);
+/// The same, and makes the folder: no two starts get the same number, whatever their names.
+std::string claim_run_folder(const std::string& name, const std::string& precision);
 
 /// Moves a run out of the way, to FOLDER.old-1 or the next free number; returns where it is now.
 /// InputError if it is in use.
@@ -62,7 +64,9 @@ class RunFolder {
 
   /// For a start at `step` (0: afresh): drops the metrics rows past it; returns how many.
   std::size_t start(std::uint64_t step, const std::string& config_json, const RunRecord& record);
-  void add_metrics(const std::string& row) { metrics_->append(row); }
+  /// A row that cannot be written is lost, and returned is what to say of it (LineWriter::append).
+  [[nodiscard]] std::string add_metrics(const std::string& row) { return metrics_->append(row); }
+  std::uint64_t lost_metrics() const { return metrics_ ? metrics_->lost() : 0; }
   /// Notes how it ended in run.json. Never throws: the end is reached on full disks too.
   void finish(int exit_code, std::uint64_t step) noexcept;
 

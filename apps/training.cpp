@@ -44,6 +44,8 @@ Training::Training(const RunConfig& config, const Dataset& dataset, engine::Cont
       console_(console),
       trainer_(context, network, config.diffusion, config.train, config.seed),
       writer_(engine::disk(), folder.path(), {.keep = config.train.keep_checkpoints}),
+      signals_(console.quiet()),
+      keeper_(signals_, console),
       index_(std::size_t(config.train.batch_size)) {
   trainer_.use({.height = dataset.height,
                 .width = dataset.width,
@@ -55,10 +57,8 @@ Training::Training(const RunConfig& config, const Dataset& dataset, engine::Cont
 }
 
 void Training::mark_saved(std::uint64_t step) {
-  saved_ = step;
-  if (step == 0) return;
-  last_checkpoint_ = engine::checkpoint_path(folder_.path(), step);
-  writer_.mark_verified(step);
+  keeper_.mark_saved(step, step > 0 ? engine::checkpoint_path(folder_.path(), step) : "");
+  if (step > 0) writer_.mark_verified(step);
 }
 
 double Training::Stretch::seconds() const { return Seconds(Clock::now() - start).count(); }
@@ -92,10 +92,28 @@ model::StepResult Training::train_step() {
 int Training::run(std::uint64_t first_step) {
   done_ = first_ = first_step;
   whole_ = row_ = {Clock::now(), done_ * index_.size(), 0};
+  try {
+    const int code = steps();
+    say_what_is_missing();
+    return code;
+  } catch (const TrainingEnded&) {
+    throw;
+  } catch (const RunError& e) {
+    throw TrainingEnded(
+        cat("training: after step ", done_, ": ", e.what(), "; ", keeper_.last_good()));
+  } catch (const std::exception&) {
+    console_.warning(cat("training ends after step ", done_, "; ", keeper_.last_good()));
+    throw;
+  }
+}
+
+int Training::steps() {
   const auto& train = config_.train;
   const std::uint64_t steps = std::uint64_t(train.steps);
   while (done_ < steps) {
+    const auto start = Clock::now();
     const model::StepResult result = train_step();
+    signals_.note_step(Seconds(Clock::now() - start).count());
     if (result.skip != model::Skip::no)
       tell_of(look_at(done_, result, trainer_, network_.parameters()));
     const double weight = 1.0 / double(std::min<std::uint64_t>(done_ - first_, 100));
@@ -103,26 +121,43 @@ int Training::run(std::uint64_t first_step) {
     report(result);
     const auto pause = Clock::now();
     const bool asked = signals_.take_checkpoint_request();
-    if (asked || signals_.stop() || done_ == steps ||
-        (due(done_, train.checkpoint_every) && trainer_.guard().in_a_row() == 0))
-      save();
+    if (signals_.stop() || done_ == steps)
+      save(Then::ends);
+    else if (asked || keeper_.due_again() ||
+             (due(done_, train.checkpoint_every) && !keeper_.is_waiting() &&
+              trainer_.guard().in_a_row() == 0))
+      save(Then::goes_on);
     if (!signals_.stop() && train.sample_every > 0 &&
         (done_ == steps || due(done_, train.sample_every)))
       sample();
     const double paused = Seconds(Clock::now() - pause).count();
     whole_.paused += paused, row_.paused += paused;
     if (const int signal = signals_.stop(); signal && done_ < steps) {
-      save();
+      save(Then::ends);
+      signals_.obeyed();
       return 128 + signal;
     }
   }
+  signals_.obeyed();
   return 0;
+}
+
+void Training::say_what_is_missing() {
+  if (const auto rows = folder_.lost_metrics(); rows > 0)
+    console_.warning(cat(folder_.file("metrics.jsonl"), ": rows missing: ", rows));
+  if (lost_grids_ > 0)
+    console_.warning(cat(folder_.file("samples"), ": grids missing: ", lost_grids_));
+}
+
+void Training::add_row(const std::string& row) {
+  const std::string trouble = folder_.add_metrics(row);
+  if (!trouble.empty()) console_.warning(trouble);
 }
 
 void Training::report(const model::StepResult& result) {
   const bool last = done_ == std::uint64_t(config_.train.steps);
   const bool row = (due(done_, config_.train.log_every) || last) && result.skip == model::Skip::no;
-  if (row) folder_.add_metrics(metrics_row(result));
+  if (row) add_row(metrics_row(result));
   console_.progress(double(done_) / config_.train.steps, fields(result),
                     last || done_ == first_ + 1);
   if (row) row_ = {Clock::now(), done_ * index_.size(), 0};
@@ -165,7 +200,7 @@ std::string Training::fields(const model::StepResult& r) const {
 
 /// A row of metrics for every skipped step, whatever train.log_every is.
 void Training::tell_of(const BadStep& bad) {
-  folder_.add_metrics(metrics_row(bad.result, &bad));
+  add_row(metrics_row(bad.result, &bad));
   const model::StepGuard& guard = trainer_.guard();
   if (guard.in_a_row() >= model::StepGuard::kMostInARow) stop_not_finite(bad);
   console_.warning(cat("step ", done_, " is skipped: ", why(bad),
@@ -182,12 +217,10 @@ void Training::stop_not_finite(const BadStep& bad) {
     } catch (const std::exception& e) {
       console_.warning(cat("the step cannot be kept to be run again: ", e.what()));
     }
-  throw RunError(
+  throw TrainingEnded(
       cat("training: step ", done_, ": ", why(bad), ", as in the ", trainer_.guard().in_a_row() - 1,
           " steps before; ",
-          last_checkpoint_.empty() ? "no checkpoint was written yet"
-                                   : "the last good checkpoint is " + last_checkpoint_,
-          again,
+          keeper_.last_good(), again,
           "; try a lower train.learning_rate, train.grad_clip 1 or a longer train.warmup_steps"));
 }
 
@@ -200,26 +233,28 @@ engine::CheckpointMeta Training::meta_at(std::uint64_t step) const {
           class_lines(dataset_.class_names)};
 }
 
-void Training::save() {
-  if (saved_ == done_) return;
-  const auto start = Clock::now();
-  try {
-    const auto report =
-        save_state(writer_, meta_at(done_), network_.parameters(), trainer_.state());
-    for (const std::string& message : report.messages) console_.detail(message);
-    saved_ = done_;
-    last_checkpoint_ = report.path;
-  } catch (const RunError& e) {
-    throw RunError(cat(e.what(), "; step ", done_, " is not saved; ",
-                       last_checkpoint_.empty()
-                           ? "there is no earlier checkpoint"
-                           : "the last good checkpoint is " + last_checkpoint_));
-  }
-  console_.info(cat("save step ", done_, " ", last_checkpoint_, " ",
-                    format_number("%.2fs", Seconds(Clock::now() - start).count())));
+void Training::save(Then then) {
+  const auto write = [this] {
+    return save_state(writer_, meta_at(done_), network_.parameters(), trainer_.state());
+  };
+  then == Then::ends ? keeper_.save_at_end(done_, write) : keeper_.save(done_, write);
 }
 
 void Training::sample() {
+  try {
+    draw_grid();
+  } catch (const std::exception&) {
+    // The state of the step is whole: it outlives what went wrong with its picture.
+    try {
+      save(Then::ends);
+    } catch (const std::exception& e) {
+      console_.warning(e.what());
+    }
+    throw;
+  }
+}
+
+void Training::draw_grid() {
   if (!has_picture(config_)) return;
   const auto start = Clock::now();
   GridPlan plan = plan_grid(config_);
@@ -239,12 +274,17 @@ void Training::sample() {
   }
   Recipe recipe{last_name(folder_.path()), done_, ema, plan.options, plan.count};
   recipe.classes = dataset_.class_names;
-  last_sample_ = folder_.sample_file(done_);
+  const std::string path = folder_.sample_file(done_);
   const auto png = grid_png(values, plan.count, config_, to_json(recipe));
-  // In the run's own folder no link is followed: the folder may have come from anywhere.
-  engine::write_file_atomically(engine::disk(), last_sample_,
-                                {reinterpret_cast<const char*>(png.data()), png.size()});
-  console_.info(cat("sample step ", done_, " ", last_sample_, " ",
+  try {
+    // In the run's own folder no link is followed: the folder may have come from anywhere.
+    engine::write_file_atomically(engine::disk(), path,
+                                  {reinterpret_cast<const char*>(png.data()), png.size()});
+  } catch (const std::runtime_error& e) {
+    if (lost_grids_++ == 0) console_.warning(cat(e.what(), "; training goes on without it"));
+    return;
+  }
+  console_.info(cat("sample step ", done_, " ", path, " ",
                     format_number("%.2fs", Seconds(Clock::now() - start).count())));
 }
 

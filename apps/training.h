@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "apps/bad_steps.h"
+#include "apps/checkpoint_keeper.h"
 #include "apps/config/config.h"
 #include "apps/console.h"
 #include "apps/data/dataset.h"
@@ -24,9 +25,11 @@ class Training {
            model::Network& network, RunFolder& folder, Console& console);
 
   /// Goes from `first_step` to config.train.steps. Returns 0, or 128 + signal when it was asked to
-  /// stop and has written a checkpoint. A step whose loss or gradient is not finite is skipped
-  /// and logged; throws RunError at the third in a row, naming the step, the last good checkpoint and
-  /// a folder to run it again from: what was saved before stays as it is.
+  /// stop and has written a checkpoint. A disk that takes no metrics, grid or checkpoint is a
+  /// warning. A step whose loss or gradient is not finite is skipped and logged; throws RunError at
+  /// the third in a row, naming the step and a folder to run it again from, and for a last
+  /// checkpoint that cannot be written. Each RunError names the last good checkpoint; what was saved
+  /// before stays as it is.
   int run(std::uint64_t first_step);
 
   /// What a resumed run's checkpoint says beside the parameters (restore_state).
@@ -36,7 +39,7 @@ class Training {
   std::uint64_t steps_done() const { return done_; }
   /// Of the whole run, also before it was resumed.
   std::uint64_t steps_skipped() const { return trainer_.guard().skipped(); }
-  std::string last_checkpoint() const { return last_checkpoint_; }
+  std::string last_checkpoint() const { return keeper_.last_path(); }
   double mean_loss() const { return mean_loss_; }
   /// Over the whole run, grids and checkpoints left out.
   double images_per_second() const { return whole_.rate(done_ * index_.size()); }
@@ -61,8 +64,13 @@ class Training {
   std::string fields(const model::StepResult& result) const;
   /// What a checkpoint says of the run, wherever it lies.
   engine::CheckpointMeta meta_at(std::uint64_t step) const;
-  void save();
+  int steps();
+  void add_row(const std::string& row);
+  enum class Then : std::uint8_t { goes_on, ends };
+  void save(Then then);
   void sample();
+  void draw_grid();
+  void say_what_is_missing();
 
   const RunConfig& config_;
   const Dataset& dataset_;
@@ -73,12 +81,13 @@ class Training {
   model::Trainer trainer_;
   engine::CheckpointWriter writer_;
   StopSignals signals_;
+  CheckpointKeeper keeper_;
   std::vector<std::int32_t> index_, next_;  // images of the batch, and of the one after it
-  std::uint64_t done_ = 0, first_ = 0, saved_ = 0;
-  std::string last_checkpoint_, last_sample_;
+  std::uint64_t done_ = 0, first_ = 0;
   model::StateDict state_before_;  // of the trainer, where the step may be the last one
-  double mean_loss_ = 0;           // of about the last 100 steps, for the closing line
-  Stretch whole_, row_;            // since the start; since the last row of metrics
+  int lost_grids_ = 0;
+  double mean_loss_ = 0;  // of about the last 100 steps, for the closing line
+  Stretch whole_, row_;   // since the start; since the last row of metrics
 };
 
 /// Largest resident memory of this process so far.

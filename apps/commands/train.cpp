@@ -155,28 +155,57 @@ void check_same_run(const RunConfig& config, const Dataset& dataset,
             " was trained on; give the same data, or start another run with another --out"));
 }
 
-/// Where the run goes; moves another one away if asked to, refuses to touch it if not.
-std::string choose_folder(const TrainOptions& options, const RunConfig& config, Console& console) {
+/// What a run is made of.
+struct Setup {
+  Settings settings;
+  RunConfig config;
+  Stream stream;
+  std::unique_ptr<model::Network> network;  // without memory as yet
+  std::string path;                         // of the run's folder
+  Dataset dataset;
+};
+
+/// The name of a run that is given no folder.
+std::string run_name(const TrainOptions& options) {
+  return options.config == "-" ? "run" : fs::path(options.config).stem().string();
+}
+
+std::string old_run(const std::string& folder) {
+  return fs::path(folder + "/").parent_path().string() + ".old-1";
+}
+
+/// Where the run goes; only asks, so that a start that is refused leaves everything as it was.
+std::string choose_folder(const TrainOptions& options, const RunConfig& config) {
   if (options.out.empty()) {
     if (options.resume || options.overwrite)
       throw InputError(cat(options.resume ? "--resume" : "--overwrite",
                            ": which run? give its folder with --out DIR"));
-    const std::string name =
-        options.config == "-" ? "run" : fs::path(options.config).stem().string();
-    return next_run_folder(name, name_of(config.precision));
+    return next_run_folder(run_name(options), name_of(config.precision));
   }
   if (options.resume && options.overwrite)
     throw InputError("--overwrite: given with --resume; one of the two");
-  if (options.resume || !holds_run(options.out)) return options.out;
-  if (!options.overwrite)
+  if (!options.resume && !options.overwrite && holds_run(options.out))
     throw InputError(cat("--out: ", options.out,
                          "; it holds a run already; --resume goes on with that run, "
                          "--overwrite moves it to ",
-                         fs::path(options.out + "/").parent_path().string(),
-                         ".old-1 and starts afresh"));
-  if (!options.dry_run)
-    console.info(cat("the run in ", options.out, " is now in ", move_away(options.out)));
+                         old_run(options.out), " and starts afresh"));
   return options.out;
+}
+
+/// Takes the folder, moving another run away if asked to. What choose_folder saw may be long ago:
+/// under the lock it is asked again.
+std::unique_ptr<RunFolder> take_folder(const TrainOptions& options, Setup& s, Console& console) {
+  if (options.out.empty())
+    s.path = claim_run_folder(run_name(options), name_of(s.config.precision));
+  if (options.overwrite && holds_run(s.path))
+    console.info(cat("the run in ", s.path, " is now in ", move_away(s.path)));
+  auto folder = std::make_unique<RunFolder>(s.path);
+  if (!options.resume && holds_run(s.path))
+    throw InputError(cat("--out: ", s.path,
+                         "; another process has put a run there since this one began; --resume "
+                         "goes on with that run, --overwrite moves it to ",
+                         old_run(s.path), " and starts afresh"));
+  return folder;
 }
 
 /// runs/latest -> the newest run. A convenience: failure is no matter.
@@ -204,25 +233,14 @@ void say_end(const Training& training, const RunConfig& config, const std::strin
   console.info(cat("next: haze sample --checkpoint ", folder, " --out grid.png"));
 }
 
-/// What a run is made of.
-struct Setup {
-  Settings settings;
-  RunConfig config;
-  Stream stream;
-  std::unique_ptr<model::Network> network;  // without memory as yet
-  std::string path;                         // of the run's folder
-  Dataset dataset;
-};
-
-/// Refuses whatever can be refused before the run's folder is touched; --overwrite alone has moved
-/// another run away by then.
+/// Refuses whatever can be refused before the run's folder is touched.
 Setup set_up(const TrainOptions& options, Settings settings, const Program& program) {
   RunConfig config = resolve(settings);
   const Stream stream =
       in_precision(open_device(program.common), config.precision, "train.precision");
   auto network = model::make_network(config.model);
   model::make_schedule(config.diffusion);  // throws for a schedule that cannot be
-  const std::string path = choose_folder(options, config, program.console);
+  const std::string path = choose_folder(options, config);
   check_run_folder(path);
   if (!(options.resume && holds_run(path))) refuse_unused_keys(config);
   Dataset dataset =
@@ -295,29 +313,33 @@ int run(const TrainOptions& options, const Program& program) {
     print(to_text_with_origins(resolve(settings), settings));
     return 0;
   }
-  const Setup setup = set_up(options, std::move(settings), program);
+  Setup setup = set_up(options, std::move(settings), program);
   if (options.dry_run) {
     print_plan(options, setup, console);
     return 0;
   }
 
-  // The folder's lock comes before what is read from it.
-  RunFolder folder(setup.path);
+  // Memory before the folder is touched: a network that is too large leaves it as it was. But the
+  // checkpoint that a resumed run begins with is read first, under the folder's lock.
+  std::unique_ptr<RunFolder> folder;
   std::optional<engine::Checkpoint> from;
-  if (options.resume) from = newest_checkpoint(setup);
+  if (options.resume) {
+    folder = take_folder(options, setup, console);
+    from = newest_checkpoint(setup);
+  }
   const std::uint64_t first = from ? from->meta.step : 0;
   if (from && first >= std::uint64_t(setup.config.train.steps)) {
     say_complete(setup, *from, console);
     return 0;
   }
-
-  // Memory before the folder's files: a network that is too large leaves them as they were.
   engine::Parameters& parameters = setup.network->parameters();
   parameters.allocate(setup.stream, setup.config.seed, true, setup.config.train.keeps_ema(),
                       setup.config.activations());
+  if (!folder) folder = take_folder(options, setup, console);
   model::StateDict state;  // of the trainer
   if (from) state = restore_state(*from, parameters);
-  const std::size_t dropped = begin_files(options, setup, from.has_value(), first, folder, program);
+  const std::size_t dropped =
+      begin_files(options, setup, from.has_value(), first, *folder, program);
   if (from) {
     for (const std::string& message : from->messages) console.warning(message);
     console.info(cat("resumed at step ", first, " (rows after it dropped: ", dropped, ")"));
@@ -330,10 +352,10 @@ int run(const TrainOptions& options, const Program& program) {
 
   engine::Context context(setup.stream, setup.config.activations());
   context.fusion = options.fusion;
-  Training training(setup.config, setup.dataset, context, *setup.network, folder, console);
+  Training training(setup.config, setup.dataset, context, *setup.network, *folder, console);
   training.mark_saved(first);
   if (first > 0) training.restore(state);
-  return train(training, setup, first, folder, console);
+  return train(training, setup, first, *folder, console);
 }
 
 }  // namespace
@@ -348,7 +370,7 @@ Command train_command() {
       .about =
           R"(Trains the network that the configuration describes. DIR gets config.json, metrics.jsonl,
 log.txt, sample grids and checkpoints. Ctrl-C or SIGTERM finishes the step, writes a checkpoint
-and leaves; a second one leaves at once; SIGUSR1 writes a checkpoint and goes on.
+and leaves; another, a second or more later, leaves at once; SIGUSR1 saves and goes on.
 Often set: train.learning_rate, train.batch_size, train.ema_decay, diffusion.steps, and the width,
 model.n_channels (labml_unet) or model.block_out_channels (ddpm_unet). haze info --keys has all.)",
       .action = {add_flags, run}};

@@ -77,7 +77,9 @@ class CheckpointWriter {
   CheckpointWriter(FileSystem& fs, std::string run, const CheckpointOptions& options = {});
 
   /// Writes a checkpoint on the calling thread. When it returns, the checkpoint is durable. Throws
-  /// RunError if it cannot be made so, or if a value is not finite; older ones are untouched then.
+  /// RunError if it cannot be made so, or if a value is not finite. On a full disk it makes room by
+  /// removing the oldest ones that would go once this one is saved, while two verified ones remain;
+  /// DiskFullError if that is not enough. Older ones are untouched otherwise.
   SaveReport save(const CheckpointMeta& meta, std::span<const CheckpointTensor> tensors);
 
   /// Never removes this step (the best one, say).
@@ -86,7 +88,12 @@ class CheckpointWriter {
   void mark_verified(std::uint64_t step) { verified_.insert(step); }
 
  private:
+  /// Steps that need not be kept, newest first; with `next`, as if that one were saved already.
+  std::vector<std::uint64_t> spare(std::optional<std::uint64_t> next) const;
+  bool remove(std::uint64_t step, std::vector<std::string>& messages);
   void remove_old(std::vector<std::string>& messages);
+  /// The oldest of spare(next), to make room; false if there is none.
+  bool remove_oldest(std::uint64_t next, std::vector<std::string>& messages);
   FileSystem& fs_;
   std::string run_;
   CheckpointOptions options_;

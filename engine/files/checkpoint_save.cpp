@@ -130,11 +130,25 @@ SaveReport CheckpointWriter::save(const CheckpointMeta& meta,
     file.publish(true);
     report.messages.push_back(cat("replaced ", report.path, ", which was there before"));
   };
-  try {
-    write();
-  } catch (const NotDurableError& e) {
-    report.messages.push_back(cat(e.what(), "; written again"));
-    write();
+  const auto write_durably = [&] {
+    for (bool again = false;; again = true) {
+      try {
+        return write();
+      } catch (const NotDurableError& e) {
+        if (again && e.no_room) throw DiskFullError(e.what());
+        if (again) throw;
+        report.messages.push_back(cat(e.what(), "; written again"));
+      }
+    }
+  };
+  for (bool saved = false; !saved;) {
+    try {
+      write_durably();
+      saved = true;
+    } catch (const DiskFullError& e) {
+      if (!options_.verify || !remove_oldest(meta.step, report.messages)) throw;
+      report.messages.push_back(cat(e.what(), "; written again"));
+    }
   }
   if (options_.verify) {
     verified_.insert(meta.step);
@@ -143,24 +157,52 @@ SaveReport CheckpointWriter::save(const CheckpointMeta& meta,
   return report;
 }
 
+std::vector<std::uint64_t> CheckpointWriter::spare(std::optional<std::uint64_t> next) const {
+  std::vector<std::uint64_t> steps = list_checkpoints(fs_, run_), spare;
+  int newer_verified = 0, newer = 0;  // the latter with the next one
+  if (next) {
+    std::erase(steps, *next);
+    newer = 1;
+  }
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    const bool keep = newer_verified < 2 || newer < std::max(options_.keep, 2) ||
+                      pinned_.count(*step) ||
+                      (options_.keep_every > 0 && *step % options_.keep_every == 0);
+    if (!keep) spare.push_back(*step);
+    newer_verified += int(verified_.count(*step));
+    newer += int(verified_.count(*step));
+  }
+  return spare;
+}
+
+bool CheckpointWriter::remove(std::uint64_t step, std::vector<std::string>& messages) {
+  const std::string path = checkpoint_path(run_, step);
+  const int r = fs_.unlink(path);
+  if (r < 0) messages.push_back(failure("remove", path, r));
+  return r >= 0;
+}
+
 void CheckpointWriter::remove_old(std::vector<std::string>& messages) {
   try {
-    const auto steps = list_checkpoints(fs_, run_);
-    int newer_verified = 0;
     bool removed = false;
-    for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
-      const bool keep = newer_verified < std::max(options_.keep, 2) || pinned_.count(*step) ||
-                        (options_.keep_every > 0 && *step % options_.keep_every == 0);
-      newer_verified += int(verified_.count(*step));
-      if (keep) continue;
-      const std::string path = checkpoint_path(run_, *step);
-      const int r = fs_.unlink(path);
-      if (r < 0) messages.push_back(failure("remove", path, r));
-      removed |= r >= 0;
-    }
+    for (const std::uint64_t step : spare({})) removed |= remove(step, messages);
     if (removed) fs_.fsync_dir(run_ + "/checkpoints");
   } catch (const InputError& e) {  // cannot be listed: the checkpoint is saved all the same
     messages.push_back(e.what());
+  }
+}
+
+bool CheckpointWriter::remove_oldest(std::uint64_t next, std::vector<std::string>& messages) {
+  try {
+    const auto steps = spare(next);
+    if (steps.empty() || !remove(steps.back(), messages)) return false;
+    messages.push_back(cat("removed ", checkpoint_path(run_, steps.back()),
+                           " to make room: the next checkpoint would have taken its place"));
+    fs_.fsync_dir(run_ + "/checkpoints");
+    return true;
+  } catch (const InputError& e) {
+    messages.push_back(e.what());
+    return false;
   }
 }
 

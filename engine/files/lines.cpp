@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "engine/files/new_file.h"
 
@@ -27,12 +28,22 @@ LineWriter::LineWriter(FileSystem& fs, std::string path) : fs_(fs), path_(std::m
 
 LineWriter::~LineWriter() { fs_.close(fd_); }
 
-void LineWriter::append(std::string_view line) {
-  const std::string row = std::string(line) + '\n';
+std::string LineWriter::append(std::string_view line) {
+  const std::string row = cat(rest_, line, '\n');
   const auto done = uninterrupted([&] { return fs_.append(fd_, row.data(), row.size()); });
-  if (done < 0) throw RunError(failure("append to", path_, done));
-  // A disk that filled up inside a row: the rest could only land after another writer's row.
-  if (std::size_t(done) != row.size()) throw RunError(failure("append to", path_, -ENOSPC));
+  const std::size_t written = done < 0 ? 0 : std::size_t(done);
+  if (written > rest_.size()) {  // the line is there, or begun
+    rest_ = row.substr(written);
+    if (lost_ == lost_before_) return "";
+    const std::uint64_t missing = lost_ - std::exchange(lost_before_, lost_);
+    return cat(path_, " is written again; ", missing, missing == 1 ? " line is" : " lines are",
+               " missing");
+  }
+  rest_.erase(0, written);
+  if (lost_++ != lost_before_) return "";
+  // A disk that fills up inside a line cuts it short without an error.
+  return failure("append to", path_, done < 0 ? done : -ENOSPC) +
+         "; lines are left out as long as that lasts";
 }
 
 std::size_t filter_lines(FileSystem& fs, const std::string& path,

@@ -25,6 +25,13 @@ std::string_view name_of_temporary(std::string_view name) {
   return is_one ? name.substr(1, at - 1) : "";
 }
 
+bool is_full(std::int64_t result) { return result == -ENOSPC || result == -EDQUOT; }
+
+[[noreturn]] void fail(const std::string& text, std::int64_t result) {
+  if (is_full(result)) throw DiskFullError(text);
+  throw RunError(text);
+}
+
 }  // namespace
 
 std::string directory_of(const std::string& path) {
@@ -52,7 +59,7 @@ NewFile::NewFile(FileSystem& fs, std::string path) : fs_(fs), path_(std::move(pa
     fs_.unlink(temporary_);
     fd_ = create();
   }
-  if (fd_ < 0) throw RunError(failure("create", path_, fd_));
+  if (fd_ < 0) fail(failure("create", path_, fd_), fd_);
 }
 
 NewFile::~NewFile() {
@@ -64,7 +71,7 @@ void NewFile::reserve(std::uint64_t bytes) {
   if (bytes == 0) return;
   const int r = uninterrupted([&] { return fs_.allocate(fd_, bytes); });
   if (r < 0 && r != -EOPNOTSUPP && r != -ENOSYS)
-    throw RunError(cat(failure("reserve space for", path_, r), "; ", bytes, " bytes are needed"));
+    fail(cat(failure("reserve space for", path_, r), "; ", bytes, " bytes are needed"), r);
 }
 
 void NewFile::write(const void* from, std::uint64_t bytes, std::uint64_t offset) {
@@ -72,7 +79,7 @@ void NewFile::write(const void* from, std::uint64_t bytes, std::uint64_t offset)
   while (bytes > 0) {
     const std::int64_t done = uninterrupted(
         [&] { return fs_.pwrite(fd_, p, std::size_t(std::min(bytes, kBlock)), offset); });
-    if (done <= 0) throw RunError(failure("write", path_, done < 0 ? done : -EIO));
+    if (done <= 0) fail(failure("write", path_, done < 0 ? done : -EIO), done);
     p += done;
     offset += std::uint64_t(done);
     bytes -= std::uint64_t(done);
@@ -85,8 +92,8 @@ void NewFile::finish() {
   const int synced = fs_.fsync(fd_);
   const int closed = fs_.close(fd_);
   fd_ = -1;
-  if (synced < 0) throw NotDurableError(failure("make durable", path_, synced));
-  if (closed < 0) throw NotDurableError(failure("close", path_, closed));
+  if (synced < 0) throw NotDurableError(failure("make durable", path_, synced), is_full(synced));
+  if (closed < 0) throw NotDurableError(failure("close", path_, closed), is_full(closed));
 }
 
 bool NewFile::publish(bool replace) {

@@ -15,12 +15,20 @@ namespace haze::engine {
 /// The device would not keep what was written (fsync, close or read-back failed): the file must be
 /// written again from memory, because Linux has dropped the pages that failed.
 struct NotDurableError : RunError {
+  explicit NotDurableError(const std::string& text, bool for_room = false)
+      : RunError(text), no_room(for_room) {}
+  bool no_room;  // for want of it: some file systems look for room only now
+};
+
+/// There is no room (the disk or the user's share of it is full): what may be mended by removing
+/// something, or by waiting.
+struct DiskFullError : RunError {
   using RunError::RunError;
 };
 
 /// A file written under a temporary name in its own directory, made durable, then named. Until
 /// publish() returns, nobody sees anything under `path`. Every failure is a RunError that names the
-/// path; an object that dies before publish() removes its temporary file.
+/// path, a DiskFullError where there is no room; an object that dies before publish() removes its temporary file.
 class NewFile {
  public:
   /// Creates DIR/.NAME.tmp.<pid> for path DIR/NAME (never through a link, never over a live file).
@@ -75,23 +83,31 @@ std::vector<std::string> remove_temporaries(FileSystem& fs, const std::string& d
 /// device. What haze appends to is in a folder that may have come from anywhere.
 void require_regular(FileSystem& fs, const std::string& path);
 
-/// Appends lines to a file, each by a single write, so that rows of two writers never mix and a
-/// crash tears at most the last. Not fsynced: rows after the last checkpoint are dropped at resume.
+/// Appends lines to a file that is worth having and not worth ending for, each by a single write, so
+/// that rows of two writers never mix and a crash tears at most the last. Not fsynced: rows after
+/// the last checkpoint are dropped at resume.
 class LineWriter {
  public:
   /// Creates the file or goes on at its end; a device, such as /dev/null, is written into.
   /// InputError for anything else: no link is followed, and no pipe is waited for.
+  /// RunError if it cannot be opened.
   LineWriter(FileSystem& fs, std::string path);
   ~LineWriter();
   LineWriter(const LineWriter&) = delete;
   LineWriter& operator=(const LineWriter&) = delete;
-  /// `line` without its line break.
-  void append(std::string_view line);
+  /// `line` without its line break. One that cannot be written (a full disk) is lost; one that was
+  /// written in part is completed by the next call. Returns what is to be said: at the first line
+  /// lost why, at the first one after that how many are missing, else "".
+  [[nodiscard]] std::string append(std::string_view line);
+  /// Lines lost so far.
+  std::uint64_t lost() const { return lost_; }
 
  private:
   FileSystem& fs_;
   std::string path_;
   int fd_ = -1;
+  std::string rest_;                          // of a line that was written in part
+  std::uint64_t lost_ = 0, lost_before_ = 0;  // the latter when lines were last written
 };
 
 /// Rewrites a file of lines without those that `keep` refuses and without an unfinished last line.

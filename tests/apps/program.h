@@ -73,6 +73,7 @@ class Process {
   Process& operator=(const Process&) = delete;
 
   void signal(int number) const { kill(pid_, number); }
+  pid_t id() const { return pid_; }
   /// What it has said so far.
   std::string err() const { return fs::exists(folder_ / "err") ? contents(folder_ / "err") : ""; }
   /// Waits until done() or the process has ended; false if it ended first.

@@ -169,16 +169,18 @@ TEST_F(Train, AStopSignalFinishesTheStepAndWritesACheckpoint) {
   }
 }
 
-TEST_F(Train, ASecondStopSignalLeavesAtOnce) {
+TEST_F(Train, TwoStopSignalsAtOnceAreOne) {
+  // As `timeout` sends them; tests/apps/signals_test.cpp has the one that comes later.
   Process run(arguments("run", 1000000));
   ASSERT_TRUE(run.wait_until([&] {
     return fs::exists(at("run/metrics.jsonl")) && !contents(at("run/metrics.jsonl")).empty();
   }));
-  for (const int signal : {SIGSTOP, SIGINT, SIGTERM, SIGCONT}) run.signal(signal);  // as one
+  for (const int signal : {SIGSTOP, SIGINT, SIGTERM, SIGCONT}) run.signal(signal);
   const Outcome got = run.wait();
   EXPECT_THAT(got.code, testing::AnyOf(128 + SIGINT, 128 + SIGTERM));
-  EXPECT_THAT(got.err, Not(HasSubstr("save step")));
-  EXPECT_TRUE(fs::is_empty(at("run/checkpoints")));
+  EXPECT_THAT(got.err, AllOf(HasSubstr("the next signal leaves without saving"),
+                             HasSubstr("save step"), HasSubstr("go on with: haze train --resume")));
+  EXPECT_FALSE(fs::is_empty(at("run/checkpoints")));
 }
 
 TEST_F(Train, SigUsr1WritesACheckpointAndGoesOn) {
@@ -212,6 +214,23 @@ TEST_F(Train, AFolderWithAnotherRunIsLeftAlone) {
   EXPECT_TRUE(contents(checkpoint("run.old-1", 2)) == before);
   EXPECT_EQ(train("run", 2, {"--overwrite"}).code, 0);
   EXPECT_TRUE(fs::exists(checkpoint("run.old-2", 2)));
+}
+
+TEST_F(Train, OverwriteThatIsRefusedMovesNothing) {
+  ASSERT_EQ(train("run", 2).code, 0);
+  const std::vector<std::vector<std::string>> wrong = {{"--data", "mnist:" + at("nowhere")},
+                                                       {"--set", "data.image_size=[7,7]"},
+                                                       {"--set", "model.norm_groups=3"},
+                                                       {"--device", "cuda:99"}};
+  for (const auto& more : wrong) {
+    std::vector<std::string> all = {"--overwrite"};
+    all.insert(all.end(), more.begin(), more.end());
+    const Outcome got = train("run", 2, all);
+    EXPECT_THAT(got.code, testing::AnyOf(2, 3)) << got.err;
+    EXPECT_TRUE(fs::exists(checkpoint("run", 2))) << more[1];
+    EXPECT_FALSE(fs::exists(at("run.old-1"))) << more[1];
+  }
+  EXPECT_EQ(train("run", 4, {"--resume"}).code, 0);
 }
 
 TEST_F(Train, ASecondProcessMayNotHaveTheFolder) {
@@ -252,6 +271,25 @@ TEST_F(Train, AFullDiskLeavesTheLastGoodCheckpoint) {
   for (const auto& entry : fs::directory_iterator(at("run/checkpoints")))
     EXPECT_THAT(entry.path().filename().string(), Not(HasSubstr("tmp")));
   EXPECT_EQ(train("run", 4, {"--resume"}).code, 0);
+}
+
+TEST_F(Train, StartsWithoutOutAtOnceGetANumberEach) {
+  fs::copy_file(at("tiny.json"), at("other.json"));
+  const auto runs = [&] { setenv("HAZE_RUNS", at("runs").c_str(), 1); };
+  std::vector<std::unique_ptr<Process>> started;
+  for (int i = 0; i < 8; ++i) {
+    const std::string config = at(i % 2 ? "tiny.json" : "other.json");
+    started.push_back(std::make_unique<Process>(
+        std::vector<std::string>{"train", "--config", config, "--steps", "1"}, runs));
+  }
+  for (const auto& run : started) {
+    const Outcome got = run->wait();
+    EXPECT_EQ(got.code, 0) << got.err;
+  }
+  std::set<std::string> numbers;
+  for (const auto& entry : fs::directory_iterator(at("runs")))
+    if (!entry.is_symlink()) numbers.insert(entry.path().filename().string().substr(0, 5));
+  EXPECT_EQ(numbers.size(), 8u);
 }
 
 TEST_F(Train, WithoutOutTheFolderIsNumberedAndNamed) {

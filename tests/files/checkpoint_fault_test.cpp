@@ -153,6 +153,101 @@ TEST(CheckpointFault, FullDiskShowsBeforeAnythingIsWritten) {
   }
 }
 
+/// A disk with `kept` verified checkpoints, of one size, and 1000 bytes of room.
+struct NearlyFull {
+  MemoryFileSystem fs;
+  std::optional<RunLock> lock;
+  std::optional<CheckpointWriter> writer;
+  explicit NearlyFull(CheckpointOptions options) {
+    lock.emplace(fs, kRun);
+    writer.emplace(fs, kRun, options);
+    for (int step = 1; step <= std::max(options.keep, 2); ++step)
+      EXPECT_TRUE(save(*writer, std::uint64_t(step)));
+    fs.capacity = fs.used() + 1000;
+  }
+  std::vector<std::uint64_t> steps() { return list_checkpoints(fs, kRun); }
+};
+
+TEST(CheckpointFault, AFullDiskMakesRoomFromWhatWouldGoAnyway) {
+  for (const bool can_allocate : {true, false}) {
+    NearlyFull run({.keep = 3});
+    run.fs.can_allocate = can_allocate;
+    const RunState state(4);
+    const SaveReport report = run.writer->save(state.meta, state.views());
+    EXPECT_THAT(report.messages, testing::Contains(testing::HasSubstr("to make room")));
+    EXPECT_THAT(run.steps(), testing::ElementsAre(2, 3, 4));
+    expect_whole(run.fs, 4, "made room");
+    EXPECT_THAT(temporaries(run.fs), testing::IsEmpty());
+  }
+}
+
+TEST(CheckpointFault, RoomThatIsMissedOnlyAtTheEndOfAFileIsMadeToo) {
+  for (const std::string late : {"fsync", "close"})
+    for (const int error : {ENOSPC, EDQUOT}) {
+      NearlyFull run({.keep = 3});
+      run.fs.capacity = UINT64_MAX;
+      run.fs.fault = [&](const std::string& call, auto, const std::string& path) {
+        const bool full = run.fs.exists(checkpoint_path(kRun, 1));
+        const bool here = call == late && path.find(".tmp.") != path.npos;
+        return Fault{.error = here && full ? error : 0};
+      };
+      const RunState state(4);
+      run.writer->save(state.meta, state.views());
+      run.fs.fault = {};
+      EXPECT_THAT(run.steps(), testing::ElementsAre(2, 3, 4));
+      expect_whole(run.fs, 4, late);
+    }
+}
+
+TEST(CheckpointFault, RoomIsMadeOneAtATimeAndTwoVerifiedRemain) {
+  NearlyFull run({.keep = 5});
+  run.fs.capacity = 1;  // no room helps
+  CheckpointWriter writer(run.fs, kRun, {.keep = 2});
+  for (const std::uint64_t step : {3, 4, 5}) writer.mark_verified(step);
+  const RunState state(6);
+  test::expect_error<DiskFullError>([&] { writer.save(state.meta, state.views()); }, "6");
+  EXPECT_THAT(run.steps(), testing::ElementsAre(4, 5));
+  run.fs.capacity = UINT64_MAX;
+  expect_whole(run.fs, 5, "two remain");
+
+  NearlyFull enough({.keep = 5});
+  CheckpointWriter one(enough.fs, kRun, {.keep = 2});
+  for (const std::uint64_t step : {3, 4, 5}) one.mark_verified(step);
+  enough.fs.fault = [&](const std::string& call, auto, auto&) {
+    // After the first removal there is room, and nothing more goes before the new one is named.
+    if (call == "rename") {
+      EXPECT_THAT(enough.steps(), testing::ElementsAre(2, 3, 4, 5));
+    }
+    return Fault{};
+  };
+  one.save(state.meta, state.views());
+  expect_whole(enough.fs, 6, "one was enough");
+}
+
+TEST(CheckpointFault, NoRoomIsMadeFromWhatMustStay) {
+  const RunState state(7);
+  const auto refuses = [&](NearlyFull& run, CheckpointWriter& writer, const std::string& label) {
+    const auto before = run.steps();
+    test::expect_error<DiskFullError>([&] { writer.save(state.meta, state.views()); },
+                                      "No space left", label);
+    EXPECT_EQ(run.steps(), before) << label;
+  };
+  NearlyFull two({.keep = 2});
+  refuses(two, *two.writer, "two of two");
+  NearlyFull unverified({.keep = 3});
+  CheckpointWriter fresh(unverified.fs, kRun, {.keep = 3});
+  refuses(unverified, fresh, "nothing is known of the newer ones");
+  NearlyFull pinned({.keep = 3});
+  pinned.writer->pin(1);
+  refuses(pinned, *pinned.writer, "pinned");
+  NearlyFull multiple({.keep = 3, .keep_every = 1});
+  refuses(multiple, *multiple.writer, "kept for ever");
+  NearlyFull trusting({.keep = 3});
+  CheckpointWriter blind(trusting.fs, kRun, {.keep = 3, .verify = false});
+  for (const std::uint64_t step : {1, 2, 3}) blind.mark_verified(step);
+  refuses(trusting, blind, "without verification nothing is ever removed");
+}
+
 TEST(CheckpointFault, AFailedFsyncIsNeverRepeated) {
   Started run;
   std::vector<std::string> calls;

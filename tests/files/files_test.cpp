@@ -139,16 +139,54 @@ TEST(Files, LinesAreAppendedWhole) {
   fs.fault = [&](const std::string& call, auto, auto&) { return calls.push_back(call), Fault{}; };
   {
     LineWriter rows(fs, "m");
-    rows.append("{\"step\":1}");
-    rows.append("{\"step\":2}");
+    EXPECT_EQ(rows.append("{\"step\":1}"), "");
+    EXPECT_EQ(rows.append("{\"step\":2}"), "");
   }
   EXPECT_THAT(calls, testing::ElementsAre("open", "status", "append", "append", "close"));
   LineWriter rows(fs, "m");
-  rows.append("{\"step\":3}");
+  EXPECT_EQ(rows.append("{\"step\":3}"), "");
   EXPECT_EQ(fs.bytes("m"), "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n");
-  fs.fault = [](auto&, auto, auto&) { return Fault{.at_most = 4}; };
-  test::expect_error<RunError>([&] { rows.append("{\"step\":4}"); },
-                               "cannot append to m: No space left");
+}
+
+TEST(Files, LinesOutliveAFullDisk) {
+  for (const int error : {ENOSPC, EDQUOT, EIO, EROFS}) {
+    MemoryFileSystem fs;
+    LineWriter rows(fs, "m");
+    EXPECT_EQ(rows.append("one"), "");
+    fs.fault = [&](auto&, auto, auto&) { return Fault{.error = error}; };
+    EXPECT_EQ(rows.append("two"), cat("cannot append to m: ", std::strerror(error),
+                                      "; lines are left out as long as that lasts"));
+    EXPECT_EQ(rows.append("three"), "");
+    EXPECT_EQ(rows.lost(), 2u);
+    fs.fault = {};
+    EXPECT_EQ(rows.append("four"), "m is written again; 2 lines are missing");
+    EXPECT_EQ(rows.append("five"), "");
+    EXPECT_EQ(fs.bytes("m"), "one\nfour\nfive\n");
+    fs.fault = [&](auto&, auto, auto&) { return Fault{.error = error}; };
+    EXPECT_THAT(rows.append("six"), testing::HasSubstr("cannot append to m: "));
+    fs.fault = {};
+    EXPECT_EQ(rows.append("seven"), "m is written again; 1 line is missing");
+    EXPECT_EQ(rows.lost(), 3u);
+  }
+}
+
+TEST(Files, ALineThatWasCutIsCompleted) {
+  // However little fits at a time, lines are there whole or not at all, but for the last.
+  for (std::size_t most = 0; most < 12; ++most) {
+    MemoryFileSystem fs;
+    LineWriter rows(fs, "m");
+    fs.fault = [&](auto&, auto, auto&) { return Fault{.at_most = most}; };
+    std::uint64_t warnings = 0;
+    for (int i = 0; i < 9; ++i) warnings += !rows.append(cat("row-", i)).empty();
+    fs.fault = {};
+    warnings += !rows.append("last").empty();
+    std::istringstream in(fs.bytes("m"));
+    std::uint64_t whole = 0;
+    for (std::string line; std::getline(in, line); ++whole)
+      EXPECT_TRUE(line == "last" || (line.size() == 5 && line.starts_with("row-"))) << line;
+    EXPECT_EQ(whole + rows.lost(), 10u) << most;
+    EXPECT_EQ(warnings > 0, most < 6) << most;
+  }
 }
 
 TEST(Files, LinesGoToRegularFilesOnly) {
@@ -180,7 +218,7 @@ TEST(Files, LinesGoToRegularFilesOnly) {
   fs.add("/tty", FileKind::character_device);
   fs.add("/disk", FileKind::block_device, "partitions");
   fs.add("/r/run.lock", FileKind::character_device);
-  LineWriter(fs, "/tty").append("said");
+  EXPECT_EQ(LineWriter(fs, "/tty").append("said"), "");
   EXPECT_EQ(fs.bytes("/tty"), "said\n");
   test::expect_error<InputError>([&] { LineWriter(fs, "/disk"); }, "/disk: a device");
   test::expect_error<InputError>([&] { RunLock(fs, "/r"); }, "/r/run.lock: a device");

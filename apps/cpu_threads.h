@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+// cpu_threads.h — as many CPU threads as are asked for and come. A library that divides its work
+// among more threads than a parallel region gets waits for ever for the others.
+#pragma once
+#include <string>
+
+#include "apps/common_options.h"
+
+namespace haze::apps {
+
+constexpr int kMostThreads = 4096;  // of --threads
+
+/// Sets the number of threads of every parallel region: --threads, else OMP_NUM_THREADS, else the
+/// machine's, as far as OMP_THREAD_LIMIT and the system's limits on processes and memory let them
+/// start. OMP_DYNAMIC and OMP_MAX_ACTIVE_LEVELS, which let a region have fewer, no longer count. To
+/// be called by the main thread, before the first region. Returns a warning where there are fewer
+/// than were asked for, else "".
+std::string settle_threads(const CommonOptions& options);
+
+}  // namespace haze::apps
