@@ -6,6 +6,7 @@
 #include "apps/image/grid.h"
 #include "apps/paths.h"
 #include "engine/files/safetensors.h"
+#include "kernels/base/sizes.h"
 #include "model/weights.h"
 
 namespace haze::apps {
@@ -16,8 +17,10 @@ Dataset read_samples(const std::string& path) {
   const auto& entry = file.at("samples");
   if (entry.shape.size() != 4 || entry.elements() == 0)
     throw InputError(cat(path, ": samples: ", entry.shape_text(), "; [n,C,H,W]"));
-  const int n = int(entry.shape[0]), c = int(entry.shape[1]), h = int(entry.shape[2]),
-            w = int(entry.shape[3]);
+  const auto extent = [&](std::size_t i) {
+    return checked_int(path + ": samples: an extent", {std::uint64_t(entry.shape[i])});
+  };
+  const int n = extent(0), c = extent(1), h = extent(2), w = extent(3);
   const auto range = file.metadata().find("range");
   const std::string text = range == file.metadata().end() ? "-1,1" : range->second;
   if (text != "-1,1" && text != "0,1")
@@ -141,7 +144,9 @@ model::Features FeatureSource::of(const Dataset& set, const std::string& what,
                                          });
     return f;
   }
-  f.dimensions = set.height * set.width * set.channels;
+  f.dimensions = checked_int(
+      what + ": values of an image",
+      {std::uint64_t(set.height), std::uint64_t(set.width), std::uint64_t(set.channels)});
   f.values = set.values;
   f.values.reserve(set.images.size() + set.values.size());
   for (const std::uint8_t byte : set.images) f.values.push_back(float(byte) / 127.5f - 1);

@@ -5,6 +5,7 @@
 
 #include "engine/device_tensor.h"
 #include "engine/random.h"
+#include "kernels/base/sizes.h"
 
 namespace haze::engine {
 namespace {
@@ -48,13 +49,17 @@ std::vector<ParamId> Parameters::add_joint(std::vector<Parameter> parts) {
     parameters_.push_back(std::move(p));
   }
   flat_size_ = (flat_size_ + kAlign - 1) / kAlign * kAlign;
+  if (flat_size_ > kMostElements)
+    throw InputError(cat("network: ", flat_size_, " parameters with ", parameters_.back().name, ' ',
+                         parameters_.back().shape.str(), "; at most ", kMostElements,
+                         " are possible: make it narrower"));
   return ids;
 }
 
 void Parameters::allocate(Stream stream, std::uint64_t seed, bool training, bool with_ema,
                           DType activations) {
   stream_ = stream;
-  HAZE_CHECK(flat_size_ > 0 && flat_size_ < (std::size_t{1} << 31), flat_size_, " parameters");
+  HAZE_CHECK(flat_size_ > 0, "no parameters");
   weights = flat_buffer(stream, flat_size_, DType::f32);
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const auto values = initial_values(parameters_[i], seed, std::uint32_t(i));

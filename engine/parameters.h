@@ -47,7 +47,7 @@ struct ParamId {
 
 class Parameters {
  public:
-  /// Registers a parameter. Call before allocate().
+  /// Registers a parameter. Call before allocate(). InputError, naming it, above 2^31 - 1 values.
   ParamId add(Parameter p);
   /// Registers several that lie one after the other with no padding, so that their concatenation
   /// along the first axis is a parameter-like range too: q, k, v weights used as one product.

@@ -3,6 +3,7 @@
 
 #include <span>
 
+#include "kernels/base/sizes.h"
 #include "kernels/base/text.h"
 
 namespace haze::engine {
@@ -16,6 +17,12 @@ Shape::Shape(const std::vector<int>& extents) {
     HAZE_CHECK(e >= 0, "extent ", e);
     extents_[std::size_t(rank_++)] = e;
   }
+  constexpr std::uint64_t kMost = std::uint64_t(1) << 60;  // its bytes are a size too
+  const auto extent = [&](int i) {
+    return std::uint64_t(i < rank_ ? extents_[std::size_t(i)] : 1);
+  };
+  if (!product_within({extent(0), extent(1), extent(2), extent(3)}, kMost))
+    throw InputError(cat("a tensor of ", str(), "; at most 2^60 values are possible"));
 }
 
 std::size_t Shape::size() const {

@@ -12,7 +12,7 @@
 
 namespace haze::engine {
 
-/// Up to four extents, without touching the heap.
+/// Up to four extents, without touching the heap. InputError for more than 2^60 elements in all.
 class Shape {
  public:
   static constexpr int kMaxRank = 4;

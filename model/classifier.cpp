@@ -8,6 +8,7 @@
 #include "engine/adam.h"
 #include "engine/device_tensor.h"
 #include "engine/permutation.h"
+#include "kernels/base/sizes.h"
 
 namespace haze::model {
 
@@ -54,7 +55,11 @@ Classifier::Classifier(const ClassifierConfig& config) : config_(config) {
     height = (height + 1) / 2, width = (width + 1) / 2;
     in = out, out = std::min(2 * out, kMost);
   }
-  hidden_ = build.linear("hidden", height * width * in, kFeatures);
+  hidden_ =
+      build.linear("hidden",
+                   checked_int("classifier: inputs of its hidden layer",
+                               {std::uint64_t(height), std::uint64_t(width), std::uint64_t(in)}),
+                   kFeatures);
   last_ = build.linear("logits", kFeatures, config.classes);
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
 #include "kernels/base/text.h"
 
@@ -12,6 +13,7 @@ namespace {
 engine::KernelShape parse_kernel_shape(const std::string& text) {
   engine::KernelShape shape;
   std::optional<int> co;
+  std::set<std::string_view> given;
   for (const std::string_view part : split(text, ',')) {
     if (part.empty() && part.data() == text.data() + text.size()) break;  // a comma at the end
     const std::size_t equals = std::min(part.find('='), part.size());
@@ -19,12 +21,15 @@ engine::KernelShape parse_kernel_shape(const std::string& text) {
     const auto value = parse_number<int>(part.substr(std::min(equals + 1, part.size())));
     if (!value || *value < 1 || (key != "n" && key != "h" && key != "c" && key != "co"))
       throw InputError(cat("--shape: ", part, "; n=, h=, c= or co= and a whole number from 1"));
+    if (!given.insert(key).second)
+      throw InputError(cat("--shape: ", text, "; ", key, " is given twice, each once"));
     if (key == "n") shape.n = *value;
     if (key == "h") shape.h = *value;
     if (key == "c") shape.c = *value;
     if (key == "co") co = value;
   }
   shape.co = co.value_or(shape.c);
+  engine::check_kernel_shape(shape);
   return shape;
 }
 

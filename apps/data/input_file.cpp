@@ -47,14 +47,6 @@ std::string printable(std::string_view text) {
   return out;
 }
 
-std::optional<std::uint64_t> product_within(std::initializer_list<std::uint64_t> factors,
-                                            std::uint64_t limit) {
-  std::uint64_t product = 1;
-  for (const std::uint64_t f : factors)
-    if (__builtin_mul_overflow(product, f, &product) || product > limit) return std::nullopt;
-  return product;
-}
-
 InputFile::InputFile(const std::string& path, std::uint64_t limit, bool follow_link)
     : name_(printable(path)) {
   // O_NONBLOCK: opening a pipe must not wait for a writer.

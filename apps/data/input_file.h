@@ -3,9 +3,7 @@
 // (a file that shrinks would end the process) and nothing is allocated on a file's word alone.
 #pragma once
 #include <cstdint>
-#include <initializer_list>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,10 +15,6 @@ namespace haze::apps {
 /// Foreign text for a message or a class name: control characters, and all bytes outside ASCII if
 /// the text is not UTF-8, come out as \xNN, so that a name cannot steer the terminal.
 std::string printable(std::string_view text);
-
-/// Product of sizes that a file states, or nothing if it exceeds `limit`.
-std::optional<std::uint64_t> product_within(std::initializer_list<std::uint64_t> factors,
-                                            std::uint64_t limit);
 
 /// A regular file, open for reading. Refuses folders, devices, pipes and files above `limit` bytes.
 class InputFile {

@@ -9,6 +9,7 @@
 #include "engine/files/foreign.h"
 #include "engine/files/new_file.h"
 #include "kernels/base/check.h"
+#include "kernels/base/sizes.h"
 
 namespace haze::apps {
 namespace {

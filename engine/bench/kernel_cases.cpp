@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <memory>
 
 #include "engine/bench/baselines/baselines.h"
 #include "engine/bench/kernel_buffers.h"
+#include "kernels/base/sizes.h"
 #include "kernels/runtime/timer.h"
 
 namespace haze::engine {
@@ -51,15 +51,20 @@ std::vector<std::string> kernel_case_names() {
 
 std::string shape_reading(const std::string& name) { return maker_of(name).reading; }
 
+void check_kernel_shape(const KernelShape& shape) {
+  // The widest of a case's images has n·h·h·4·max(c, co) values, its weights have up to 16·c·co.
+  const std::uint64_t n(shape.n), h(shape.h), c(shape.c), co(shape.co);
+  if (!product_within({4, n, h, h, std::max(c, co)}, kMostElements) ||
+      !product_within({16, c, co}, kMostElements))
+    throw InputError(cat("shape ", shape.str(),
+                         ": too large; 4·n·h·h·max(c,co) and 16·c·co must be below 2^31"));
+}
+
 KernelCase kernel_case(Context& context, const std::string& name, const KernelShape& shape) {
   const KernelCaseMaker row = maker_of(name);
   if (shape.n < 1 || shape.h < 1 || shape.c < 1 || shape.co < 1)
     throw InputError(cat(name, ": ", shape.str(), "; ", row.reading, ", each at least 1"));
-  // The widest of a case's tensors has n·h·h·4·max(c, co) values, and lengths are int.
-  const double values = 4.0 * shape.n * shape.h * shape.h * std::max(shape.c, shape.co);
-  if (values > double(std::numeric_limits<int>::max()))
-    throw InputError(
-        cat(name, ": ", shape.str(), "; 4·n·h·h·max(c,co) is ", values, ", must be below 2^31"));
+  check_kernel_shape(shape);
   KernelCase result = row.make(context, shape);
   result.kernel = name;
   return result;

@@ -43,6 +43,8 @@ std::vector<std::string> kernel_case_names();
 /// What the letters of a shape are to the named case: "n*h*h rows, from c to co features". Throws
 /// InputError for a name that is none.
 std::string shape_reading(const std::string& name);
+/// InputError for a shape of which some case would have a tensor of 2^31 values or more.
+void check_kernel_shape(const KernelShape& shape);
 /// The named case in the context's device and type; a name is of a case, not of a version. Throws
 /// InputError for a name that is none, or a shape that the kernel cannot have.
 KernelCase kernel_case(Context& context, const std::string& name, const KernelShape& shape);

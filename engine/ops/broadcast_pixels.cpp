@@ -3,6 +3,7 @@
 // to zeros does it: no network does it more than once, at its narrow end.
 #include "engine/ops.h"
 #include "kernels/add/add.h"
+#include "kernels/base/sizes.h"
 
 namespace haze::engine {
 
@@ -10,7 +11,8 @@ Var broadcast_pixels(Tape& tape, Var v, int height, int width) {
   const Tensor& in = tape.value(v);
   HAZE_CHECK(in.shape.rank() == 2 && in.size() > 0 && height >= 1 && width >= 1,
              "v must be [N,C], got ", in.shape.str(), " for ", height, "x", width, " pixels");
-  const kernels::AddChannelDims d{in.shape[0], height * width, in.shape[1]};
+  const int pixels = checked_int("pixels", {std::uint64_t(height), std::uint64_t(width)});
+  const kernels::AddChannelDims d{in.shape[0], pixels, in.shape[1]};
   const Tensor y = tape.empty({d.n, height, width, d.c}, in.dtype);
   zero(tape.context(), y);
   tape.run([&](auto s) { kernels::add_channel_forward(s, d, y.in(), in.in(), y.act()); });

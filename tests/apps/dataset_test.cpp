@@ -54,15 +54,6 @@ TEST(Dataset, EscapesForeignText) {
   EXPECT_EQ(printable("\xed\xa0\x80\xc0\x80"), "\\xed\\xa0\\x80\\xc0\\x80");
 }
 
-TEST(Dataset, ProductsDoNotWrap) {
-  const std::uint64_t all = ~std::uint64_t{0}, two32 = std::uint64_t{1} << 32;
-  EXPECT_EQ(product_within({3, 5, 7}, 105), 105u);
-  EXPECT_EQ(product_within({3, 5, 7}, 104), std::nullopt);
-  EXPECT_EQ(product_within({two32, two32}, all), std::nullopt);  // wraps to 0
-  EXPECT_EQ(product_within({two32 + 1, two32 - 1}, all), all);
-  EXPECT_EQ(product_within({all, all}, all), std::nullopt);  // wraps to 1
-}
-
 TEST(Dataset, DigitsLookLikeMnist) {
   const Dataset set = open_dataset("synthetic:digits");
   EXPECT_EQ(set.spec, "synthetic:digits");

@@ -2,13 +2,14 @@
 // classifier_test.cpp — the classifier that judges samples: shapes, and that it learns.
 #include "model/classifier.h"
 
+#include "tests/model/networks.h"
 #include "tests/support/files.h"
 #include "tests/support/tape.h"
 
 namespace haze::model {
 namespace {
 
-using test::expect_error;
+using test::expect_error, test::expect_input_error;
 
 /// Three classes of 9x6 images: noise with a bright column that only the class tells the place of.
 struct Columns {
@@ -42,6 +43,16 @@ TEST(Classifier, HalvesUntilFourPixels) {
   EXPECT_EQ(names({64, 37, 3, 2}).size(), 4u + 2u);  // 37, 19, 10, 5, 3 wide
   expect_error<InputError>([] { Classifier({3, 28, 1, 10}); }, "images of 3x28x1");
   expect_error<InputError>([] { Classifier({28, 28, 1, 1}); }, "1 classes; at least 2");
+}
+
+TEST(Classifier, OfAnyStatedSizeIsBuiltOrRefused) {
+  Classifier({16384, 16384, 1024, 65536});
+  expect_input_error([] { Classifier({4, 16384, 1024, 10}); }, "parameters with hidden");
+  expect_input_error(
+      [] {
+        Classifier({4, 1 << 30, 1024, 10});
+      },
+      "inputs of its hidden layer: 4 x 1073741824 x 1024");
 }
 
 TEST(Classifier, LearnsAndIsTheSameWhateverTheBatchItJudgesIn) {
