@@ -47,18 +47,26 @@ engine::SaveReport save_state(engine::CheckpointWriter& writer, const engine::Ch
   return writer.save(meta, tensors);
 }
 
-model::StateDict restore_state(engine::Checkpoint& checkpoint, engine::Parameters& parameters) {
+model::StateDict restore_state(engine::Checkpoint& checkpoint, engine::Parameters& parameters,
+                               Stream stream, const RunConfig& config) {
   auto tensors = std::move(checkpoint.tensors);
   checkpoint.tensors.clear();
+  const bool ema = config.train.keeps_ema();
+  std::vector<std::pair<Part, model::StateDict>> states;
   for (const Part& part : kParts) {
-    if (!(parameters.*part.flat)) continue;
+    if (part.flat == &engine::Parameters::ema && !ema) continue;
+    states.emplace_back(part, take(tensors, part.prefix));
     try {
-      model::from_state_dict(parameters, parameters.*part.flat, take(tensors, part.prefix));
+      model::check_state_dict(parameters, states.back().second);
     } catch (const InputError& e) {
       throw InputError(cat(checkpoint.path, ": ", part.prefix, "*: ", e.what()));
     }
   }
-  parameters.refresh_bf16();
+  parameters.allocate(stream, config.seed, true, ema, config.activations());
+  for (auto& [part, state] : states) {
+    model::from_state_dict(parameters, parameters.*part.flat, state);
+    state.clear();
+  }
   return take(tensors, "train.");
 }
 
@@ -106,16 +114,14 @@ TrainedWeights load_weights(const std::string& path, bool ema, bool ema_asked) {
 
 std::unique_ptr<model::Network> make_trained_network(TrainedWeights& trained, Stream stream,
                                                      DType activations) {
-  auto network = model::make_network(trained.config.model);
-  engine::Parameters& parameters = network->parameters();
-  parameters.allocate(stream, 0, false, false, activations);
   try {
-    model::from_state_dict(parameters, parameters.weights, take(trained.tensors, ""));
+    auto network = model::make_network(trained.config.model);
+    model::allocate_from(network->parameters(), stream, false, activations,
+                         take(trained.tensors, ""));
+    return network;
   } catch (const InputError& e) {
     throw InputError(cat(trained.path, ": ", e.what()));
   }
-  parameters.refresh_bf16();
-  return network;
 }
 
 }  // namespace haze::apps

@@ -18,11 +18,12 @@ engine::SaveReport save_state(engine::CheckpointWriter& writer, const engine::Ch
                               const engine::Parameters& parameters,
                               const model::StateDict& trainer = {});
 
-/// Fills the flat buffers, allocated for training, from a whole checkpoint, and returns its train.*
-/// tensors, for Trainer::restore. Takes the tensors out of `checkpoint`, each buffer's freed as soon
-/// as it is filled, and leaves the rest. Throws InputError for tensors that are missing, left over or
-/// of another shape.
-model::StateDict restore_state(engine::Checkpoint& checkpoint, engine::Parameters& parameters);
+/// Allocates the parameters for training as the configuration says, fills the flat buffers from a
+/// whole checkpoint and returns its train.* tensors, for Trainer::restore. Takes the tensors out of
+/// `checkpoint`, each buffer's freed as soon as it is filled, and leaves the rest. Throws InputError
+/// for tensors that are missing, left over or of another shape, before anything is allocated.
+model::StateDict restore_state(engine::Checkpoint& checkpoint, engine::Parameters& parameters,
+                               Stream stream, const RunConfig& config);
 
 /// The names that a checkpoint keeps of its classes.
 ClassNames class_names_of(const engine::CheckpointMeta& meta);

@@ -80,11 +80,9 @@ LoadedClassifier load_classifier(const std::string& path, Stream stream) {
     for (const std::string_view name : split(names, '\n')) r.classes.push_back(printable(name));
   model::StateDict state;
   for (const auto& entry : file.tensors()) state[entry.name] = {entry.shape, file.read_f32(entry)};
-  loaded.network = std::make_unique<model::Classifier>(r.config);
-  engine::Parameters& parameters = loaded.network->parameters();
-  parameters.allocate(stream, 0, false, false, DType::f32);
   try {
-    model::from_state_dict(parameters, parameters.weights, state);
+    loaded.network = std::make_unique<model::Classifier>(r.config);
+    model::allocate_from(loaded.network->parameters(), stream, false, DType::f32, state);
   } catch (const InputError& e) {
     throw InputError(cat(path, ": ", e.what()));
   }

@@ -192,7 +192,7 @@ void Inception::add_blocks() {
   }
 }
 
-void Inception::fill(const StateDict& state) {
+void Inception::fill(const StateDict& state, Stream stream) {
   StateDict folded;
   std::string missing;
   std::size_t used = 0;
@@ -234,13 +234,12 @@ void Inception::fill(const StateDict& state) {
             name.ends_with(".num_batches_tracked");
   if (used != state.size())
     throw InputError(cat("inception: ", state.size() - used, " tensors that it does not have"));
-  from_state_dict(parameters_, parameters_.weights, folded);
+  allocate_from(parameters_, stream, false, DType::f32, folded);
 }
 
 Inception::Inception(const StateDict& state, Stream stream) {
   add_blocks();
-  parameters_.allocate(stream, 0, false, false, DType::f32);
-  fill(state);
+  fill(state, stream);
 }
 
 Var Inception::forward(engine::Tape& tape, Var x) {

@@ -32,7 +32,7 @@ class Inception {
   void add(const std::string& name, int in, int out, int height, int width, int stride = 1,
            bool padded = false);
   void add_blocks();
-  void fill(const StateDict& state);
+  void fill(const StateDict& state, Stream stream);
   engine::Parameters parameters_;
   std::map<std::string, Conv> convs_;
 };

@@ -96,7 +96,11 @@ StateDict to_state_dict(const Parameters& parameters, const Tensor& flat, bool o
   return state;
 }
 
-void from_state_dict(Parameters& parameters, const Tensor& flat, const StateDict& state) {
+namespace {
+
+/// The state's tensors under the names that the network uses; InputError if they are not its own.
+std::map<std::string, const HostTensor*> fitting(const Parameters& parameters,
+                                                 const StateDict& state) {
   std::map<std::string, const HostTensor*> given;
   for (const auto& [name, tensor] : state)
     if (const std::string now = current_name(name); now != name && state.contains(now))
@@ -105,12 +109,30 @@ void from_state_dict(Parameters& parameters, const Tensor& flat, const StateDict
       given[now] = &tensor;
   if (const std::string text = mismatches(parameters, given); !text.empty())
     throw InputError("weights: they do not fit the network;" + text);
+  return given;
+}
+
+}  // namespace
+
+void check_state_dict(const Parameters& parameters, const StateDict& state) {
+  fitting(parameters, state);
+}
+
+void from_state_dict(Parameters& parameters, const Tensor& flat, const StateDict& state) {
+  const auto given = fitting(parameters, state);
   for (std::uint32_t i = 0; i < parameters.count(); ++i) {
     const Parameter& p = parameters[ParamId{i}];
     const std::vector<float> values = from_pytorch(p, given.at(p.name)->values);
     engine::overwrite(parameters.stream(), parameters.range_of(flat, ParamId{i}), values);
   }
   if (flat.raw() == parameters.weights.raw()) parameters.refresh_bf16();
+}
+
+void allocate_from(Parameters& parameters, Stream stream, bool training, DType activations,
+                   const StateDict& state) {
+  check_state_dict(parameters, state);
+  parameters.allocate(stream, 0, training, false, activations);
+  from_state_dict(parameters, parameters.weights, state);
 }
 
 std::vector<float> nchw_to_nhwc(const std::vector<float>& x, int n, int c, int h, int w) {

@@ -333,11 +333,13 @@ int run(const TrainOptions& options, const Program& program) {
     return 0;
   }
   engine::Parameters& parameters = setup.network->parameters();
-  parameters.allocate(setup.stream, setup.config.seed, true, setup.config.train.keeps_ema(),
-                      setup.config.activations());
-  if (!folder) folder = take_folder(options, setup, console);
   model::StateDict state;  // of the trainer
-  if (from) state = restore_state(*from, parameters);
+  if (from)
+    state = restore_state(*from, parameters, setup.stream, setup.config);
+  else
+    parameters.allocate(setup.stream, setup.config.seed, true, setup.config.train.keeps_ema(),
+                        setup.config.activations());
+  if (!folder) folder = take_folder(options, setup, console);
   const std::size_t dropped =
       begin_files(options, setup, from.has_value(), first, *folder, program);
   if (from) {

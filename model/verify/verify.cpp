@@ -202,8 +202,7 @@ Verification verify(engine::Context& context, NetworkConfig config,
                          name_of(result.kind), " record does not"));
   const auto ready = [&](DType type) {
     auto network = make_network(config);
-    network->parameters().allocate(context.stream, 0, trains, false, type);
-    from_state_dict(network->parameters(), network->parameters().weights, weights);
+    allocate_from(network->parameters(), context.stream, trains, type, weights);
     return network;
   };
   const auto network = ready(context.activations);

@@ -138,6 +138,22 @@ TEST(Weights, RefusalNamesTheSystemWhoseFileItIs) {
             std::string::npos);
 }
 
+TEST(Weights, AreComparedBeforeTheNetworkIsAllocated) {
+  const auto network = make_network(tiny(Family::labml));
+  engine::Parameters& parameters = network->parameters();
+  expect_input_error([&] { allocate_from(parameters, test::device(), true, DType::f32, {}); },
+                     "missing: image_proj.weight");
+  EXPECT_FALSE(parameters.weights);
+  engine::Context context{test::device()};
+  const StateDict good = weights_of(*ready(tiny(Family::labml), context));
+  allocate_from(parameters, test::device(), true, DType::bf16, good);
+  EXPECT_TRUE(parameters.gradients);
+  for (const auto& [name, t] : weights_of(*network)) EXPECT_EQ(t.values, good.at(name).values);
+  for (std::size_t i = 0; i < parameters.flat_size(); i += 97)  // the copy follows
+    EXPECT_NEAR(float(test::read<bf16>(parameters.weights_bf16)[i]),
+                test::read(parameters.weights)[i], 0.01);
+}
+
 TEST(Weights, AcceptsTheOldNamesOfDiffusersAttention) {
   engine::Context context{test::device()};
   const auto network = ready(tiny(Family::ddpm), context, 1);
