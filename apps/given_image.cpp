@@ -11,8 +11,8 @@
 namespace haze::apps {
 namespace {
 
-Image read_picture(const std::string& path) {
-  return decode_image(read_file(path, kMostFileBytes), printable(path));
+Image read_picture(const std::string& path, const SizeCheck& check) {
+  return decode_image(read_file(path, kMostFileBytes), printable(path), check);
 }
 
 /// "mnist:DIR@7" as data set and number; nothing for a file's name.
@@ -45,11 +45,13 @@ Image open_given_image(const std::string& where, int height, int width, int chan
   int index = 0;
   if (names_dataset_image(where, spec, index))
     return image_of_dataset(where, spec, index, height, width, channels);
-  const Image image = with_channels(read_picture(where), channels);
-  if (image.height < height || image.width < width)
-    throw InputError(cat("--image: ", where, ": ", image.height, "x", image.width,
-                         " pixels (height x width); at least ", height, "x", width,
-                         ", the network's size"));
+  const auto large_enough = [&](int h, int w) {
+    if (h < height || w < width)
+      throw InputError(cat("--image: ", where, ": ", h, "x", w,
+                           " pixels (height x width); at least ", height, "x", width,
+                           ", the network's size"));
+  };
+  const Image image = with_channels(read_picture(where, large_enough), channels);
   Image fitted{
       height, width, channels,
       std::vector<std::uint8_t>(std::size_t(height) * std::size_t(width) * std::size_t(channels))};
@@ -59,11 +61,12 @@ Image open_given_image(const std::string& where, int height, int width, int chan
 }
 
 Image open_mask(const std::string& path, int height, int width) {
-  const Image mask = with_channels(read_picture(path), 1);
-  if (mask.height != height || mask.width != width)
-    throw InputError(cat("--mask: ", path, ": ", mask.height, "x", mask.width,
-                         " pixels (height x width); ", height, "x", width, ", the network's size"));
-  return mask;
+  const auto of_that_size = [&](int h, int w) {
+    if (h != height || w != width)
+      throw InputError(cat("--mask: ", path, ": ", h, "x", w, " pixels (height x width); ", height,
+                           "x", width, ", the network's size"));
+  };
+  return with_channels(read_picture(path, of_that_size), 1);
 }
 
 }  // namespace haze::apps

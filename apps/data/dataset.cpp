@@ -10,6 +10,7 @@
 #include "apps/data/points.h"
 #include "apps/image/image.h"
 #include "apps/image/resize.h"
+#include "apps/memory.h"
 #include "apps/paths.h"
 #include "engine/files/xxh3.h"
 #include "kernels/base/check.h"
@@ -121,7 +122,10 @@ void resize(Dataset& set, int height, int width) {
         cat("data.image_size: [", height, ",", width, "]; points are images of 1x1; leave it out"));
   const std::size_t from = std::size_t(set.height) * set.width * set.channels;
   const std::size_t to = std::size_t(height) * width * set.channels;
-  std::vector<std::uint8_t> resized(to * set.count);
+  require_memory(cat(printable(set.spec), ": ", set.count, " images of ", height, "x", width, "x",
+                     set.channels),
+                 to * std::size_t(set.count), "ask for smaller images (--size, data.image_size)");
+  std::vector<std::uint8_t> resized(to * std::size_t(set.count));
 #pragma omp parallel for schedule(static)
   for (int i = 0; i < set.count; ++i)
     resize_and_crop(set.images.data() + from * i, set.height, set.width, set.channels,
@@ -163,10 +167,10 @@ Dataset open_dataset(const std::string& spec, const DatasetOptions& options) {
     if (asked.channels && *asked.channels != set.channels)
       throw InputError(cat("data set: ", printable(spec), " has ", set.channels, " channel",
                            set.channels == 1 ? "" : "s", "; asked for: ", *asked.channels));
+    set.spec = spec;
     if (!asked.label.empty()) keep_label(set, asked.label);
     if (asked.height && (*asked.height != set.height || *asked.width != set.width))
       resize(set, *asked.height, *asked.width);
-    set.spec = spec;
     set.fingerprint = fingerprint(set);
     return set;
   } catch (const std::bad_alloc&) {

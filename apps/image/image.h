@@ -2,6 +2,7 @@
 // image.h — one decoded image.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 namespace haze::apps {
@@ -19,6 +20,10 @@ struct Image {
 constexpr int kMostSide = 16384;
 constexpr std::int64_t kMostPixels = std::int64_t{64} << 20;
 constexpr std::uint64_t kMostFileBytes = std::uint64_t{64} << 20;
+
+/// Called by a decoder with the size of the upright picture before a pixel is decoded: throws
+/// InputError if that size is of no use.
+using SizeCheck = std::function<void(int height, int width)>;
 
 /// 3 from 1 by repetition, 1 from 3 by ITU-R BT.601 luma, 0.299 R + 0.587 G + 0.114 B.
 Image with_channels(Image image, int channels);

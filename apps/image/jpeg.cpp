@@ -110,7 +110,8 @@ void cmyk_to_rgb(std::vector<std::uint8_t>& pixels, bool inverted) {
 
 }  // namespace
 
-Image decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name) {
+Image decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name,
+                  const SizeCheck& check) {
   Reader r;
   if (!read_head(r, bytes)) refuse(name, r.message);
   const int stored = r.jpeg.out_color_components;
@@ -119,19 +120,22 @@ Image decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name) 
   for (jpeg_saved_marker_ptr m = r.jpeg.marker_list; m && orientation == 1; m = m->next)
     orientation = exif_orientation({m->data, m->data_length});
   Image image{int(r.jpeg.output_height), int(r.jpeg.output_width), stored == 1 ? 1 : 3, {}};
+  const bool lies = orientation >= 5;  // upright() will turn it by a quarter
+  if (check) check(lies ? image.width : image.height, lies ? image.height : image.width);
   image.pixels.resize(std::size_t(image.height) * image.width * stored);
   if (!read_rows(r, image.pixels.data())) refuse(name, r.message);
   if (stored == 4) cmyk_to_rgb(image.pixels, inverted);
   return upright(std::move(image), orientation);
 }
 
-Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name) {
+Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name,
+                   const SizeCheck& check) {
   constexpr std::uint8_t kPng[] = {0x89, 'P', 'N', 'G'}, kJpeg[] = {0xFF, 0xD8, 0xFF};
   const auto starts = [&](std::span<const std::uint8_t> magic) {
     return bytes.size() >= magic.size() && std::equal(magic.begin(), magic.end(), bytes.begin());
   };
-  if (starts(kPng)) return decode_png(bytes, name);
-  if (starts(kJpeg)) return decode_jpeg(bytes, name);
+  if (starts(kPng)) return decode_png(bytes, name, check);
+  if (starts(kJpeg)) return decode_jpeg(bytes, name, check);
   const std::string_view first(reinterpret_cast<const char*>(bytes.data()),
                                std::min<std::size_t>(bytes.size(), 16));
   const std::string content = engine::foreign_content(first);

@@ -19,7 +19,8 @@ std::vector<std::uint8_t> encode_png(const Image& image, const std::string& reci
 /// Decodes any PNG to 8-bit grey or RGB: 16 bits are rounded to 8, palettes resolved, transparency
 /// laid over white; gamma and colour profiles are ignored. `name` stands for the file in messages.
 /// Refuses sides above kMostSide, more than kMostPixels, and any damage: InputError.
-Image decode_png(std::span<const std::uint8_t> bytes, const std::string& name);
+Image decode_png(std::span<const std::uint8_t> bytes, const std::string& name,
+                 const SizeCheck& check = {});
 
 /// The text that encode_png has put into a PNG; nothing if there is none. Only the frame of chunks
 /// is read, not the picture. InputError if that frame is damaged.

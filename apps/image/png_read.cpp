@@ -97,13 +97,15 @@ void over_white(std::vector<std::uint8_t>& pixels, int channels) {
 
 }  // namespace
 
-Image decode_png(std::span<const std::uint8_t> bytes, const std::string& name) {
+Image decode_png(std::span<const std::uint8_t> bytes, const std::string& name,
+                 const SizeCheck& check) {
   Reader r;
   r.left = bytes;
   if (!read_head(r)) refuse(name, r.message);
   Image image;
   image.height = int(png_get_image_height(r.png, r.info));
   image.width = int(png_get_image_width(r.png, r.info));
+  if (check) check(image.height, image.width);
   const int stored = png_get_channels(r.png, r.info);
   const std::size_t row = std::size_t(image.width) * stored;
   HAZE_CHECK(png_get_rowbytes(r.png, r.info) == row, "libpng's rows have ",
