@@ -27,10 +27,14 @@ std::vector<fs::path> config_folders() {
 }
 
 std::string read_stream(std::istream& in, const std::string& name, std::size_t limit) {
-  std::string text(limit + 1, '\0');
-  in.read(text.data(), std::streamsize(text.size()));
+  std::string text;
+  for (std::size_t block = 1 << 14; in && text.size() <= limit; block = text.size()) {
+    const std::size_t at = text.size();
+    text.resize(at + std::min(block, limit + 1 - at));
+    in.read(text.data() + at, std::streamsize(text.size() - at));
+    text.resize(at + std::size_t(in.gcount()));
+  }
   if (in.bad()) throw InputError(cat(name, ": cannot be read; ", std::strerror(errno)));
-  text.resize(std::size_t(in.gcount()));
   if (text.size() > limit) throw InputError(cat(name, ": too long; at most ", limit, " bytes"));
   return text;
 }

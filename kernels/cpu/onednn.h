@@ -10,6 +10,8 @@
 #include <mutex>
 #include <omp.h>
 #include <oneapi/dnnl/dnnl.hpp>
+#include <sys/mman.h>
+#include <unordered_map>
 #include <utility>
 
 #include "kernels/base/check.h"
@@ -41,6 +43,33 @@ inline dnnl::primitive_attr user_scratchpad() {
   return attr;
 }
 
+/// What oneDNN has failed at, as an error of haze's: memory there is not is no fault of the CPU's.
+[[noreturn]] inline void failed(const dnnl::error& e) {
+  if (e.status == dnnl_out_of_memory) throw RunError("out of memory: oneDNN; lower the batch size");
+  throw DeviceError(cat("oneDNN on this CPU: ", e.what(), "; f32 activations always work"));
+}
+
+/// Runs a primitive on these arguments, in the stream's order.
+inline void execute(const dnnl::primitive& primitive,
+                    const std::unordered_map<int, dnnl::memory>& arguments) {
+  try {
+    primitive.execute(stream(), arguments);
+  } catch (const dnnl::error& e) {
+    failed(e);
+  }
+}
+
+/// RunError unless there is room for the code of a primitive, which is written without asking
+/// whether there is: oneDNN ends the process where its buffers cannot be had.
+inline void require_code_memory() {
+  constexpr std::size_t kCode = std::size_t{16} << 20;  // of its kernels, 256 KiB each
+  void* const room =
+      ::mmap(nullptr, kCode, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (room == MAP_FAILED)
+    throw RunError(cat("out of memory: asked for ", kCode >> 20, " MiB for oneDNN's code"));
+  ::munmap(room, kCode);
+}
+
 /// Makes P's primitive descriptor of `args`, the arguments of the operation as oneDNN's C++
 /// interface orders them. oneDNN 2 wraps them in an operation descriptor; oneDNN 3 has none.
 /// Throws DeviceError where this CPU has no code for it (bf16 before AVX-512).
@@ -52,7 +81,7 @@ typename P::primitive_desc describe(const dnnl::primitive_attr& attr, const Args
   return typename P::primitive_desc(typename P::desc(args...), attr, engine());
 #endif
 } catch (const dnnl::error& e) {
-  throw DeviceError(cat("oneDNN on this CPU: ", e.what(), "; f32 activations always work"));
+  failed(e);
 }
 
 /// The same for a backward primitive: `hint` is the descriptor of its forward.
@@ -65,7 +94,7 @@ typename P::primitive_desc describe_backward(const dnnl::primitive_attr& attr, c
   return typename P::primitive_desc(typename P::desc(args...), attr, engine(), hint);
 #endif
 } catch (const dnnl::error& e) {
-  throw DeviceError(cat("oneDNN on this CPU: ", e.what(), "; f32 activations always work"));
+  failed(e);
 }
 
 /// A copy between two layouts or types; with `adds`, to += from.
@@ -107,7 +136,12 @@ class Cache {
     const std::lock_guard lock(mutex_);
     const auto full = std::pair(omp_get_max_threads(), key);
     if (const auto found = values_.find(full); found != values_.end()) return found->second;
-    return values_.emplace(full, make(key)).first->second;
+    require_code_memory();
+    try {
+      return values_.emplace(full, make(key)).first->second;
+    } catch (const dnnl::error& e) {
+      failed(e);
+    }
   }
 
  private:

@@ -67,8 +67,8 @@ class ConvForward {
   void run(const void* x, const void* w, const float* bias, const void* residual, void* y,
            void* scratch) {
     const Scratch part(scratch, *this);
-    pack_.execute(stream(), {{DNNL_ARG_FROM, wrap(plain_, w)},
-                             {DNNL_ARG_TO, wrap(pd_.weights_desc(), part.w)}});
+    execute(pack_,
+            {{DNNL_ARG_FROM, wrap(plain_, w)}, {DNNL_ARG_TO, wrap(pd_.weights_desc(), part.w)}});
     std::unordered_map<int, dnnl::memory> args{
         {DNNL_ARG_SRC, wrap(m_.x, x)},
         {DNNL_ARG_WEIGHTS, wrap(pd_.weights_desc(), part.w)},
@@ -77,7 +77,7 @@ class ConvForward {
     if (bias) args.emplace(DNNL_ARG_BIAS, wrap(m_.bias, bias));
     if (residual)
       args.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, wrap(m_.y, residual));
-    conv_.execute(stream(), args);
+    execute(conv_, args);
   }
 
   static dnnl::convolution_forward::primitive_desc describe(const ConvShape& c, const ConvMemory& m,
@@ -124,12 +124,12 @@ class ConvBackwardData {
 
   void run(const void* dy, const void* w, void* dx, void* scratch) {
     const Scratch part(scratch, *this);
-    pack_.execute(stream(), {{DNNL_ARG_FROM, wrap(plain_, w)},
-                             {DNNL_ARG_TO, wrap(pd_.weights_desc(), part.w)}});
-    conv_.execute(stream(), {{DNNL_ARG_DIFF_DST, wrap(m_.y, dy)},
-                             {DNNL_ARG_WEIGHTS, wrap(pd_.weights_desc(), part.w)},
-                             {DNNL_ARG_DIFF_SRC, wrap(m_.x, dx)},
-                             {DNNL_ARG_SCRATCHPAD, wrap(pd_.scratchpad_desc(), part.pad)}});
+    execute(pack_,
+            {{DNNL_ARG_FROM, wrap(plain_, w)}, {DNNL_ARG_TO, wrap(pd_.weights_desc(), part.w)}});
+    execute(conv_, {{DNNL_ARG_DIFF_DST, wrap(m_.y, dy)},
+                    {DNNL_ARG_WEIGHTS, wrap(pd_.weights_desc(), part.w)},
+                    {DNNL_ARG_DIFF_SRC, wrap(m_.x, dx)},
+                    {DNNL_ARG_SCRATCHPAD, wrap(pd_.scratchpad_desc(), part.pad)}});
   }
 
  private:
@@ -179,9 +179,9 @@ class ConvBackwardWeights {
         {DNNL_ARG_DIFF_WEIGHTS, wrap(pd_.diff_weights_desc(), part.dw)},
         {DNNL_ARG_SCRATCHPAD, wrap(pd_.scratchpad_desc(), part.pad)}};
     if (dbias) args.emplace(DNNL_ARG_DIFF_BIAS, wrap(m_.bias, dbias));
-    conv_.execute(stream(), args);
-    unpack_.execute(stream(), {{DNNL_ARG_FROM, wrap(pd_.diff_weights_desc(), part.dw)},
-                               {DNNL_ARG_TO, wrap(plain_, dw)}});
+    execute(conv_, args);
+    execute(unpack_, {{DNNL_ARG_FROM, wrap(pd_.diff_weights_desc(), part.dw)},
+                      {DNNL_ARG_TO, wrap(plain_, dw)}});
   }
 
  private:

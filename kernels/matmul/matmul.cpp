@@ -61,7 +61,7 @@ struct Product {
     if (bias_data) args.emplace(DNNL_ARG_BIAS, onednn::wrap(bias, bias_data));
     if (summand)
       args.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, onednn::wrap(c, summand));
-    primitive.execute(onednn::stream(), args);
+    onednn::execute(primitive, args);
   }
 };
 
