@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "engine/launch.h"
 #include "kernels/base/check.h"
 #include "kernels/runtime/memory.h"
 
@@ -32,7 +33,7 @@ std::shared_ptr<void> Arena::allocate(std::size_t bytes) {
     }
     if (!p) add_block(size);
   }
-  std::visit([&](auto s) { kernels::permit(s, p, bytes); }, stream_);
+  guard([&](auto s) { kernels::permit(s, p, bytes); });
   live_ += size;
   peak_ = std::max(peak_, live_);
   return {p, [this, size](void* q) { give_back(static_cast<char*>(q), size); }};
@@ -40,17 +41,14 @@ std::shared_ptr<void> Arena::allocate(std::size_t bytes) {
 
 void Arena::add_block(std::size_t bytes) {
   const std::size_t size = std::max({bytes, kMinBlock, round_up(reserved_bytes() / 4)});
-  const auto fresh = [&](auto s) {
-    void* p = kernels::allocate(s, size);
-    kernels::forbid(s, p, size);
-    return p;
-  };
-  blocks_.push_back({static_cast<char*>(std::visit(fresh, stream_)), size, {{0, size}}});
+  void* const p = take_memory(stream_, size);
+  blocks_.push_back({static_cast<char*>(p), size, {{0, size}}});
+  guard([&](auto s) { kernels::forbid(s, p, size); });
   ++system_allocations_;
 }
 
 void Arena::give_back(char* p, std::size_t bytes) {
-  std::visit([&](auto s) { kernels::forbid(s, p, bytes); }, stream_);
+  guard([&](auto s) { kernels::forbid(s, p, bytes); });
   live_ -= bytes;
   const auto owner = std::ranges::find_if(
       blocks_, [&](const Block& b) { return p >= b.base && p < b.base + b.size; });
@@ -82,13 +80,10 @@ std::size_t Arena::reserved_bytes() const {
 }
 
 void Arena::release_blocks() {
-  const auto give = [&](auto s) {
-    for (const Block& b : blocks_) {
-      kernels::permit(s, b.base, b.size);
-      kernels::release(s, b.base);
-    }
-  };
-  std::visit(give, stream_);
+  for (const Block& b : blocks_) {
+    guard([&](auto s) { kernels::permit(s, b.base, b.size); });
+    give_memory(stream_, b.base);
+  }
   blocks_.clear();
 }
 

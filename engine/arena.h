@@ -43,6 +43,11 @@ class Arena {
     std::size_t size;
     std::map<std::size_t, std::size_t> free;  // offset -> length, never adjacent
   };
+  /// Work that computes nothing, so that no plan counts it.
+  template <class F>
+  void guard(F&& f) {
+    if (!plan_of(stream_)) std::visit(f, stream_);
+  }
   void add_block(std::size_t bytes);
   void release_blocks();
   void give_back(char* p, std::size_t bytes);

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT
 // context.h — what a run shares: where it computes, in which type, from which memory.
 #pragma once
+#include <source_location>
 #include <utility>
-#include <variant>
 
 #include "engine/arena.h"
+#include "engine/launch.h"
 #include "kernels/base/dtype.h"
 #include "kernels/base/stream.h"
 
 namespace haze::engine {
 
+/// Of a stream that plans (plan.h), it computes nothing and its tensors have no memory: what a step
+/// would take and launch is then in the plan.
 struct Context {
   explicit Context(Stream s, DType type = DType::f32) : stream(s), activations(type), arena(s) {}
   Stream stream;
@@ -19,10 +22,10 @@ struct Context {
   bool resident_data = true;  // false: a data set never lies on the device as a whole
   Arena arena;
 
-  /// Runs f once with the concrete stream type: the switch between backends.
+  /// launch() on the context's stream.
   template <class F>
-  auto run(F&& f) const {
-    return std::visit(std::forward<F>(f), stream);
+  auto run(F&& f, const std::source_location& from = std::source_location::current()) const {
+    return launch(stream, std::forward<F>(f), from);
   }
   /// For what needs the stream alone.
   operator const Stream&() const { return stream; }

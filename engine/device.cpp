@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "engine/device.h"
 
+#include <algorithm>
+
+#include "kernels/base/plan.h"
+
 namespace haze::engine {
 
 Stream open_cuda(int index) { return kernels::open_cuda(index); }
@@ -12,7 +16,9 @@ std::optional<CudaDeviceInfo> cuda_info(const Stream& stream) {
 
 std::size_t free_device_bytes(const Stream& stream) {
   const auto cuda = cuda_info(stream);
-  return cuda ? cuda->free_bytes : SIZE_MAX;
+  std::size_t free = cuda ? cuda->free_bytes : SIZE_MAX;
+  if (const Plan* const plan = plan_of(stream)) free -= std::min(free, plan->live_bytes());
+  return free;
 }
 
 void synchronise(const Stream& stream) {

@@ -17,7 +17,7 @@ using kernels::CudaDeviceInfo;
 Stream open_cuda(int index);
 /// What the current CUDA device is and has free; nothing for a stream of the CPU.
 std::optional<CudaDeviceInfo> cuda_info(const Stream& stream);
-/// Bytes that allocations may still take; on the CPU, where nothing need be copied, all there are.
+/// Bytes that allocations may still take, planned ones counted; on the CPU, where nothing need be copied, all there are.
 std::size_t free_device_bytes(const Stream& stream);
 /// Waits for all work of the stream.
 void synchronise(const Stream& stream);

@@ -9,11 +9,6 @@
 namespace haze::engine {
 namespace {
 
-template <class F>
-auto on(const Stream& stream, F f) {
-  return std::visit(f, stream);
-}
-
 void check_count(const Shape& shape, std::size_t values) {
   HAZE_CHECK(shape.size() == values, shape.str(), " holds ", shape.size(), " values, got ", values);
 }
@@ -58,9 +53,7 @@ Tensor empty(Context& context, Shape shape, DType type, Lifetime lifetime) {
 Tensor lasting(const Stream& stream, Shape shape, DType type) {
   Tensor t{shape, type, nullptr};
   const std::size_t bytes = std::max<std::size_t>(t.bytes(), 1);  // an empty tensor is one too
-  t.storage = on(stream, [&](auto s) -> std::shared_ptr<void> {
-    return {kernels::allocate(s, bytes), [s](void* p) { kernels::release(s, p); }};
-  });
+  t.storage = {take_memory(stream, bytes), [stream](void* p) { give_memory(stream, p); }};
   return t;
 }
 
@@ -115,19 +108,19 @@ void overwrite(const Stream& stream, const Tensor& to, std::span<const std::byte
   HAZE_CHECK(to.bytes() == bytes.size(), to.shape.str(), " holds ", to.bytes(), " bytes, got ",
              bytes.size());
   if (bytes.empty()) return;
-  on(stream, [&](auto s) { kernels::copy_in(s, to.raw(), bytes.data(), bytes.size()); });
+  launch(stream, [&](auto s) { kernels::copy_in(s, to.raw(), bytes.data(), bytes.size()); });
 }
 
 void copy(const Stream& stream, const Tensor& to, const Tensor& from) {
   HAZE_CHECK(to.bytes() == from.bytes() && to.dtype == from.dtype, from.shape.str(), ' ',
              name_of(from.dtype), " to ", to.shape.str(), ' ', name_of(to.dtype));
   if (to.bytes() == 0) return;
-  on(stream, [&](auto s) { kernels::copy(s, to.raw(), from.raw(), to.bytes()); });
+  launch(stream, [&](auto s) { kernels::copy(s, to.raw(), from.raw(), to.bytes()); });
 }
 
 void zero(const Stream& stream, const Tensor& to) {
   if (to.bytes() == 0) return;
-  on(stream, [&](auto s) { kernels::zero(s, to.raw(), to.bytes()); });
+  launch(stream, [&](auto s) { kernels::zero(s, to.raw(), to.bytes()); });
 }
 
 void exchange(const Stream& stream, const Tensor& a, const Tensor& b, std::size_t through) {
@@ -150,7 +143,8 @@ void download(const Stream& stream, const Tensor& from, std::span<std::byte> to)
   HAZE_CHECK(from.bytes() == to.size(), from.shape.str(), " holds ", from.bytes(),
              " bytes, asked for ", to.size());
   if (to.empty()) return;
-  on(stream, [&](auto s) { kernels::copy_out(s, to.data(), from.raw(), to.size()); });
+  if (plan_of(stream)) std::ranges::fill(to, std::byte{});
+  launch(stream, [&](auto s) { kernels::copy_out(s, to.data(), from.raw(), to.size()); });
 }
 
 std::vector<float> download(const Stream& stream, const Tensor& from) {
@@ -169,7 +163,7 @@ std::vector<float> download(const Stream& stream, const Tensor& from) {
 
 void convert(const Stream& stream, const Tensor& to, const Tensor& from) {
   HAZE_CHECK(to.size() == from.size(), from.shape.str(), " to ", to.shape.str());
-  on(stream, [&](auto s) {
+  launch(stream, [&](auto s) {
     kernels::deliver(s, from.size(), from.in(), {to.raw(), to.dtype, kernels::Write::overwrite});
   });
 }

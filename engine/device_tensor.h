@@ -65,7 +65,8 @@ void exchange(const Stream& stream, const Tensor& a, const Tensor& b,
 
 // ---- read ---------------------------------------------------------------------------------------
 
-/// The values of an f32 or bf16 tensor. Waits until the stream has reached this point.
+/// The values of an f32 or bf16 tensor; zeros where work is only planned. Waits until the stream has
+/// reached this point.
 std::vector<float> download(const Stream& stream, const Tensor& from);
 /// The bytes of a tensor of any type. Waits likewise.
 void download(const Stream& stream, const Tensor& from, std::span<std::byte> to);

@@ -61,7 +61,7 @@ void Parameters::allocate(Stream stream, std::uint64_t seed, bool training, bool
   stream_ = stream;
   HAZE_CHECK(flat_size_ > 0, "no parameters");
   weights = flat_buffer(stream, flat_size_, DType::f32);
-  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+  for (std::size_t i = 0; !plan_of(stream) && i < parameters_.size(); ++i) {
     const auto values = initial_values(parameters_[i], seed, std::uint32_t(i));
     overwrite(stream, range_of(weights, {std::uint32_t(i)}), values);
   }

@@ -12,7 +12,7 @@
 
 namespace haze::engine {
 
-/// On CUDA two buffers of page-locked memory and a stream of its own (kernels/runtime/prefetch.h);
+/// Where work is planned, only the device's memory is counted, and there is no buffer. On CUDA two buffers of page-locked memory and a stream of its own (kernels/runtime/prefetch.h);
 /// on the CPU, which needs none of it, one buffer.
 class Prefetch {
  public:
@@ -29,6 +29,7 @@ class Prefetch {
 
  private:
   std::size_t bytes_;
+  Tensor planned_;
   std::vector<std::byte> here_;
   std::optional<kernels::Prefetch> cuda_;
 };

@@ -10,7 +10,7 @@ constexpr int kEagerRuns = 2;
 
 void Replay::run(Context& context, const std::function<void()>& work) {
   const CudaStream* stream = cuda_of(context);
-  if (!stream || !context.graphs) return work();
+  if (!stream || stream->plan || !context.graphs) return work();
   const Arena& arena = context.arena;
   if (arena.system_allocations() != allocations_ || arena.live_bytes() != live_) {
     reset();

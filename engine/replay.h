@@ -14,7 +14,7 @@ namespace haze::engine {
 
 class Replay {
  public:
-  /// Does the work. On the CPU, and the first times on CUDA, by calling it; then the calls are
+  /// Does the work. On the CPU, where it is planned, and the first times on CUDA, by calling it; then the calls are
   /// captured, and from there on replayed without calling `work`. It starts over when the arena's
   /// memory has changed or something else is live in it than at the capture. `work` must enqueue
   /// the same calls each time, free what it takes from the arena, and neither synchronise nor read

@@ -5,6 +5,7 @@
 
 #include "kernels/add/add.h"
 #include "kernels/base/check.h"
+#include "kernels/base/sizes.h"
 #include "kernels/runtime/memory.h"
 
 namespace haze::engine {
@@ -35,6 +36,13 @@ std::vector<std::string_view> Tape::ops() const {
   std::vector<std::string_view> names;
   for (const Node& n : nodes_) names.emplace_back(n.op);
   return names;
+}
+
+Tensor Tape::empty(Shape shape, DType type) const {
+  if (shape.size() > kMostElements)
+    throw InputError(cat("a tensor of ", shape.str(), " has more than ", kMostElements,
+                         " values; a smaller batch, or train.accumulate"));
+  return engine::empty(context_, shape, type);
 }
 
 Var Tape::leaf(Tensor value, bool needs_grad) {

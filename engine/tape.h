@@ -8,6 +8,7 @@
 // called; a rule holds the tensors it captured until it has run. Whoever writes a network calls
 // release() after the last use of an activation, and memory follows what the rules really need.
 #pragma once
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
@@ -67,20 +68,24 @@ class Tape {
   /// Forgets the value of v. Rules that captured it keep it; value(v) is an error afterwards.
   void release(Var v);
 
-  /// What ops take from the context's arena (device_tensor.h):
-  /// a tensor, one in the type of the activations, scratch.
-  Tensor empty(Shape shape, DType type) const { return engine::empty(context_, shape, type); }
+  /// What ops take from the context's arena (device_tensor.h): a tensor, one in the type of the
+  /// activations, scratch. InputError above 2^31 - 1 values, which kernels count in int: the batch is too large.
+  Tensor empty(Shape shape, DType type) const;
   Tensor activation(Shape shape) const { return empty(shape, context_.activations); }
   std::shared_ptr<void> scratch(std::size_t bytes) const {
     return engine::scratch(context_, bytes);
   }
+  /// As much scratch as bytes_of(the concrete stream) says.
+  template <class F>
+  requires std::invocable<F, CpuStream> std::shared_ptr<void> scratch(F&& bytes_of)
+  const { return scratch(run(std::forward<F>(bytes_of))); }
 
   Context& context() const { return context_; }
   bool recording() const { return recording_; }
   /// Context::run.
   template <class F>
-  auto run(F&& f) const {
-    return context_.run(std::forward<F>(f));
+  auto run(F&& f, const std::source_location& from = std::source_location::current()) const {
+    return context_.run(std::forward<F>(f), from);
   }
 
  private:

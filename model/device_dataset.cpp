@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "engine/device.h"
+#include "kernels/base/sizes.h"
 
 namespace haze::model {
 
@@ -41,9 +42,12 @@ DeviceDataset::DeviceDataset(engine::Context& context, const ImageSet& set, int 
   }
   const DType type = set.is_numbers() ? DType::f32 : DType::u8;
   const std::size_t images = shape.size() * size_of(type), labels = labels_at(images);
-  const std::size_t bytes =
+  const std::size_t last =
       set.labels.empty() ? images : labels + std::size_t(n) * size_of(DType::i32);
-  batch_ = engine::lasting(context, {int(bytes)}, DType::u8);
+  constexpr int kRow = 256;  // a batch may have more bytes than an extent can say
+  const int rows = checked_int("rows of 256 bytes in a batch", {(last + kRow - 1) / kRow});
+  batch_ = engine::lasting(context, {rows, kRow}, DType::u8);
+  const std::size_t bytes = batch_.bytes();
   images_ = batch_.part(0, shape, type);
   if (!set.labels.empty()) labels_ = batch_.part(labels, {n}, DType::i32);
   prefetch_.emplace(context, bytes);
@@ -70,6 +74,7 @@ void DeviceDataset::send_ahead(std::span<const std::int32_t> next) {
 }
 
 void DeviceDataset::send(std::span<const std::int32_t> index) {
+  if (prefetch_->buffer().empty()) return;  // planned
   const std::size_t bytes = set_.image_bytes();
   const std::span<std::byte> to = prefetch_->buffer();
   std::byte *image = to.data(), *label = to.data() + labels_at(index.size() * bytes);

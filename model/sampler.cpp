@@ -9,6 +9,7 @@
 #include "engine/process/process.h"
 #include "engine/random.h"
 #include "engine/replay.h"
+#include "kernels/base/sizes.h"
 
 namespace haze::model {
 
@@ -182,10 +183,10 @@ std::vector<float> run_chain(engine::Context& context, Network& network, const C
   check_conditions(job);
   const std::size_t image = Shape({height, width, channels}).size(), steps = chain.steps.size();
   const int batch = options.on_x0 ? n : options.batch;
-  const int total = (n + batch - 1) / batch * int(steps);
+  const int total = checked_int("batches and steps", {std::uint64_t((n - 1) / batch + 1), steps});
   int done = 0;
   std::vector<float> images;
-  images.reserve(std::size_t(n) * image);
+  if (!plan_of(context)) images.reserve(std::size_t(n) * image);
   for (int first = 0; first < n; first += batch) {
     Batch part(job, first, std::min(batch, n - first));
     for (std::size_t k = 0; k < steps; ++k) {
@@ -194,6 +195,7 @@ std::vector<float> run_chain(engine::Context& context, Network& network, const C
       if (options.progress && !options.progress(++done, total))
         throw RunError(cat("sampling stopped after ", done, " of ", total, " steps"));
     }
+    if (plan_of(context)) return {};  // the other batches take what this one has given back
     const std::vector<float> x = part.x();
     images.insert(images.end(), x.begin(), x.end());
   }

@@ -19,8 +19,9 @@ Var attention(Tape& tape, Var qkv, int heads, QkvLayout layout) {
                      : kernels::AttentionDims::global(n, tokens, heads, head_dim);
   const Tensor o = tape.empty({n, tokens, d.channels()}, in.dtype);
   const Tensor lse = tape.empty({n, heads, tokens}, DType::f32);
+  const auto scratch = tape.scratch(
+      [&](auto s) { return kernels::attention_forward_scratch_bytes(s, d, in.dtype); });
   tape.run([&](auto s) {
-    const auto scratch = tape.scratch(kernels::attention_forward_scratch_bytes(s, d, in.dtype));
     kernels::attention_forward(s, d, in.in(), o.act(), lse.f32(), scratch.get());
   });
   // Saved for backward: qkv, the output and one number per row of scores. The scores and
@@ -28,8 +29,9 @@ Var attention(Tape& tape, Var qkv, int heads, QkvLayout layout) {
   return tape.record("attention", o, {qkv}, [=](Tape& t, const Tensor& dy) {
     const auto dqkv = t.grad_of(qkv);
     if (!dqkv) return;
+    const auto scratch = t.scratch(
+        [&](auto s) { return kernels::attention_backward_scratch_bytes(s, d, in.dtype); });
     t.run([&](auto s) {
-      const auto scratch = t.scratch(kernels::attention_backward_scratch_bytes(s, d, in.dtype));
       kernels::attention_backward(s, d, in.in(), o.in(), lse.f32(), dy.in(), dqkv, scratch.get());
     });
   });

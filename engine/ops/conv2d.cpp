@@ -64,26 +64,32 @@ Var conv2d(Tape& tape, Joined x, Var w, Var bias, const Conv2dOptions& options, 
   const Tensor y = tape.empty(out, in.dtype);
   const kernels::Conv2dSummands summands{bias ? tape.value(bias).f32() : nullptr,
                                          in_of(tape, per_channel), in_of(tape, residual)};
-  tape.run([&](auto s) {
-    const auto scratch =
-        tape.scratch(kernels::conv2d_forward_scratch_bytes(s, d, in.dtype, summands));
-    kernels::conv2d_forward(s, d, joined(), weight.in(), summands, y.act(), scratch.get());
-  });
+  {
+    const auto scratch = tape.scratch(
+        [&](auto s) { return kernels::conv2d_forward_scratch_bytes(s, d, in.dtype, summands); });
+    tape.run([&](auto s) {
+      kernels::conv2d_forward(s, d, joined(), weight.in(), summands, y.act(), scratch.get());
+    });
+  }
   // Saved for backward: x and w. The output and the summands are not.
   const auto rule = [=](Tape& t, const Tensor& dy) {
     t.accumulate(residual, dy);
     const kernels::Conv2dWeightGrads grads{t.grad_of(w), t.grad_of(bias), t.grad_of(per_channel)};
-    t.run([&](auto s) {
-      if (grads.w || grads.bias || grads.per_channel) {
-        const auto bytes = kernels::conv2d_backward_weights_scratch_bytes(s, d, dy.dtype, grads);
-        const auto scratch = t.scratch(bytes);
+    if (grads.w || grads.bias || grads.per_channel) {
+      const auto scratch = t.scratch([&](auto s) {
+        return kernels::conv2d_backward_weights_scratch_bytes(s, d, dy.dtype, grads);
+      });
+      t.run([&](auto s) {
         kernels::conv2d_backward_weights(s, d, joined(), dy.in(), grads, scratch.get());
-      }
-      if (const kernels::Joined<kernels::Grad> dx{t.grad_of(x.first), t.grad_of(x.second)}; dx) {
-        const auto scratch = t.scratch(kernels::conv2d_backward_data_scratch_bytes(s, d, dx));
+      });
+    }
+    if (const kernels::Joined<kernels::Grad> dx{t.grad_of(x.first), t.grad_of(x.second)}; dx) {
+      const auto scratch =
+          t.scratch([&](auto s) { return kernels::conv2d_backward_data_scratch_bytes(s, d, dx); });
+      t.run([&](auto s) {
         kernels::conv2d_backward_data(s, d, dy.in(), weight.in(), dx, scratch.get());
-      }
-    });
+      });
+    }
   };
   return tape.record("conv2d", y, {x.first, x.second, w, bias, per_channel, residual}, rule);
 }

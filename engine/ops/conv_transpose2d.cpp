@@ -20,28 +20,33 @@ Var conv_transpose2d(Tape& tape, Var x, Var w, Var bias) {
   HAZE_CHECK(!b || (b.shape == Shape({d.co}) && b.dtype == DType::f32), "the bias must be [", d.co,
              "] f32, got ", b.shape.str(), " ", name_of(b.dtype));
   const Tensor y = tape.empty({d.n, 2 * d.h, 2 * d.w, d.co}, in.dtype);
-  tape.run([&](auto s) {
-    const auto scratch =
-        tape.scratch(kernels::conv_transpose2d_forward_scratch_bytes(s, d, in.dtype));
-    kernels::conv_transpose2d_forward(s, d, in.in(), weight.in(), b ? b.f32() : nullptr, y.act(),
-                                      scratch.get());
-  });
+  {
+    const auto scratch = tape.scratch(
+        [&](auto s) { return kernels::conv_transpose2d_forward_scratch_bytes(s, d, in.dtype); });
+    tape.run([&](auto s) {
+      kernels::conv_transpose2d_forward(s, d, in.in(), weight.in(), b ? b.f32() : nullptr, y.act(),
+                                        scratch.get());
+    });
+  }
   // Saved for backward: x and w. The output and the bias are not.
   const auto rule = [=](Tape& t, const Tensor& dy) {
     const kernels::Grad dw = t.grad_of(w), dbias = t.grad_of(bias);
-    t.run([&](auto s) {
-      if (dw || dbias) {
-        const auto scratch = t.scratch(
-            kernels::conv_transpose2d_backward_weights_scratch_bytes(s, d, dy.dtype, dw, dbias));
+    if (dw || dbias) {
+      const auto scratch = t.scratch([&](auto s) {
+        return kernels::conv_transpose2d_backward_weights_scratch_bytes(s, d, dy.dtype, dw, dbias);
+      });
+      t.run([&](auto s) {
         kernels::conv_transpose2d_backward_weights(s, d, in.in(), dy.in(), dw, dbias,
                                                    scratch.get());
-      }
-      if (const auto dx = t.grad_of(x)) {
-        const auto scratch =
-            t.scratch(kernels::conv_transpose2d_backward_data_scratch_bytes(s, d, dx));
+      });
+    }
+    if (const auto dx = t.grad_of(x)) {
+      const auto scratch = t.scratch(
+          [&](auto s) { return kernels::conv_transpose2d_backward_data_scratch_bytes(s, d, dx); });
+      t.run([&](auto s) {
         kernels::conv_transpose2d_backward_data(s, d, dy.in(), weight.in(), dx, scratch.get());
-      }
-    });
+      });
+    }
   };
   return tape.record("conv_transpose2d", y, {x, w, bias}, rule);
 }

@@ -33,27 +33,34 @@ Var linear(Tape& tape, Var x, Var w, Var bias, Var residual) {
   HAZE_CHECK(!r || (r.shape == out && r.dtype == in.dtype), "the residual must be ", out.str(), " ",
              name_of(in.dtype), ", got ", r.shape.str(), " ", name_of(r.dtype));
   const Tensor y = tape.empty(out, in.dtype);
-  tape.run([&](auto s) {
-    const auto scratch =
-        tape.scratch(kernels::matmul_forward_scratch_bytes(s, d, in.dtype, bool(b), bool(r)));
-    kernels::matmul_forward(s, d, in.in(), weight.in(), b ? b.f32() : nullptr, r.in(), y.act(),
-                            scratch.get());
-  });
+  {
+    const auto scratch = tape.scratch([&](auto s) {
+      return kernels::matmul_forward_scratch_bytes(s, d, in.dtype, bool(b), bool(r));
+    });
+    tape.run([&](auto s) {
+      kernels::matmul_forward(s, d, in.in(), weight.in(), b ? b.f32() : nullptr, r.in(), y.act(),
+                              scratch.get());
+    });
+  }
   // Saved for backward: x and w. The output, bias and residual are not.
   const auto rule = [=](Tape& t, const Tensor& dy) {
     t.accumulate(residual, dy);
     const kernels::Grad dw = t.grad_of(w), dbias = t.grad_of(bias);
-    t.run([&](auto s) {
-      if (dw || dbias) {
-        const auto scratch =
-            t.scratch(kernels::matmul_backward_weights_scratch_bytes(s, d, dy.dtype, dw, dbias));
+    if (dw || dbias) {
+      const auto scratch = t.scratch([&](auto s) {
+        return kernels::matmul_backward_weights_scratch_bytes(s, d, dy.dtype, dw, dbias);
+      });
+      t.run([&](auto s) {
         kernels::matmul_backward_weights(s, d, in.in(), dy.in(), dw, dbias, scratch.get());
-      }
-      if (const auto dx = t.grad_of(x)) {
-        const auto scratch = t.scratch(kernels::matmul_backward_data_scratch_bytes(s, d, dx));
+      });
+    }
+    if (const auto dx = t.grad_of(x)) {
+      const auto scratch =
+          t.scratch([&](auto s) { return kernels::matmul_backward_data_scratch_bytes(s, d, dx); });
+      t.run([&](auto s) {
         kernels::matmul_backward_data(s, d, dy.in(), weight.in(), dx, scratch.get());
-      }
-    });
+      });
+    }
   };
   return tape.record("linear", y, {x, w, bias, residual}, rule);
 }

@@ -7,8 +7,12 @@
 
 namespace haze {
 
+class Plan;
+
 /// Work runs at once on the calling thread, in OpenMP threads and oneDNN.
-struct CpuStream {};
+struct CpuStream {
+  Plan* plan = nullptr;  // where there is one, work is planned in place of done (plan.h)
+};
 
 /// Work runs in order on a CUDA stream (a cudaStream_t; null is the default stream): on a GPU, or
 /// in the host emulator, as the build chose.
@@ -17,6 +21,7 @@ struct CudaStream {
   /// Convolutions and linear layers of f32 activations, and their gradients, round what they
   /// multiply to tf32 (10 bits of mantissa instead of 23; sums stay f32) to run on tensor cores.
   bool tf32 = false;
+  Plan* plan = nullptr;
 };
 
 #if defined(HAZE_CUDA)
@@ -36,6 +41,17 @@ inline const CudaStream* cuda_of(const Stream& stream) {
         return nullptr;
       },
       stream);
+}
+
+/// The plan that work on the stream is put into; null where it is done.
+inline Plan* plan_of(const Stream& stream) {
+  return std::visit([](const auto& s) { return s.plan; }, stream);
+}
+
+/// The same stream, planning.
+inline Stream planning(Stream stream, Plan& plan) {
+  std::visit([&](auto& s) { s.plan = &plan; }, stream);
+  return stream;
 }
 
 /// The switch `tf32` of a CUDA stream; null on the CPU, which has no such products.
