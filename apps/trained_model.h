@@ -7,6 +7,7 @@
 #include "apps/sample_grid.h"
 #include "apps/sample_options.h"
 #include "model/editing.h"
+#include "model/planned.h"
 
 namespace haze::apps {
 
@@ -32,6 +33,10 @@ struct TrainedModel {
   std::string name() const;
   /// Of `count` images drawn with these options from o.checkpoint.
   Recipe recipe(const SampleOptions& o, const model::SamplingOptions& sampler, int count) const;
+  /// Where and how it computes.
+  model::Computing computing() const {
+    return {context.stream, context.activations, context.fusion};
+  }
   /// One thread where network and batch are not worth more (fit_threads of device.h).
   void fit_threads(const CommonOptions& common, int batch) const;
 };

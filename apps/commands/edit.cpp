@@ -10,6 +10,7 @@
 #include "apps/given_image.h"
 #include "apps/image/grid.h"
 #include "apps/image/png.h"
+#include "apps/memory_needs.h"
 #include "apps/sample_grid.h"
 #include "apps/sampling.h"
 #include "apps/standard_output.h"
@@ -171,6 +172,7 @@ int run(const EditOptions& options, const Program& program) {
   const int n = int(images.size()) + drawn.n;
   const int columns = options.mode == Mode::reconstruct ? int(images.size()) : n <= 12 ? n : 0;
   check_picture(config, n, columns);
+  console.detail(sampling_needs(config, drawn.n, job.sampler, trained.computing()));
   const Values values = edited(job);
   console.clear_bar();
 

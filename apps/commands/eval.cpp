@@ -10,9 +10,12 @@
 #include "apps/eval_report.h"
 #include "apps/flag_groups.h"
 #include "apps/image_sets.h"
+#include "apps/memory.h"
+#include "apps/memory_needs.h"
 #include "apps/sampling.h"
 #include "apps/standard_output.h"
 #include "apps/trained_model.h"
+#include "kernels/base/sizes.h"
 
 namespace haze::apps {
 namespace {
@@ -96,6 +99,7 @@ Dataset draw(const EvalOptions& o, TrainedModel& trained, Console& console) {
       sampler_options(o.sample, config, trained.classes(), console);
   const int h = config.data.image_size[0], w = config.data.image_size[1],
             c = config.model.image_channels;
+  console.detail(sampling_needs(config, o.sample.n, sampler, trained.computing()));
   const auto values = model::sample(trained.context, *trained.network, config.diffusion, o.sample.n,
                                     h, w, c, sampler);
   console.clear_bar();
@@ -186,6 +190,10 @@ void measure_distances(const EvalOptions& o, const FeatureSource& source, const 
                         b = source.of(data, "data", console);
   result.features = source.description();
   if (wants(o, Metric::frechet)) {
+    const auto d = std::uint64_t(a.dimensions);  // two covariances, and what their root is made of
+    const auto matrices = product_within({6, sizeof(double), d, d}, SIZE_MAX).value_or(SIZE_MAX);
+    require_memory(cat("--metrics: frechet of ", d, " features"), matrices,
+                   "fewer features: --features classifier:FILE or inception:FILE");
     console.progress(0, cat("frechet distance of ", a.dimensions, " features"));
     result.frechet = model::frechet_distance(model::moments(a), model::moments(b));
   }

@@ -10,6 +10,7 @@
 #include "apps/flag_groups.h"
 #include "apps/image/png.h"
 #include "apps/json_writer.h"
+#include "apps/memory_needs.h"
 #include "apps/point_pictures.h"
 #include "apps/sample_grid.h"
 #include "apps/sampling.h"
@@ -94,6 +95,7 @@ int run(const PointsOptions& o, const Program& program) {
   console.detail(computing_on(stream, trained.context.fusion));
   console.info(cat(trained.name(), "; ", o.n, " points, ", name_of(sampler.kind), " ",
                    sampler.steps, " steps, seed ", o.seed));
+  console.detail(sampling_needs(config, o.n, sampler, trained.computing()));
   const std::vector<float> values =
       model::sample(trained.context, *trained.network, config.diffusion, o.n, 1, 1, 2, sampler);
   console.clear_bar();

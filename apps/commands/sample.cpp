@@ -5,6 +5,7 @@
 #include "apps/command.h"
 #include "apps/device.h"
 #include "apps/flag_groups.h"
+#include "apps/memory_needs.h"
 #include "apps/point_pictures.h"
 #include "apps/sample_grid.h"
 #include "apps/sampling.h"
@@ -127,6 +128,8 @@ int run(const SampleOptions& options, const Program& program) {
   for (const SampleOptions& row : rows) {
     sampler = sampler_options(row, config, trained.classes(), console);
     if (!options.animation.empty()) sampler = film.watching(sampler, config, options.n);
+    console.detail(
+        sampling_needs(config, options.n * int(rows.size()), sampler, trained.computing()));
     console.info(cat(trained.name(), "; ", options.n, " images, ", name_of(sampler.kind), " ",
                      sampler.steps, " steps, seed ", options.seed,
                      class_note(sampler.labels, trained.classes())));

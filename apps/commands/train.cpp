@@ -10,6 +10,7 @@
 #include "apps/config/find.h"
 #include "apps/device.h"
 #include "apps/flag_groups.h"
+#include "apps/memory_needs.h"
 #include "apps/paths.h"
 #include "apps/sample_grid.h"
 #include "apps/standard_output.h"
@@ -314,8 +315,11 @@ int run(const TrainOptions& options, const Program& program) {
     return 0;
   }
   Setup setup = set_up(options, std::move(settings), program);
+  const std::string needs = training_needs(
+      setup.config, setup.dataset, {setup.stream, setup.config.activations(), options.fusion});
   if (options.dry_run) {
     print_plan(options, setup, console);
+    console.info(needs);
     return 0;
   }
 
@@ -352,6 +356,7 @@ int run(const TrainOptions& options, const Program& program) {
     console.info("nothing to resume: starting afresh");
   }
 
+  console.detail(needs);
   engine::Context context(setup.stream, setup.config.activations());
   context.fusion = options.fusion;
   Training training(setup.config, setup.dataset, context, *setup.network, *folder, console);

@@ -200,6 +200,58 @@ TEST(Promises, ACheckpointIsComparedBeforeTheNetworkIsAllocated) {
   }
 }
 
+// ---- what a run needs ---------------------------------------------------------------------------
+
+class Needs : public TinyRun {};
+
+TEST_F(Needs, AreSaidByADryRunAndHeldAgainstWhatThereIs) {
+  const Outcome plan = train("run", 2, {"--dry-run"});
+  EXPECT_EQ(plan.code, 0) << plan.err;
+  EXPECT_THAT(plan.err, HasSubstr("memory: weights "));
+  EXPECT_THAT(plan.err, HasSubstr("are free"));
+  const std::vector<std::string> large = {"--set", "train.batch_size=65536", "--set",
+                                          "data.image_size=[28,28]"};
+  auto within_a_gib = [&](std::vector<std::string> more) {
+    more.insert(more.end(), large.begin(), large.end());
+    return within(kGib, arguments("run", 2, more));
+  };
+  for (const auto& got : {within_a_gib({"--dry-run"}), within_a_gib({})}) {
+    EXPECT_EQ(got.code, 2) << got.err;
+    EXPECT_THAT(got.err, HasSubstr("train.batch_size: 65536; "));
+    EXPECT_THAT(got.err, testing::ContainsRegex("about [0-9]+ fit; raise train.accumulate"));
+    EXPECT_FALSE(fs::exists(at("run")));
+  }
+  // The batch that is said to fit does.
+  const std::string err = within_a_gib({}).err;
+  const std::size_t number = err.find("about ") + 6;
+  const std::string fits = err.substr(number, err.find(' ', number) - number);
+  const Outcome trained = within(
+      kGib, arguments("run", 1,
+                      {"--set", "train.batch_size=" + fits, "--set", "data.image_size=[28,28]"}));
+  EXPECT_EQ(trained.code, 0) << fits << ": " << trained.err;
+}
+
+TEST_F(Needs, OfSamplesAreKnownBeforeTheyAreDrawn) {
+  ASSERT_EQ(train("run", 1, {"--set", "data.image_size=[28,28]"}).code, 0);
+  const std::vector<std::string> draw = {"--checkpoint", at("run"), "--steps", "2"};
+  const auto drawing = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), draw.begin(), draw.end());
+    return within(kGib, arguments);
+  };
+  const Outcome many =
+      drawing({"sample", "--n", "20000", "--batch", "20000", "--out", at("g.png")});
+  EXPECT_EQ(many.code, 2) << many.err;
+  EXPECT_THAT(many.err, testing::ContainsRegex("--n: 20000 images of 28x28x1; drawing them needs "
+                                               ".*; --batch [0-9]+ fits"));
+  const Outcome said = drawing({"sample", "-v", "--n", "2", "--out", at("g.png")});
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_THAT(said.err, HasSubstr("beside the weights"));
+  const Outcome eval =
+      drawing({"eval", "--n", "20000", "--batch", "20000", "--data", "synthetic:digits:10"});
+  EXPECT_EQ(eval.code, 2) << eval.err;
+  EXPECT_THAT(eval.err, HasSubstr("drawing them needs"));
+}
+
 class LittleMemory : public TinyRun {};
 
 /// Whatever address space there is, the program ends by itself: it has as much as it needs, or says
