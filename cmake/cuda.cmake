@@ -4,7 +4,7 @@
 #   simt   compiled by the host compiler and run by the emulator in kernels/simt. Two libraries: the
 #          kernels as they are, and for the tracing programs the same files with every load and
 #          store instrumented by -fsanitize=thread, whose run time is kernels/simt/trace.
-#   nvcc   compiled for GPUs
+#   nvcc   compiled for GPUs; to be carried, as one shared library that all programs have in common
 # Both libraries are objects, so that a program chooses its kernels by linking one of them.
 
 file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS kernels/*.cu)
@@ -36,11 +36,19 @@ if(HAZE_CUDA STREQUAL "simt")
   add_library(haze_trace OBJECT EXCLUDE_FROM_ALL ${tracer})
   target_link_libraries(haze_trace PRIVATE haze_flags)
 elseif(HAZE_CUDA STREQUAL "nvcc")
-  add_library(haze_cuda OBJECT ${cuda_sources})
+  if(HAZE_CARRY)
+    add_library(haze_cuda SHARED ${cuda_sources})
+    target_link_libraries(haze_cuda PRIVATE ${HAZE_CUDART})
+    set_target_properties(haze_cuda PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
+    set(nvcc_flags --compress-mode=size)
+  else()
+    add_library(haze_cuda OBJECT ${cuda_sources})
+    set(nvcc_flags -lineinfo)
+  endif()
   target_link_libraries(haze_cuda PRIVATE haze_flags)
   # bit_cast and its like are constexpr functions of the host; the report is checked by
   # tests/check_ptxas.py.
-  target_compile_options(haze_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr -lineinfo
+  target_compile_options(haze_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr ${nvcc_flags}
                          -Xptxas=-v -Werror=all-warnings -Xcompiler=-Wall>)
   # What the bench compares with (engine/bench/baselines), where the headers are; nothing is linked.
   foreach(baseline IN ITEMS CUDNN:cudnn.h:cudnn CUBLAS:cublasLt.h:cublas)

@@ -6,7 +6,7 @@
 
 namespace haze::test {
 
-/// The root of the source tree, without a slash at its end.
+/// The root of the source tree, or of what a carried build came with, without a slash at its end.
 const std::string& source_dir();
 /// The haze program of this build.
 const std::string& haze_program();
