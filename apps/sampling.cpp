@@ -90,7 +90,8 @@ model::SamplingOptions sampler_options(const SampleOptions& o, const RunConfig& 
         s.kind == model::SamplerKind::ddpm || s.kind == model::SamplerKind::ddim;
     if (adds_noise && file.has("z")) s.z = given(file, "z", o.n, c, h, w, s.steps);
   }
-  const int batches = (o.n + s.batch - 1) / s.batch;
+  // An animation is drawn as one batch.
+  const int batches = o.animation.empty() ? (o.n + s.batch - 1) / s.batch : 1;
   s.progress = [&console, batches, watch = Stopwatch()](int done, int total) {
     const double rate = watch.rate(done);
     const int steps = std::max(total / batches, 1);  // of one batch; total counts those of all

@@ -57,6 +57,8 @@ void plan_batch(engine::Context& context, Network& network, const DiffusionConfi
   options.jump_length = 0, options.jump_repeats = 1;
   options.x_T.clear(), options.z.clear();
   options.progress = {};
+  // Whoever watches the chain gets what the run draws, and it takes the same memory to be watched.
+  if (options.on_x0) options.on_x0 = [](int, int, const std::vector<float>&) {};
   if (!options.labels.empty()) options.labels.resize(std::size_t(n));
   sample(context, network, diffusion, n, height, width, channels, options);
 }

@@ -179,5 +179,16 @@ TEST(Planned, SamplingTakesWhatItsBatchTakes) {
   EXPECT_GT(step_of(30000, 64, true), 8 * step_of(64, 64, true));
 }
 
+TEST(Planned, NobodyIsShownAChainThatIsNotDrawn) {
+  SamplingOptions options;
+  int shown = 0;
+  options.on_x0 = [&](int, int, const std::vector<float>&) { ++shown; };
+  options.progress = [&](int, int) { return ++shown > 0; };
+  Plan plan;
+  plan_sampling(plan, of_family(Family::ddpm), kDiffusion, 2, 8, 8, 3, options,
+                {test::device(), DType::f32, true});
+  EXPECT_EQ(shown, 0);
+}
+
 }  // namespace
 }  // namespace haze::model
