@@ -31,8 +31,9 @@ ROOMS = {  # room -> what it sees besides itself
     "apps": [BASE, ENGINE, FILES, r"engine/bench/\w+\.h", r"model/.*"],
     "tests": [r".*"],
 }
-ALSO = {  # by the kind of file: the backend that it is written for
+ALSO = {  # by the kind of file, or its name: the backend that it is written for
     ("kernels/<op>", ".cpp"): [r"kernels/cpu/.*"],
+    ("kernels/<op>", "cpu.h"): [r"kernels/cpu/.*"],  # what an op's .cpp files share
     ("kernels/<op>", ".cu"): [r"kernels/cuda/.*"],
     ("kernels/<op>", ".cuh"): [r"kernels/cuda/.*"],
     ("kernels/runtime", ".cu"): [r"kernels/cuda/.*", r"kernels/simt/emulator/.*"],
@@ -86,7 +87,8 @@ def sees(where, target):
     room = room_of(where)
     if room == room_of(target) and home_of(where) == home_of(target):
         return True
-    seen = ROOMS[room] + ALSO.get((room, pathlib.PurePosixPath(where).suffix), [])
+    path = pathlib.PurePosixPath(where)
+    seen = ROOMS[room] + ALSO.get((room, path.suffix), []) + ALSO.get((room, path.name), [])
     contract_of_a_room = room_of(target) != "kernels/<op>"
     return any(re.fullmatch(p, target) and not (p == CONTRACT and contract_of_a_room) for p in seen)
 

@@ -14,7 +14,7 @@
 // of 8 and would leave P wrong by factors of up to e^4. Hence lse is not read.
 #include <omp.h>
 
-#include "kernels/attention/block.h"
+#include "kernels/attention/cpu.h"
 #include "kernels/base/stream.h"
 
 namespace haze::kernels {

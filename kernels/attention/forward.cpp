@@ -3,7 +3,7 @@
 // K and V of a head are read from cache by each of its blocks; scores stay there.
 #include <omp.h>
 
-#include "kernels/attention/block.h"
+#include "kernels/attention/cpu.h"
 #include "kernels/base/stream.h"
 
 namespace haze::kernels {

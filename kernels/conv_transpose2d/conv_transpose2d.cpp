@@ -11,7 +11,6 @@
 namespace haze::kernels {
 namespace {
 
-using onednn::Carver;
 using onednn::ConvBackwardData;
 using onednn::ConvBackwardWeights;
 using onednn::ConvForward;

@@ -16,6 +16,8 @@
 
 #include "kernels/base/check.h"
 #include "kernels/base/dtype.h"
+#include "kernels/cpu/carver.h"
+#include "kernels/cpu/loops.h"
 
 namespace haze::kernels::onednn {
 
@@ -97,6 +99,24 @@ typename P::primitive_desc describe_backward(const dnnl::primitive_attr& attr, c
   failed(e);
 }
 
+/// Whether there is code on this CPU for what describe() describes.
+template <class F>
+bool has_code(F&& describe) {
+  try {
+    describe();
+    return true;
+  } catch (const DeviceError&) {
+    return false;
+  }
+}
+
+/// n bf16 numbers as f32 at `place`; where that is null, no conversion is needed and they stay.
+inline const void* widened(std::size_t n, const void* from, void* place) {
+  if (!place) return from;
+  loops::deliver(n, static_cast<const bf16*>(from), static_cast<float*>(place), false);
+  return place;
+}
+
 /// A copy between two layouts or types; with `adds`, to += from.
 inline dnnl::reorder reorder(const dnnl::memory::desc& from, const dnnl::memory::desc& to,
                              bool adds = false) {
@@ -108,23 +128,6 @@ inline dnnl::reorder reorder(const dnnl::memory::desc& from, const dnnl::memory:
   }
   return dnnl::reorder(dnnl::reorder::primitive_desc(engine(), from, engine(), to, attr));
 }
-
-/// Cuts a kernel's scratch buffer into parts. From a null buffer it only counts: run the same calls
-/// to learn bytes().
-class Carver {
- public:
-  explicit Carver(void* base) : base_(static_cast<char*>(base)) {}
-  void* take(std::size_t bytes) {
-    void* part = base_ ? base_ + used_ : nullptr;
-    used_ += (bytes + 255) / 256 * 256;
-    return part;
-  }
-  std::size_t bytes() const { return used_; }
-
- private:
-  char* base_;
-  std::size_t used_ = 0;
-};
 
 /// Primitives of one kind by shape and number of threads, which a primitive's plan depends on. Key
 /// is ordered by <=>; make(key) builds on first use.

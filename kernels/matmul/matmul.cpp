@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: MIT
-// matmul.cpp — CPU backend: oneDNN's matmul on the plain row-major matrices, transposed by stride,
-// so that weights are never copied; the column sums of dy are an own loop.
+// matmul.cpp — CPU backend: the own products of kernels/cpu/products.h, and for bf16, where this
+// CPU has instructions for it, oneDNN's matmul on the plain row-major matrices; the column sums of
+// dy are an own loop. Why not oneDNN's for f32: docs/decisions/0003-own-attention-products.md.
 #include "kernels/matmul/matmul.h"
 
+#include <optional>
 #include <unordered_map>
 
 #include "kernels/base/stream.h"
 #include "kernels/cpu/loops.h"
 #include "kernels/cpu/onednn.h"
+#include "kernels/cpu/products.h"
 
 namespace haze::kernels {
 namespace {
 
 using dnnl::memory;
-using onednn::Carver;
 
 /// c [m,n] (+)= a [m,k] b [k,n] + bias [n] + summand [m,n], a and b perhaps stored transposed.
 struct Key {
@@ -65,26 +67,66 @@ struct Product {
   }
 };
 
-Product& product(const Key& key) {
-  static onednn::Cache<Key, Product> cache;
-  return cache.get(key, [](const Key& k) { return Product(k); });
+/// oneDNN's product of bf16; null for f32, and where it has no code for bf16.
+Product* product(const Key& key) {
+  if (key.type == DType::f32) return nullptr;
+  static onednn::Cache<Key, std::optional<Product>> cache;
+  auto& found = cache.get(key, [](const Key& k) {
+    std::optional<Product> made;
+    onednn::has_code([&] { made.emplace(k); });
+    return made;
+  });
+  return found ? &*found : nullptr;
 }
 
-Product& forward(const MatmulDims& d, DType type, bool bias, bool residual) {
+Product* forward(const MatmulDims& d, DType type, bool bias, bool residual) {
   return product({d.rows, d.in, d.out, type, type, false, true, bias, residual, false});
 }
-Product& backward_data(const MatmulDims& d, const Grad& dx) {
+Product* backward_data(const MatmulDims& d, const Grad& dx) {
   return product({d.rows, d.out, d.in, dx.dtype, dx.dtype, false, false, false, false, dx.adds()});
 }
-Product& backward_weights(const MatmulDims& d, DType type, const Grad& dw) {
+Product* backward_weights(const MatmulDims& d, DType type, const Grad& dw) {
   return product({d.out, d.rows, d.in, type, dw.dtype, true, false, false, false, dw.adds()});
 }
 
+using products::ByRows;
+using products::Lies;
+using products::OverRows;
+
+ByRows own_forward(void* base, const MatmulDims& d, DType type) {
+  return {base, d.rows, d.out, d.in, type};
+}
+ByRows own_backward_data(void* base, const MatmulDims& d, DType type) {
+  return {base, d.rows, d.in, d.out, type};
+}
+OverRows own_backward_weights(void* base, const MatmulDims& d) {
+  return {base, d.out, d.in, d.rows};
+}
+
+/// Delivers sums to `to` [any, columns].
+template <class T>
+auto storing(int columns, T* to, bool adds) {
+  return [=](int row, int column, int count, const float* sums) {
+    T* const at = to + std::ptrdiff_t(row) * columns + column;
+    if (adds) {
+#pragma omp simd
+      for (int j = 0; j < count; ++j) at[j] = float(at[j]) + sums[j];
+    } else {
+#pragma omp simd
+      for (int j = 0; j < count; ++j) at[j] = sums[j];
+    }
+  };
+}
+
 struct WeightScratch : Carver {
-  void *pad = nullptr, *sums = nullptr;
+  void *product = nullptr, *sums = nullptr;
   WeightScratch(void* base, const MatmulDims& d, DType type, const Grad& dw, const Grad& dbias)
       : Carver(base) {
-    if (dw) pad = take(backward_weights(d, type, dw).pd.scratchpad_desc().get_size());
+    if (dw) {
+      const Product* const theirs = backward_weights(d, type, dw);
+      product = take(theirs ? theirs->pd.scratchpad_desc().get_size()
+                            : own_backward_weights(nullptr, d).bytes());
+    }
     if (dbias) sums = take(loops::kChunks * std::size_t(d.out) * sizeof(float));
   }
 };
@@ -94,26 +136,48 @@ struct WeightScratch : Carver {
 template <>
 std::size_t matmul_forward_scratch_bytes(CpuStream, const MatmulDims& d, DType type, bool with_bias,
                                          bool with_residual) {
-  return forward(d, type, with_bias, with_residual).pd.scratchpad_desc().get_size();
+  if (const Product* theirs = forward(d, type, with_bias, with_residual))
+    return theirs->pd.scratchpad_desc().get_size();
+  return own_forward(nullptr, d, type).bytes();
 }
 
 template <>
 void matmul_forward(CpuStream, const MatmulDims& d, ConstAct x, ConstAct w, const float* bias,
                     ConstAct residual, Act y, void* scratch) {
-  forward(d, y.dtype, bias != nullptr, bool(residual))
-      .run(x.data, w.data, y.data, scratch, bias, residual.data);
+  if (Product* theirs = forward(d, y.dtype, bias != nullptr, bool(residual)))
+    return theirs->run(x.data, w.data, y.data, scratch, bias, residual.data);
+  dispatch(y.dtype, [&]<class T>(T) {
+    T* const out = y.as<T>();
+    const T* const add = residual ? residual.as<T>() : nullptr;
+    const auto store = [=](int row, int column, int count, const float* sums) {
+      const std::ptrdiff_t at = std::ptrdiff_t(row) * d.out + column;
+      const float* const b = bias ? bias + column : nullptr;
+      for (int j = 0; j < count; ++j) {
+        float sum = sums[j];
+        if (b) sum += b[j];
+        if (add) sum += float(add[at + j]);
+        out[at + j] = sum;
+      }
+    };
+    own_forward(scratch, d, y.dtype).run(x.as<T>(), w.as<T>(), Lies::columns, store);
+  });
 }
 
 template <>
 std::size_t matmul_backward_data_scratch_bytes(CpuStream, const MatmulDims& d, const Grad& dx) {
-  return backward_data(d, dx).pd.scratchpad_desc().get_size();
+  if (const Product* theirs = backward_data(d, dx)) return theirs->pd.scratchpad_desc().get_size();
+  return own_backward_data(nullptr, d, dx.dtype).bytes();
 }
 
 template <>
 void matmul_backward_data(CpuStream, const MatmulDims& d, ConstAct dy, ConstAct w, Grad dx,
                           void* scratch) {
   HAZE_CHECK(dy.dtype == dx.dtype, "dy is ", name_of(dy.dtype), ", dx is ", name_of(dx.dtype));
-  backward_data(d, dx).run(dy.data, w.data, dx.data, scratch);
+  if (Product* theirs = backward_data(d, dx)) return theirs->run(dy.data, w.data, dx.data, scratch);
+  dispatch(dx.dtype, [&]<class T>(T) {
+    own_backward_data(scratch, d, dx.dtype)
+        .run(dy.as<T>(), w.as<T>(), Lies::rows, storing(d.in, dx.as<T>(), dx.adds()));
+  });
 }
 
 template <>
@@ -126,7 +190,17 @@ template <>
 void matmul_backward_weights(CpuStream, const MatmulDims& d, ConstAct x, ConstAct dy, Grad dw,
                              Grad dbias, void* scratch) {
   const WeightScratch part(scratch, d, dy.dtype, dw, dbias);
-  if (dw) backward_weights(d, dy.dtype, dw).run(dy.data, x.data, dw.data, part.pad);
+  if (dw) {
+    if (Product* theirs = backward_weights(d, dy.dtype, dw))
+      theirs->run(dy.data, x.data, dw.data, part.product);
+    else
+      dispatch(dy.dtype, [&]<class T>(T) {
+        dispatch(dw.dtype, [&]<class G>(G) {
+          own_backward_weights(part.product, d)
+              .run(dy.as<T>(), x.as<T>(), storing(d.in, dw.as<G>(), dw.adds()));
+        });
+      });
+  }
   if (dbias)
     dispatch(dy.dtype, [&]<class T>(T) {
       loops::column_sums(d.rows, d.out, dy.as<T>(), dbias.as<float>(), dbias.adds(),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// block.h — CPU backend: what attention's forward and backward share. Work goes by blocks of up to
+// cpu.h — CPU backend: what attention's forward and backward share. Work goes by blocks of up to
 // kBlock query rows of one image and head. Within a block the queries are the vector lanes: scores
 // lie as [key][query], so softmax over the keys needs no sum across lanes, the scores are already
 // the right operand of the next product, and a head of any size fills the vectors.
@@ -7,10 +7,12 @@
 #include <cstdint>
 
 #include "kernels/attention/attention.h"
-#include "kernels/attention/tile_product.h"
 #include "kernels/base/math.h"
+#include "kernels/cpu/tile_product.h"
 
 namespace haze::kernels::attention {
+
+using namespace tiles;
 
 constexpr int kBlock = 2 * kLanes;
 
