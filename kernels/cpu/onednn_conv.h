@@ -4,6 +4,10 @@
 //
 // oneDNN wants weights in a layout of its own choice, so each run reorders them into scratch, or
 // the gradient of the weights out of it. That costs a pass over the weights, not over the images.
+//
+// Where it has no code for bf16 on this CPU (before AVX-512), the operands are converted to f32 in
+// scratch, the convolution is one of f32, and its result is rounded once: what its bf16 code does,
+// which multiplies bf16 exactly and adds in f32.
 #pragma once
 #include <unordered_map>
 
@@ -46,6 +50,34 @@ struct ConvMemory {
   }
 };
 
+/// `c` in the type that oneDNN computes it in: bf16 is f32 where describe(c) finds no code.
+template <class F>
+ConvShape computed(ConvShape c, F&& describe) {
+  if (c.images == DType::bf16 && !has_code([&] { describe(c); })) c.images = DType::f32;
+  return c;
+}
+inline std::size_t size_of_x(const ConvShape& c) {
+  return std::size_t(c.n) * c.h * c.w * std::size_t(c.ci);
+}
+inline std::size_t size_of_y(const ConvShape& c) {
+  return std::size_t(c.n) * c.ho * c.wo * std::size_t(c.co);
+}
+inline std::size_t size_of_w(const ConvShape& c) {
+  return std::size_t(c.co) * c.kh * c.kw * std::size_t(c.ci);
+}
+
+/// The scratch of a convolution. `converts`: its bf16 is computed in f32.
+struct ConvCarver : Carver {
+  bool converts;
+  ConvCarver(void* base, bool with_f32) : Carver(base), converts(with_f32) {}
+  /// Room for n numbers as f32, null where they are used as they are.
+  void* take_f32(std::size_t n) { return converts ? take(n * sizeof(float)) : nullptr; }
+};
+/// The result as bf16, where it was computed in f32.
+inline void narrow(std::size_t n, const void* from, void* to, bool adds = false) {
+  loops::deliver(n, static_cast<const float*>(from), static_cast<bf16*>(to), adds);
+}
+
 /// What the convolution is added to before the one rounding.
 enum class Summand : std::uint8_t { none, in_y, residual };  // in_y: what y holds before
 
@@ -67,17 +99,21 @@ class ConvForward {
   void run(const void* x, const void* w, const float* bias, const void* residual, void* y,
            void* scratch) {
     const Scratch part(scratch, *this);
-    execute(pack_,
-            {{DNNL_ARG_FROM, wrap(plain_, w)}, {DNNL_ARG_TO, wrap(pd_.weights_desc(), part.w)}});
+    const std::size_t results = size_of_y(shape_);
+    const void* const weights = widened(size_of_w(shape_), w, part.plain);
+    execute(pack_, {{DNNL_ARG_FROM, wrap(plain_, weights)},
+                    {DNNL_ARG_TO, wrap(pd_.weights_desc(), part.w)}});
+    if (converts_ && summand_ == Summand::in_y) widened(results, residual ? residual : y, part.y);
     std::unordered_map<int, dnnl::memory> args{
-        {DNNL_ARG_SRC, wrap(m_.x, x)},
+        {DNNL_ARG_SRC, wrap(m_.x, widened(size_of_x(shape_), x, part.x))},
         {DNNL_ARG_WEIGHTS, wrap(pd_.weights_desc(), part.w)},
-        {DNNL_ARG_DST, wrap(m_.y, y)},
+        {DNNL_ARG_DST, wrap(m_.y, converts_ ? part.y : y)},
         {DNNL_ARG_SCRATCHPAD, wrap(pd_.scratchpad_desc(), part.pad)}};
     if (bias) args.emplace(DNNL_ARG_BIAS, wrap(m_.bias, bias));
-    if (residual)
+    if (summand_ == Summand::residual)
       args.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, wrap(m_.y, residual));
     execute(conv_, args);
+    if (converts_) narrow(results, part.y, y);
   }
 
   static dnnl::convolution_forward::primitive_desc describe(const ConvShape& c, const ConvMemory& m,
@@ -94,18 +130,29 @@ class ConvForward {
 
  private:
   explicit ConvForward(const Key& k)
-      : m_(k.shape, k.bias),
-        plain_(ConvMemory::plain(k.shape, k.shape.images)),
-        pd_(describe(k.shape, m_, k.summand)),
+      : shape_(computed(
+            k.shape, [&](const ConvShape& c) { describe(c, ConvMemory(c, k.bias), k.summand); })),
+        converts_(shape_ != k.shape),
+        // A residual that is converted lies in y's place, to be added to there.
+        summand_(converts_ && k.summand == Summand::residual ? Summand::in_y : k.summand),
+        m_(shape_, k.bias),
+        plain_(ConvMemory::plain(shape_, shape_.images)),
+        pd_(describe(shape_, m_, summand_)),
         conv_(pd_),
         pack_(reorder(plain_, pd_.weights_desc())) {}
-  struct Scratch : Carver {
-    void *w, *pad;
+  struct Scratch : ConvCarver {
+    void *w, *pad, *plain, *x, *y;
     Scratch(void* base, const ConvForward& f)
-        : Carver(base),
+        : ConvCarver(base, f.converts_),
           w(take(f.pd_.weights_desc().get_size())),
-          pad(take(f.pd_.scratchpad_desc().get_size())) {}
+          pad(take(f.pd_.scratchpad_desc().get_size())),
+          plain(take_f32(size_of_w(f.shape_))),
+          x(take_f32(size_of_x(f.shape_))),
+          y(take_f32(size_of_y(f.shape_))) {}
   };
+  ConvShape shape_;
+  bool converts_;
+  Summand summand_;
   ConvMemory m_;
   dnnl::memory::desc plain_;
   dnnl::convolution_forward::primitive_desc pd_;
@@ -124,31 +171,44 @@ class ConvBackwardData {
 
   void run(const void* dy, const void* w, void* dx, void* scratch) {
     const Scratch part(scratch, *this);
-    execute(pack_,
-            {{DNNL_ARG_FROM, wrap(plain_, w)}, {DNNL_ARG_TO, wrap(pd_.weights_desc(), part.w)}});
-    execute(conv_, {{DNNL_ARG_DIFF_DST, wrap(m_.y, dy)},
+    const void* const weights = widened(size_of_w(shape_), w, part.plain);
+    execute(pack_, {{DNNL_ARG_FROM, wrap(plain_, weights)},
+                    {DNNL_ARG_TO, wrap(pd_.weights_desc(), part.w)}});
+    execute(conv_, {{DNNL_ARG_DIFF_DST, wrap(m_.y, widened(size_of_y(shape_), dy, part.y))},
                     {DNNL_ARG_WEIGHTS, wrap(pd_.weights_desc(), part.w)},
-                    {DNNL_ARG_DIFF_SRC, wrap(m_.x, dx)},
+                    {DNNL_ARG_DIFF_SRC, wrap(m_.x, converts_ ? part.x : dx)},
                     {DNNL_ARG_SCRATCHPAD, wrap(pd_.scratchpad_desc(), part.pad)}});
+    if (converts_) narrow(size_of_x(shape_), part.x, dx);
   }
 
  private:
-  explicit ConvBackwardData(const ConvShape& c)
-      : m_(c, false),
-        plain_(ConvMemory::plain(c, c.images)),
-        pd_(describe_backward<dnnl::convolution_backward_data>(
-            user_scratchpad(), ConvForward::describe(c, m_, Summand::none),
-            dnnl::algorithm::convolution_direct, m_.x, ConvMemory::any(c, c.images), m_.y,
-            m_.strides, m_.pad_before, m_.pad_after)),
+  explicit ConvBackwardData(const ConvShape& given)
+      : shape_(computed(given, [](const ConvShape& c) { describe(c, ConvMemory(c, false)); })),
+        converts_(shape_ != given),
+        m_(shape_, false),
+        plain_(ConvMemory::plain(shape_, shape_.images)),
+        pd_(describe(shape_, m_)),
         conv_(pd_),
         pack_(reorder(plain_, pd_.weights_desc())) {}
-  struct Scratch : Carver {
-    void *w, *pad;
+  static dnnl::convolution_backward_data::primitive_desc describe(const ConvShape& c,
+                                                                  const ConvMemory& m) {
+    return describe_backward<dnnl::convolution_backward_data>(
+        user_scratchpad(), ConvForward::describe(c, m, Summand::none),
+        dnnl::algorithm::convolution_direct, m.x, ConvMemory::any(c, c.images), m.y, m.strides,
+        m.pad_before, m.pad_after);
+  }
+  struct Scratch : ConvCarver {
+    void *w, *pad, *plain, *x, *y;
     Scratch(void* base, const ConvBackwardData& b)
-        : Carver(base),
+        : ConvCarver(base, b.converts_),
           w(take(b.pd_.weights_desc().get_size())),
-          pad(take(b.pd_.scratchpad_desc().get_size())) {}
+          pad(take(b.pd_.scratchpad_desc().get_size())),
+          plain(take_f32(size_of_w(b.shape_))),
+          x(take_f32(size_of_x(b.shape_))),
+          y(take_f32(size_of_y(b.shape_))) {}
   };
+  ConvShape shape_;
+  bool converts_;
   ConvMemory m_;
   dnnl::memory::desc plain_;
   dnnl::convolution_backward_data::primitive_desc pd_;
@@ -174,33 +234,47 @@ class ConvBackwardWeights {
   void run(const void* x, const void* dy, void* dw, float* dbias, void* scratch) {
     const Scratch part(scratch, *this);
     std::unordered_map<int, dnnl::memory> args{
-        {DNNL_ARG_SRC, wrap(m_.x, x)},
-        {DNNL_ARG_DIFF_DST, wrap(m_.y, dy)},
+        {DNNL_ARG_SRC, wrap(m_.x, widened(size_of_x(shape_), x, part.x))},
+        {DNNL_ARG_DIFF_DST, wrap(m_.y, widened(size_of_y(shape_), dy, part.y))},
         {DNNL_ARG_DIFF_WEIGHTS, wrap(pd_.diff_weights_desc(), part.dw)},
         {DNNL_ARG_SCRATCHPAD, wrap(pd_.scratchpad_desc(), part.pad)}};
     if (dbias) args.emplace(DNNL_ARG_DIFF_BIAS, wrap(m_.bias, dbias));
     execute(conv_, args);
     execute(unpack_, {{DNNL_ARG_FROM, wrap(pd_.diff_weights_desc(), part.dw)},
-                      {DNNL_ARG_TO, wrap(plain_, dw)}});
+                      {DNNL_ARG_TO, wrap(plain_, part.plain ? part.plain : dw)}});
+    if (part.plain) narrow(size_of_w(shape_), part.plain, dw, adds_);
   }
 
  private:
   explicit ConvBackwardWeights(const Key& k)
-      : m_(k.shape, k.bias),
-        plain_(ConvMemory::plain(k.shape, k.dw)),
-        pd_(describe_backward<dnnl::convolution_backward_weights>(
-            user_scratchpad(), ConvForward::describe(k.shape, m_, Summand::none),
-            dnnl::algorithm::convolution_direct, m_.x, ConvMemory::any(k.shape, DType::f32),
-            m_.bias, m_.y, m_.strides, m_.pad_before, m_.pad_after)),
+      : shape_(computed(k.shape, [&](const ConvShape& c) { describe(c, ConvMemory(c, k.bias)); })),
+        converts_(shape_ != k.shape),
+        narrows_(converts_ && k.dw == DType::bf16),
+        adds_(k.adds),
+        m_(shape_, k.bias),
+        plain_(ConvMemory::plain(shape_, narrows_ ? DType::f32 : k.dw)),
+        pd_(describe(shape_, m_)),
         conv_(pd_),
-        unpack_(reorder(pd_.diff_weights_desc(), plain_, k.adds)) {}
-  struct Scratch : Carver {
-    void *dw, *pad;
+        unpack_(reorder(pd_.diff_weights_desc(), plain_, adds_ && !narrows_)) {}
+  static dnnl::convolution_backward_weights::primitive_desc describe(const ConvShape& c,
+                                                                     const ConvMemory& m) {
+    return describe_backward<dnnl::convolution_backward_weights>(
+        user_scratchpad(), ConvForward::describe(c, m, Summand::none),
+        dnnl::algorithm::convolution_direct, m.x, ConvMemory::any(c, DType::f32), m.bias, m.y,
+        m.strides, m.pad_before, m.pad_after);
+  }
+  struct Scratch : ConvCarver {
+    void *dw, *pad, *plain, *x, *y;
     Scratch(void* base, const ConvBackwardWeights& b)
-        : Carver(base),
+        : ConvCarver(base, b.converts_),
           dw(take(b.pd_.diff_weights_desc().get_size())),
-          pad(take(b.pd_.scratchpad_desc().get_size())) {}
+          pad(take(b.pd_.scratchpad_desc().get_size())),
+          plain(b.narrows_ ? take_f32(size_of_w(b.shape_)) : nullptr),
+          x(take_f32(size_of_x(b.shape_))),
+          y(take_f32(size_of_y(b.shape_))) {}
   };
+  ConvShape shape_;
+  bool converts_, narrows_, adds_;  // narrows_: dw is rounded to bf16 here, not by oneDNN
   ConvMemory m_;
   dnnl::memory::desc plain_;
   dnnl::convolution_backward_weights::primitive_desc pd_;
