@@ -8,14 +8,13 @@
 
 #include "kernels/base/stream.h"
 #include "kernels/conv2d/one_output.h"
+#include "kernels/cpu/conv_weights.h"
 #include "kernels/cpu/loops.h"
-#include "kernels/cpu/onednn_conv.h"
 
 namespace haze::kernels {
 namespace {
 
 using onednn::ConvBackwardData;
-using onednn::ConvBackwardWeights;
 using onednn::ConvForward;
 using onednn::Summand;
 
@@ -89,15 +88,11 @@ struct DataScratch : Carver {
         dx(take(d.ci2 > 0 || to.first.adds() ? pixels_of(d) * d.ci * size_of(type_of(to)) : 0)) {}
 };
 
-/// oneDNN's bf16 weight gradient carries the bias's at little cost; in f32 an own pass is faster,
-/// and the sums per image, where wanted, hold it anyway.
+/// oneDNN's bf16 weight gradient carries the bias's at little cost; elsewhere an own pass sums it, and
+/// the sums per image, where wanted, hold it anyway.
 bool bias_with_weights(const Conv2dDims& d, DType type, const Conv2dWeightGrads& g) {
-  return g.w && g.bias && !g.per_channel && type == DType::bf16 && !one_output::suits(d);
-}
-
-ConvBackwardWeights& backward_weights(const Conv2dDims& d, DType type, const Conv2dWeightGrads& g) {
-  return ConvBackwardWeights::of(
-      {shape(d, type), g.w.dtype, bias_with_weights(d, type, g), g.w.adds()});
+  return g.w && g.bias && !g.per_channel && !one_output::suits(d) &&
+         conv_weights::native(shape(d, type), g.w.dtype, true, g.w.adds());
 }
 
 struct WeightScratch : Carver {
@@ -110,7 +105,8 @@ struct WeightScratch : Carver {
         sums(static_cast<float*>(take(std::size_t(d.n) * d.co * sizeof(float)))) {}
   static std::size_t conv_bytes(const Conv2dDims& d, DType type, const Conv2dWeightGrads& g) {
     if (!g.w) return 0;
-    if (!one_output::suits(d)) return backward_weights(d, type, g).scratch_bytes();
+    if (!one_output::suits(d))
+      return conv_weights::scratch_bytes(shape(d, type), g.w, bias_with_weights(d, type, g));
     return sizeof(float) * (one_output::kChunks + 1) * d.co * d.kh * d.kw * d.ci;
   }
 };
@@ -198,8 +194,8 @@ void conv2d_backward_weights(CpuStream, const Conv2dDims& d, Joined<ConstAct> in
       one_output_weights(d, x.as<T>(), dy.as<T>(), dw, static_cast<float*>(part.conv));
     });
   else if (dw)
-    backward_weights(d, dy.dtype, grads)
-        .run(x.data, dy.data, dw.data, together ? part.sums : nullptr, part.conv);
+    conv_weights::run(shape(d, dy.dtype), x.data, dy.data, dw, together ? part.sums : nullptr,
+                      part.conv);
   if (together) {
     loops::deliver(std::size_t(d.co), part.sums, dbias.as<float>(), dbias.adds());
   } else if (dbias || dper_channel) {

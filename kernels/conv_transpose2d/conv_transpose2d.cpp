@@ -5,14 +5,13 @@
 #include "kernels/conv_transpose2d/conv_transpose2d.h"
 
 #include "kernels/base/stream.h"
+#include "kernels/cpu/conv_weights.h"
 #include "kernels/cpu/loops.h"
-#include "kernels/cpu/onednn_conv.h"
 
 namespace haze::kernels {
 namespace {
 
 using onednn::ConvBackwardData;
-using onednn::ConvBackwardWeights;
 using onednn::ConvForward;
 using onednn::Summand;
 
@@ -33,10 +32,6 @@ ConvForward& backward_data(const ConvTranspose2dDims& d, const Grad& dx) {
   return ConvForward::of({mirror(d, dx.dtype), false, dx.adds() ? Summand::in_y : Summand::none});
 }
 
-ConvBackwardWeights& backward_weights(const ConvTranspose2dDims& d, DType type, const Grad& dw) {
-  return ConvBackwardWeights::of({mirror(d, type), dw.dtype, false, dw.adds()});
-}
-
 template <class T>
 void add_bias(int pixels, int channels, const float* bias, T* y) {
 #pragma omp parallel for schedule(static)
@@ -53,7 +48,7 @@ struct WeightScratch : Carver {
   WeightScratch(void* base, const ConvTranspose2dDims& d, DType type, const Grad& dw,
                 const Grad& dbias)
       : Carver(base),
-        conv(take(dw ? backward_weights(d, type, dw).scratch_bytes() : 0)),
+        conv(take(dw ? conv_weights::scratch_bytes(mirror(d, type), dw, false) : 0)),
         sums(static_cast<float*>(take(dbias ? loops::kChunks * sizeof(float) * d.co : 0))) {}
 };
 
@@ -102,7 +97,7 @@ template <>
 void conv_transpose2d_backward_weights(CpuStream, const ConvTranspose2dDims& d, ConstAct x,
                                        ConstAct dy, Grad dw, Grad dbias, void* scratch) {
   const WeightScratch part(scratch, d, dy.dtype, dw, dbias);
-  if (dw) backward_weights(d, dy.dtype, dw).run(dy.data, x.data, dw.data, nullptr, part.conv);
+  if (dw) conv_weights::run(mirror(d, dy.dtype), dy.data, x.data, dw, nullptr, part.conv);
   if (dbias)
     dispatch(dy.dtype, [&]<class T>(T) {
       loops::column_sums(d.n * 4 * d.h * d.w, d.co, dy.as<T>(), dbias.as<float>(), dbias.adds(),

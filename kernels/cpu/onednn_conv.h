@@ -9,6 +9,7 @@
 // scratch, the convolution is one of f32, and its result is rounded once: what its bf16 code does,
 // which multiplies bf16 exactly and adds in f32.
 #pragma once
+#include <optional>
 #include <unordered_map>
 
 #include "kernels/cpu/onednn.h"
@@ -216,7 +217,8 @@ class ConvBackwardData {
   dnnl::reorder pack_;
 };
 
-/// dw (+)= Σ dy x in f32, delivered in the type of its buffer; dbias = Σ dy if wanted.
+/// dw (+)= Σ dy x of bf16, summed in f32 and delivered in the type of its buffer; dbias = Σ dy if
+/// wanted. What each thread sums depends on their number.
 class ConvBackwardWeights {
  public:
   struct Key {
@@ -225,56 +227,49 @@ class ConvBackwardWeights {
     bool bias, adds;  // adds: to dw; dbias is always overwritten
     auto operator<=>(const Key&) const = default;
   };
-  static ConvBackwardWeights& of(const Key& key) {
-    static Cache<Key, ConvBackwardWeights> cache;
-    return cache.get(key, [](const Key& k) { return ConvBackwardWeights(k); });
+  /// Null for f32, and where oneDNN has no code for bf16.
+  static ConvBackwardWeights* of(const Key& key) {
+    if (key.shape.images != DType::bf16) return nullptr;
+    static Cache<Key, std::optional<ConvBackwardWeights>> cache;
+    auto& found = cache.get(key, [](const Key& k) {
+      std::optional<ConvBackwardWeights> made;
+      has_code([&] { made.emplace(ConvBackwardWeights(k)); });
+      return made;
+    });
+    return found ? &*found : nullptr;
   }
   std::size_t scratch_bytes() const { return Scratch(nullptr, *this).bytes(); }
 
   void run(const void* x, const void* dy, void* dw, float* dbias, void* scratch) {
     const Scratch part(scratch, *this);
     std::unordered_map<int, dnnl::memory> args{
-        {DNNL_ARG_SRC, wrap(m_.x, widened(size_of_x(shape_), x, part.x))},
-        {DNNL_ARG_DIFF_DST, wrap(m_.y, widened(size_of_y(shape_), dy, part.y))},
+        {DNNL_ARG_SRC, wrap(m_.x, x)},
+        {DNNL_ARG_DIFF_DST, wrap(m_.y, dy)},
         {DNNL_ARG_DIFF_WEIGHTS, wrap(pd_.diff_weights_desc(), part.dw)},
         {DNNL_ARG_SCRATCHPAD, wrap(pd_.scratchpad_desc(), part.pad)}};
     if (dbias) args.emplace(DNNL_ARG_DIFF_BIAS, wrap(m_.bias, dbias));
     execute(conv_, args);
     execute(unpack_, {{DNNL_ARG_FROM, wrap(pd_.diff_weights_desc(), part.dw)},
-                      {DNNL_ARG_TO, wrap(plain_, part.plain ? part.plain : dw)}});
-    if (part.plain) narrow(size_of_w(shape_), part.plain, dw, adds_);
+                      {DNNL_ARG_TO, wrap(plain_, dw)}});
   }
 
  private:
   explicit ConvBackwardWeights(const Key& k)
-      : shape_(computed(k.shape, [&](const ConvShape& c) { describe(c, ConvMemory(c, k.bias)); })),
-        converts_(shape_ != k.shape),
-        narrows_(converts_ && k.dw == DType::bf16),
-        adds_(k.adds),
-        m_(shape_, k.bias),
-        plain_(ConvMemory::plain(shape_, narrows_ ? DType::f32 : k.dw)),
-        pd_(describe(shape_, m_)),
+      : m_(k.shape, k.bias),
+        plain_(ConvMemory::plain(k.shape, k.dw)),
+        pd_(describe_backward<dnnl::convolution_backward_weights>(
+            user_scratchpad(), ConvForward::describe(k.shape, m_, Summand::none),
+            dnnl::algorithm::convolution_direct, m_.x, ConvMemory::any(k.shape, DType::f32),
+            m_.bias, m_.y, m_.strides, m_.pad_before, m_.pad_after)),
         conv_(pd_),
-        unpack_(reorder(pd_.diff_weights_desc(), plain_, adds_ && !narrows_)) {}
-  static dnnl::convolution_backward_weights::primitive_desc describe(const ConvShape& c,
-                                                                     const ConvMemory& m) {
-    return describe_backward<dnnl::convolution_backward_weights>(
-        user_scratchpad(), ConvForward::describe(c, m, Summand::none),
-        dnnl::algorithm::convolution_direct, m.x, ConvMemory::any(c, DType::f32), m.bias, m.y,
-        m.strides, m.pad_before, m.pad_after);
-  }
-  struct Scratch : ConvCarver {
-    void *dw, *pad, *plain, *x, *y;
+        unpack_(reorder(pd_.diff_weights_desc(), plain_, k.adds)) {}
+  struct Scratch : Carver {
+    void *dw, *pad;
     Scratch(void* base, const ConvBackwardWeights& b)
-        : ConvCarver(base, b.converts_),
+        : Carver(base),
           dw(take(b.pd_.diff_weights_desc().get_size())),
-          pad(take(b.pd_.scratchpad_desc().get_size())),
-          plain(b.narrows_ ? take_f32(size_of_w(b.shape_)) : nullptr),
-          x(take_f32(size_of_x(b.shape_))),
-          y(take_f32(size_of_y(b.shape_))) {}
+          pad(take(b.pd_.scratchpad_desc().get_size())) {}
   };
-  ConvShape shape_;
-  bool converts_, narrows_, adds_;  // narrows_: dw is rounded to bf16 here, not by oneDNN
   ConvMemory m_;
   dnnl::memory::desc plain_;
   dnnl::convolution_backward_weights::primitive_desc pd_;

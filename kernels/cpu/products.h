@@ -32,15 +32,21 @@ inline int panels(int n, int width) { return (n + width - 1) / width; }
 /// How B [k,n] lies: its rows one after the other (b[k·n + j]), or its columns (b[j·k + k']).
 enum class Lies : std::uint8_t { rows, columns };
 
-/// to[i][j] = from[i·stride + j] for j < width, zero for the rest of kW.
+/// to[i][j] = from[i·stride + j] for j < width, of kW numbers per row.
+template <int kW, class T>
+void pack_part(int rows, int width, const T* from, std::ptrdiff_t stride, float* to) {
+  if (width == kW)
+    for (int i = 0; i < rows; ++i, from += stride, to += kW)
+      for (int j = 0; j < kW; ++j) to[j] = float(from[j]);
+  else
+    for (int i = 0; i < rows; ++i, from += stride, to += kW)
+      for (int j = 0; j < width; ++j) to[j] = float(from[j]);
+}
+/// The same, and zero for the rest of kW.
 template <int kW, class T>
 void pack_rows(int rows, int width, const T* from, std::ptrdiff_t stride, float* to) {
-  for (int i = 0; i < rows; ++i, from += stride, to += kW)
-    if (width == kW) {
-      for (int j = 0; j < kW; ++j) to[j] = float(from[j]);
-    } else {
-      for (int j = 0; j < kW; ++j) to[j] = j < width ? float(from[j]) : 0.f;
-    }
+  pack_part<kW>(rows, width, from, stride, to);
+  for (int i = 0; i < rows && width < kW; ++i) std::fill_n(to + i * kW + width, kW - width, 0.f);
 }
 
 using Four [[gnu::vector_size(16)]] = float;
@@ -158,8 +164,35 @@ struct ByRows : Carver {
   }
 };
 
+/// A store for products: place(row)[column] = the sum, or += with `adds`, rounded to its type once.
+template <class Place>
+auto storing(Place place, bool adds) {
+  return [=](int row, int column, int count, const float* sums) {
+    auto* const at = place(row) + column;
+    if (adds) {
+#pragma omp simd
+      for (int j = 0; j < count; ++j) at[j] = float(at[j]) + sums[j];
+    } else {
+#pragma omp simd
+      for (int j = 0; j < count; ++j) at[j] = sums[j];
+    }
+  };
+}
+
+/// How OverRows packs a matrix of rows of `columns` numbers.
+template <class T>
+auto packing(const T* matrix, int columns) {
+  return [=]<int kW>(int first, int depth, int column, float* to) {
+    pack_rows<kW>(depth, std::min(kW, columns - column),
+                  matrix + std::ptrdiff_t(first) * columns + column, columns, to);
+  };
+}
+
 /// C [m,n] = Aᵀ B of A [k,m] and B [k,n], for a long k and a C of weights: k is cut into parts of
 /// kDepth, and each element's chain goes on from part to part.
+///
+/// left.operator()<kW>(first, depth, column, to) packs kW columns of A's rows from `first` on, as
+/// to[depth][kW], zero beyond the matrix; right does so of B.
 struct OverRows : Carver {
   int m, n, k, down, across;
   float *a, *b,
@@ -175,23 +208,19 @@ struct OverRows : Carver {
         b(take_floats(std::size_t(across) * kDepth * kColumns)),
         sums(take_floats(k > kDepth ? std::size_t(down) * std::size_t(across) * kTile : 0)) {}
 
-  template <class T, class Store>
-  void run(const T* a_data, const T* b_data, Store store) const {
+  template <class Left, class Right, class Store>
+  void run(Left left, Right right, Store store) const {
     const std::int64_t tasks = std::int64_t{down} * across;
 #pragma omp parallel num_threads(omp_get_max_threads())
     for (int first = 0; first < k; first += kDepth) {
       const int depth = std::min(kDepth, k - first);
       const bool last = first + depth == k;
-      const T* const a_part = a_data + std::ptrdiff_t(first) * m;
-      const T* const b_part = b_data + std::ptrdiff_t(first) * n;
 #pragma omp for schedule(static)
       for (int p = 0; p < down + across; ++p)
         if (const int q = p - down; q < 0)
-          pack_rows<kTileRows>(depth, std::min(kTileRows, m - p * kTileRows),
-                               a_part + p * kTileRows, m, a_panel(p));
+          left.template operator()<kTileRows>(first, depth, p * kTileRows, a_panel(p));
         else
-          pack_rows<kColumns>(depth, std::min(kColumns, n - q * kColumns), b_part + q * kColumns, n,
-                              b_panel(q));
+          right.template operator()<kColumns>(first, depth, q * kColumns, b_panel(q));
 #pragma omp for schedule(static)
       for (std::int64_t task = 0; task < tasks; ++task) {
         const int q = int(task / down), p = int(task % down);

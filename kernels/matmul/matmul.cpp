@@ -106,16 +106,7 @@ OverRows own_backward_weights(void* base, const MatmulDims& d) {
 /// Delivers sums to `to` [any, columns].
 template <class T>
 auto storing(int columns, T* to, bool adds) {
-  return [=](int row, int column, int count, const float* sums) {
-    T* const at = to + std::ptrdiff_t(row) * columns + column;
-    if (adds) {
-#pragma omp simd
-      for (int j = 0; j < count; ++j) at[j] = float(at[j]) + sums[j];
-    } else {
-#pragma omp simd
-      for (int j = 0; j < count; ++j) at[j] = sums[j];
-    }
-  };
+  return products::storing([=](int row) { return to + std::ptrdiff_t(row) * columns; }, adds);
 }
 
 struct WeightScratch : Carver {
@@ -197,7 +188,8 @@ void matmul_backward_weights(CpuStream, const MatmulDims& d, ConstAct x, ConstAc
       dispatch(dy.dtype, [&]<class T>(T) {
         dispatch(dw.dtype, [&]<class G>(G) {
           own_backward_weights(part.product, d)
-              .run(dy.as<T>(), x.as<T>(), storing(d.in, dw.as<G>(), dw.adds()));
+              .run(products::packing(dy.as<T>(), d.out), products::packing(x.as<T>(), d.in),
+                   storing(d.in, dw.as<G>(), dw.adds()));
         });
       });
   }
