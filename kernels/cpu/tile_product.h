@@ -57,7 +57,8 @@ inline void tile(int k_end, Broadcast a, Rows<const float> b, Rows<float> c, boo
     for (int v = 0; v < kV; ++v)
       acc[i][v] = add ? reinterpret_cast<const Lanes*>(c.data + i * c.stride)[v] : Lanes{};
   for (int k = 0; k < k_end; ++k) {
-    const auto* bk = reinterpret_cast<const AnyLanes*>(b.data + k * b.stride);
+    // Not auto, which forgets that the address may be any.
+    const AnyLanes* const bk = reinterpret_cast<const AnyLanes*>(b.data + k * b.stride);
     for (int i = 0; i < kM; ++i)
       for (int v = 0; v < kV; ++v)
         acc[i][v] = multiply_add(a.data[i * a.row + k * a.col], bk[v], acc[i][v]);

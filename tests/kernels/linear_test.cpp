@@ -23,6 +23,7 @@ const Case kCases[] = {
     {"tokens of an attention block", {49, 64, 192}},
     {"time embedding of one image", {1, 32, 128}},
     {"points in the plane", {37, 2, 33}},
+    {"rows of weights at any address", {13, 33, 40}},
     {"to one number", {5, 33, 1}},
     {"from one number", {3, 1, 7}},
     {"all ones", {1, 1, 1}},
