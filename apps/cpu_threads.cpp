@@ -75,4 +75,17 @@ std::string settle_threads(const CommonOptions& options) {
   return cat(who, ": ", asked, " threads; ", why, ": computing on ", threads);
 }
 
+std::string go_on_with_threads(const CommonOptions& options, int saved) {
+  std::string fewer;
+  if (options.threads == 0 && !std::getenv("OMP_NUM_THREADS")) {
+    CommonOptions as_before = options;
+    as_before.threads = saved;
+    fewer = settle_threads(as_before);
+  }
+  const int now = omp_get_max_threads();
+  if (now == saved) return "";
+  return cat(fewer.empty() ? "" : fewer + "; ", "the run had ", saved, " CPU threads and has ", now,
+             " now: in bf16 on this CPU its bits will not be those of an uninterrupted one");
+}
+
 }  // namespace haze::apps

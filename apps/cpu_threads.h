@@ -17,4 +17,9 @@ constexpr int kMostThreads = 4096;  // of --threads
 /// than were asked for, else "".
 std::string settle_threads(const CommonOptions& options);
 
+/// For a run that goes on, and whose bits depend on the `saved` threads that it had: sets as many,
+/// unless --threads or OMP_NUM_THREADS ask for another number. Returns a warning where there are now
+/// more or fewer, else "". To be called when settle_threads may be.
+std::string go_on_with_threads(const CommonOptions& options, int saved);
+
 }  // namespace haze::apps

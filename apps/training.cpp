@@ -8,10 +8,12 @@
 #include <sys/resource.h>
 
 #include "apps/checkpointing.h"
+#include "apps/device.h"
 #include "apps/json_writer.h"
 #include "apps/paths.h"
 #include "apps/sample_grid.h"
 #include "apps/version.h"
+#include "engine/device.h"
 #include "engine/permutation.h"
 #include "kernels/base/text.h"
 
@@ -219,8 +221,7 @@ void Training::stop_not_finite(const BadStep& bad) {
     }
   throw TrainingEnded(
       cat("training: step ", done_, ": ", why(bad), ", as in the ", trainer_.guard().in_a_row() - 1,
-          " steps before; ",
-          keeper_.last_good(), again,
+          " steps before; ", keeper_.last_good(), again,
           "; try a lower train.learning_rate, train.grad_clip 1 or a longer train.warmup_steps"));
 }
 
@@ -230,7 +231,8 @@ engine::CheckpointMeta Training::meta_at(std::uint64_t step) const {
           version(),
           to_json(config_),
           dataset_.fingerprint,
-          class_lines(dataset_.class_names)};
+          class_lines(dataset_.class_names),
+          engine::depends_on_threads(context_.stream, config_.activations()) ? thread_count() : 0};
 }
 
 void Training::save(Then then) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "kernels/base/plan.h"
+#include "kernels/conv2d/conv2d.h"
 
 namespace haze::engine {
 
@@ -19,6 +20,11 @@ std::size_t free_device_bytes(const Stream& stream) {
   std::size_t free = cuda ? cuda->free_bytes : SIZE_MAX;
   if (const Plan* const plan = plan_of(stream)) free -= std::min(free, plan->live_bytes());
   return free;
+}
+
+bool depends_on_threads(const Stream& stream, DType activations) {
+  return std::visit([&](auto s) { return kernels::conv2d_depends_on_threads(s, activations); },
+                    stream);
 }
 
 void synchronise(const Stream& stream) {

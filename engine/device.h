@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <optional>
 
+#include "kernels/base/dtype.h"
 #include "kernels/base/stream.h"
 #include "kernels/runtime/device.h"
 
@@ -19,6 +20,9 @@ Stream open_cuda(int index);
 std::optional<CudaDeviceInfo> cuda_info(const Stream& stream);
 /// Bytes that allocations may still take, planned ones counted; on the CPU, where nothing need be copied, all there are.
 std::size_t free_device_bytes(const Stream& stream);
+/// Whether a training step's bits depend on the number of CPU threads, as in bf16 where oneDNN has
+/// instructions for it: it adds up gradients of weights by threads.
+bool depends_on_threads(const Stream& stream, DType activations);
 /// Waits for all work of the stream.
 void synchronise(const Stream& stream);
 

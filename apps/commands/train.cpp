@@ -8,6 +8,7 @@
 #include "apps/checkpointing.h"
 #include "apps/command.h"
 #include "apps/config/find.h"
+#include "apps/cpu_threads.h"
 #include "apps/device.h"
 #include "apps/flag_groups.h"
 #include "apps/memory_needs.h"
@@ -16,6 +17,7 @@
 #include "apps/standard_output.h"
 #include "apps/training.h"
 #include "apps/version.h"
+#include "engine/device.h"
 
 namespace haze::apps {
 namespace {
@@ -88,6 +90,12 @@ ClassOrder order_of_run(const std::string& folder) {
   if (!header) return {};
   const ClassNames names = class_names_of(header->meta);
   return {names, names.empty()};
+}
+
+/// The CPU threads that its bits depend on; 0 where they do not, or it does not say.
+int threads_of_run(const std::string& folder) {
+  const auto header = engine::newest_checkpoint_header(engine::disk(), folder);
+  return header ? header->meta.threads : 0;
 }
 
 Dataset open_data(RunConfig& config, const ClassOrder& order, Console& console) {
@@ -244,12 +252,20 @@ Setup set_up(const TrainOptions& options, Settings settings, const Program& prog
   const std::string path = choose_folder(options, config);
   check_run_folder(path);
   if (!(options.resume && holds_run(path))) refuse_unused_keys(config);
+  // Before the data, whose pictures are decoded by threads.
+  const int threads = options.resume && engine::depends_on_threads(stream, config.activations())
+                          ? threads_of_run(path)
+                          : 0;
+  if (threads > 0)
+    if (const std::string other = go_on_with_threads(program.common, threads); !other.empty())
+      program.console.warning(other);
   Dataset dataset =
       open_data(config, options.resume ? order_of_run(path) : ClassOrder{}, program.console);
   if (config.train.sample_every > 0 && has_picture(config))
     check_picture(config, plan_grid(config).count);
-  fit_threads(program.common, double(network->parameters().elements()) * config.train.batch_size *
-                                  dataset.height * dataset.width);
+  if (threads == 0)
+    fit_threads(program.common, double(network->parameters().elements()) * config.train.batch_size *
+                                    dataset.height * dataset.width);
   return {std::move(settings), std::move(config), stream, std::move(network), path,
           std::move(dataset)};
 }

@@ -8,7 +8,8 @@
 //
 //   metadata   format "haze-checkpoint/1"; step, seed (decimal); version; config (JSON text),
 //              config_hash; dataset (fingerprint); classes (names by number, one a line; where
-//              there are any); hash.<tensor> of each tensor's bytes;
+//              there are any); threads (where the run's bits depend on how many compute it);
+//              hash.<tensor> of each tensor's bytes;
 //              header_hash of the header's JSON with the digits of header_hash itself as '0'.
 //              All hashes are XXH3-128, 32 hexadecimal digits.
 //   writing    temporary file, reserved, data, header last, fsync, close, read back and compared,
@@ -49,6 +50,7 @@ struct CheckpointMeta {
   std::string config;        // the resolved configuration, JSON
   std::string dataset;       // fingerprint of the training set
   std::string classes = {};  // names of its classes 0, 1, ..., one a line; "": none, or not kept
+  int threads = 0;           // of the CPU, on which the run's bits depend; 0: they do not
   bool operator==(const CheckpointMeta&) const = default;
 };
 

@@ -50,6 +50,11 @@ CheckpointHeader read_header(const SafetensorsReader& file) {
   header.meta.dataset = required(file, "dataset");
   if (const auto at = file.metadata().find("classes"); at != file.metadata().end())
     header.meta.classes = at->second;
+  if (file.metadata().contains("threads")) {
+    const std::uint64_t threads = number(file, "threads");
+    if (threads > 1u << 20) throw InputError(cat(file.path(), ": its threads are ", threads));
+    header.meta.threads = int(threads);
+  }
   if (xxh3_128(header.meta.config.data(), header.meta.config.size()) !=
       required(file, "config_hash"))
     throw InputError(cat(file.path(), ": damaged: the configuration's hash differs"));

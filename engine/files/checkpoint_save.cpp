@@ -33,6 +33,7 @@ Image make_image(const CheckpointMeta& meta, std::span<const CheckpointTensor> t
       {"header_hash", std::string(kHashDigits, '0')},
   };
   if (!meta.classes.empty()) metadata["classes"] = meta.classes;
+  if (meta.threads > 0) metadata["threads"] = std::to_string(meta.threads);
   for (const auto& t : tensors) {
     image.tensors.push_back({t.name, t.shape, t.values.data()});
     HAZE_CHECK(image.tensors.back().bytes() == t.values.size_bytes(), t.name, " has ",

@@ -211,4 +211,10 @@ void conv2d_backward_weights(CpuStream, const Conv2dDims& d, Joined<ConstAct> in
   }
 }
 
+template <>
+bool conv2d_depends_on_threads(CpuStream, DType type) {
+  return conv_weights::native({2, 8, 8, 16, 8, 8, 16, 3, 3, 1, 1, 1, 1, 1, type, {}}, DType::f32,
+                              false, false) != nullptr;
+}
+
 }  // namespace haze::kernels

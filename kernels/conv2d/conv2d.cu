@@ -113,4 +113,9 @@ void conv2d_backward_weights(CudaStream s, const Conv2dDims& d, Joined<ConstAct>
   }
 }
 
+template <>
+bool conv2d_depends_on_threads(CudaStream, DType) {
+  return false;
+}
+
 }  // namespace haze::kernels

@@ -62,4 +62,9 @@ template <class S>
 std::size_t conv2d_backward_weights_scratch_bytes(S stream, const Conv2dDims& d, DType type,
                                                   const Conv2dWeightGrads& grads);
 
+/// Whether the last bits of dw depend on the number of CPU threads: where oneDNN has instructions
+/// for the type, as it adds up by threads. Linear layers are then no different.
+template <class S>
+bool conv2d_depends_on_threads(S stream, DType type);
+
 }  // namespace haze::kernels

@@ -43,7 +43,8 @@ TEST(Checkpoint, LoadsWhatWasSaved) {
   const RunLock lock(disk(), run.path);
   CheckpointWriter writer(disk(), run.path);
   // 5 MB: more than one block of writing and of reading back.
-  const RunState state(12, 200'000);
+  RunState state(12, 200'000);
+  state.meta.classes = "T-shirt\nTrouser", state.meta.threads = 7;
   const SaveReport report = writer.save(state.meta, state.views());
   EXPECT_EQ(report.path, run / "checkpoints/step-00000012.safetensors");
   EXPECT_EQ(report.bytes, fs::file_size(report.path));

@@ -4,7 +4,7 @@
 // so of them.
 #include <omp.h>
 
-#include "kernels/cpu/conv_weights.h"
+#include "engine/device.h"
 #include "tests/support/tape.h"
 
 namespace haze {
@@ -38,16 +38,10 @@ Results computed(int threads, DType type, const Shape& xs, const Shape& ws, int 
   return r;
 }
 
-/// oneDNN computes bf16 with instructions of this CPU, and cuts some sums by threads.
-bool has_bf16_instructions() {
-  return kernels::conv_weights::native(
-      {2, 8, 8, 16, 8, 8, 16, 3, 3, 1, 1, 1, 1, 1, DType::bf16, {}}, DType::f32, false, false);
-}
-
 template <class Op>
 void expect_the_same(const char* why, const Shape& xs, const Shape& ws, int outputs, Op op) {
   for (const DType type : {DType::f32, DType::bf16}) {
-    if (type == DType::bf16 && has_bf16_instructions()) continue;
+    if (engine::depends_on_threads(CpuStream{}, type)) continue;  // oneDNN has instructions for it
     const Results one = computed(1, type, xs, ws, outputs, op);
     for (const int threads : {2, 3, 7}) {
       const Results r = computed(threads, type, xs, ws, outputs, op);
@@ -57,6 +51,13 @@ void expect_the_same(const char* why, const Shape& xs, const Shape& ws, int outp
       EXPECT_TRUE(r.dw == one.dw) << text << "dw";
       EXPECT_TRUE(r.dbias == one.dbias) << text << "dbias";
     }
+  }
+}
+
+TEST(AnyThreads, OnlyBf16MayDependOnThem) {
+  EXPECT_FALSE(engine::depends_on_threads(CpuStream{}, DType::f32));
+  for (const Stream stream : test::streams()) {
+    if (cuda_of(stream)) EXPECT_FALSE(engine::depends_on_threads(stream, DType::bf16));
   }
 }
 
