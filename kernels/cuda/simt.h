@@ -46,10 +46,14 @@ cudaError_t start(const char*, void (*kernel)(P...), CudaStream stream, dim3 gri
   return start_values(kernel, stream, grid, block, dynamic_shared, static_cast<P>(arguments)...);
 }
 
+/// The emulator refuses a vector at an address that is no multiple of its size; a GPU does it itself.
+HAZE_DEVICE void check_vector(const void*, std::size_t) {}
+
 }  // namespace haze::simt
 
-/// HAZE_SHARED(float[8][33], tile): a shared array of the block.
-#define HAZE_SHARED(T, name) __shared__ typename ::haze::simt::Type<T>::type name
+/// HAZE_SHARED(float[8][33], tile): a shared array of the block, 16-byte aligned whatever its
+/// elements are: cp.async, ldmatrix and vectors may be used on it.
+#define HAZE_SHARED(T, name) __shared__ __align__(16) typename ::haze::simt::Type<T>::type name
 /// HAZE_DYNAMIC_SHARED(bf16, stage): the launch's dynamic shared memory, 128-byte aligned.
 #define HAZE_DYNAMIC_SHARED(T, name)                                     \
   extern __shared__ __align__(128) unsigned char haze_dynamic_shared_[]; \

@@ -20,10 +20,12 @@ struct alignas(sizeof(T) * N) Vec {
 /// p is a multiple of N elements from an aligned start.
 template <int N, class T>
 HAZE_DEVICE Vec<T, N> load(const T* p) {
+  simt::check_vector(p, sizeof(Vec<T, N>));
   return *reinterpret_cast<const Vec<T, N>*>(p);
 }
 template <int N, class T>
 HAZE_DEVICE void store(T* p, const Vec<T, N>& v) {
+  simt::check_vector(p, sizeof(Vec<T, N>));
   *reinterpret_cast<Vec<T, N>*>(p) = v;
 }
 

@@ -76,6 +76,21 @@ __global__ void __launch_bounds__(32) ptx_cp_async(const std::uint32_t* in, std:
   for (int w = 0; w < words; ++w) out[256 + threadIdx.x * words + w] = second[w];
 }
 
+/// Arrays of single bytes, of sizes that would leave the next one anywhere: all 16-byte aligned.
+__global__ void __launch_bounds__(32) shared_arrays(const std::uint32_t* in, std::uint32_t* out) {
+  HAZE_SHARED(unsigned char[33], first);
+  HAZE_SHARED(unsigned char[35], second);
+  HAZE_SHARED(std::uint16_t[33], third);
+  const auto lane = threadIdx.x;
+  first[lane] = second[lane] = (unsigned char)in[lane];
+  third[lane] = std::uint16_t(in[lane]);
+  __syncwarp();
+  out[lane] = first[31 - lane] + 3u * second[31 - lane] + 5u * third[31 - lane];
+  out[32 + lane] = unsigned(reinterpret_cast<std::uintptr_t>(first) % 16 +
+                            reinterpret_cast<std::uintptr_t>(second) % 16 +
+                            reinterpret_cast<std::uintptr_t>(third) % 16);
+}
+
 /// Warp 1 hands values to warp 0 through a named barrier at which it does not wait.
 __global__ void __launch_bounds__(64) ptx_barrier(const std::uint32_t* in, std::uint32_t* out) {
   HAZE_SHARED(std::uint32_t[32], box);
@@ -112,6 +127,7 @@ static const PtxCase kPtxCases[] = {
     {"cp.async.cg 16", ptx_cp_async<16>, 32, PtxCase::bits, 0},
     {"cp.async.ca 8", ptx_cp_async<8>, 32, PtxCase::bits, 0},
     {"cp.async.ca 4", ptx_cp_async<4>, 32, PtxCase::bits, 0},
+    {"shared arrays", shared_arrays, 32, PtxCase::bits, 0},
     {"bar.sync, bar.arrive", ptx_barrier, 64, PtxCase::bits, 0},
 };
 constexpr int kPtxCaseCount = int(sizeof(kPtxCases) / sizeof(PtxCase));

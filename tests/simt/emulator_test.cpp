@@ -4,6 +4,7 @@
 #include "kernels/cuda/ptx.h"
 #include "kernels/cuda/runtime_api.h"
 #include "kernels/cuda/simt.h"
+#include "kernels/cuda/vec.h"
 #include "kernels/runtime/memory.h"
 #include "kernels/simt/emulator/device_memory.h"
 #include "tests/support/test.h"
@@ -199,6 +200,35 @@ __global__ void misaligned_copy(const float* x) {
 TEST_F(Emulator, FindsAMisalignedCopy) {
   const Buffer<float> x(128);
   expect_error([&] { HAZE_LAUNCH(misaligned_copy, stream(), 1, 32, 512, x.p); }, "misaligned");
+}
+
+__global__ void misaligned_vector(float* y, int first, bool stores) {
+  HAZE_SHARED(float[40], s);
+  if (stores)
+    kernels::store(s + first, kernels::Vec<float, 4>{1, 2, 3, 4});
+  else
+    y[threadIdx.x] = kernels::load<2>(s + first)[0];
+}
+TEST_F(Emulator, FindsAMisalignedVector) {
+  const Buffer<float> y(32);
+  HAZE_LAUNCH(misaligned_vector, stream(), 1, 1, 0, y.p, 4, true);
+  HAZE_LAUNCH(misaligned_vector, stream(), 1, 1, 0, y.p, 2, false);
+  expect_error([&] { HAZE_LAUNCH(misaligned_vector, stream(), 1, 1, 0, y.p, 2, true); },
+               "a vector access of 16 bytes to a misaligned address");
+  expect_error([&] { HAZE_LAUNCH(misaligned_vector, stream(), 1, 1, 0, y.p, 1, false); },
+               "a vector access of 8 bytes to a misaligned address");
+}
+
+__global__ void misaligned_rows(std::uint32_t* y) {
+  HAZE_SHARED(std::uint32_t[33 * 4], rows);
+  std::uint32_t r[4];
+  ptx::ldmatrix_x4(r, rows + threadIdx.x * 4 + (threadIdx.x == 9 ? 1 : 0));
+  y[threadIdx.x] = r[0];
+}
+TEST_F(Emulator, FindsAMisalignedRowOfAMatrix) {
+  const Buffer<std::uint32_t> y(32);
+  expect_error([&] { HAZE_LAUNCH(misaligned_rows, stream(), 1, 32, 0, y.p); },
+               "the row's address is not 16-byte aligned");
 }
 
 __global__ void large_shared(float* y) {

@@ -35,6 +35,12 @@ struct Type {
   using type = T;
 };
 
+/// A vector access: at an address that is no multiple of its size it ends the run.
+HAZE_DEVICE void check_vector(const void* p, std::size_t bytes) {
+  if (reinterpret_cast<std::uintptr_t>(p) % bytes != 0) [[unlikely]]
+    fail("a vector access of %zu bytes to a misaligned address, %p", bytes, p);
+}
+
 template <class T>
 struct Shuffle {
   T in, out;
