@@ -76,6 +76,24 @@ function(haze_add_cuda target)
   if(HAZE_CUDA STREQUAL "nvcc")
     target_link_libraries(${target} PRIVATE ${HAZE_CUDART} pthread rt ${CMAKE_DL_LIBS})
   endif()
+# What open_cuda says that the build holds: "sm_80, sm_90, PTX of compute_90".
+if(HAZE_CUDA STREQUAL "simt")
+  set(code "the emulator's code")
+elseif(NOT code)
+  foreach(architecture IN LISTS CMAKE_CUDA_ARCHITECTURES)
+    if(architecture MATCHES "^([0-9]+[af]?)(-real)?$")
+      list(APPEND code sm_${CMAKE_MATCH_1})
+    endif()
+    if(architecture MATCHES "^([0-9]+[af]?)(-virtual)?$")
+      list(APPEND code "PTX of compute_${CMAKE_MATCH_1}")
+    elseif(NOT architecture MATCHES "^[0-9]")  # native, all, all-major
+      list(APPEND code "CUDA's '${architecture}'")
+    endif()
+  endforeach()
+  list(JOIN code ", " code)
+endif()
+set_source_files_properties(kernels/runtime/device.cu PROPERTIES COMPILE_DEFINITIONS "HAZE_CUDA_CODE=\"${code}\"")
+
 endfunction()
 
 # Compiles a .cu file of a program as the build compiles kernels; under nvcc the program also gets the

@@ -7,6 +7,30 @@ namespace {
 
 std::string version(int v) { return cat(v / 1000, '.', v % 1000 / 10); }
 
+/// All kernels are compiled for the same architectures: what is true of this one is true of them.
+__global__ void any_kernel() {}
+
+/// Asked for before the first launch, which would fail in the middle of something.
+void check_code(int index, const cudaDeviceProp& gpu) {
+  cudaFuncAttributes attributes;
+  const cudaError_t error =
+      cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(any_kernel));
+  switch (error) {
+    case cudaErrorInvalidDeviceFunction:
+    case cudaErrorNoKernelImageForDevice:
+    case cudaErrorInvalidPtx:
+    case cudaErrorJitCompilerNotFound:
+    case cudaErrorUnsupportedPtxVersion:
+    case cudaErrorJitCompilationDisabled:
+      throw DeviceError(cat("--device: cuda:", index, "; ", gpu.name, " has compute capability ",
+                            gpu.major, '.', gpu.minor, ", this haze holds " HAZE_CUDA_CODE " (",
+                            reported(error), "): build it with -DCMAKE_CUDA_ARCHITECTURES=",
+                            gpu.major, gpu.minor, ", or use --device cpu"));
+    default:
+      check_cuda(error, "cudaFuncGetAttributes", std::source_location::current());
+  }
+}
+
 }  // namespace
 
 Stream open_cuda(int index) {
@@ -35,6 +59,7 @@ Stream open_cuda(int index) {
                           " has compute capability ", properties.major, '.', properties.minor,
                           ", haze needs 8.0 (Ampere) or later; use --device cpu"));
   HAZE_CUDA_CHECK(cudaSetDevice(index));
+  check_code(index, properties);
   cudaStream_t stream;
   HAZE_CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
   return CudaStream{stream};

@@ -18,8 +18,9 @@ struct CudaDeviceInfo {
 };
 
 /// Makes device `index` the current one and returns a new stream on it, which lives as long as the
-/// program. Throws DeviceError when there is no such device, when it is older than sm_80, or when
-/// the driver is too old for this build or this build has no CUDA (no_cuda.cpp).
+/// program. Throws DeviceError when there is no such device, when it is older than sm_80 or this
+/// build holds no code for it, or when the driver is too old for this build or this build has no
+/// CUDA (no_cuda.cpp).
 Stream open_cuda(int index);
 
 /// Of the current device.

@@ -2,6 +2,7 @@
 // runtime_fault_test.cpp — what the host side makes of a call that CUDA refuses: it says which call
 // and why, nothing is left that a later call would take for its own, and the next try succeeds.
 #include <set>
+#include <utility>
 
 #include "kernels/cuda/runtime_api.h"
 #include "kernels/cuda/simt.h"
@@ -65,6 +66,7 @@ const std::set<std::string> kLetGo = {
 };
 
 constexpr const char* kAll[] = {"cudaGetDeviceCount",
+                                "cudaFuncGetAttributes",
                                 "cudaGetDeviceProperties",
                                 "cudaSetDevice",
                                 "cudaMalloc",
@@ -136,6 +138,28 @@ TEST(RuntimeFaults, AMissingDriverIsNotAMissingGpu) {
   EXPECT_THAT(opening_says(), HasSubstr("no NVIDIA GPU was found (cudaErrorNoDevice"));
   EXPECT_EQ(cudaGetLastError(), cudaSuccess);
   EXPECT_EQ(opening_says(), "");
+}
+
+TEST(RuntimeFaults, AGpuThatThereIsNoCodeForIsNamedBeforeTheFirstLaunch) {
+  const int before = std::exchange(simt::config().capability, 121);
+  simt::counters() = {};
+  for (const cudaError_t error :
+       {cudaErrorInvalidDeviceFunction, cudaErrorNoKernelImageForDevice, cudaErrorInvalidPtx,
+        cudaErrorJitCompilerNotFound, cudaErrorUnsupportedPtxVersion,
+        cudaErrorJitCompilationDisabled}) {
+    simt::fail_call(6, error);  // after versions, count, properties and cudaSetDevice
+    const std::string said = opening_says();
+    EXPECT_THAT(said, HasSubstr("compute capability 12.1, this haze holds the emulator's code"));
+    EXPECT_THAT(said, HasSubstr(cudaGetErrorName(error)));
+    EXPECT_THAT(said, HasSubstr("-DCMAKE_CUDA_ARCHITECTURES=121"));
+    EXPECT_EQ(cudaGetLastError(), cudaSuccess);
+    EXPECT_STREQ(simt::failed_call(), "cudaFuncGetAttributes");
+  }
+  EXPECT_EQ(simt::counters().launches, 0u);
+  EXPECT_EQ(opening_says(), "");
+  simt::config().capability = 75;
+  EXPECT_THAT(opening_says(), HasSubstr("compute capability 7.5, haze needs 8.0"));
+  simt::config().capability = before;
 }
 
 TEST(RuntimeFaults, AFaultInAKernelNamesTheWayToFindIt) {

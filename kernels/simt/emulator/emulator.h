@@ -70,6 +70,7 @@ struct Config {
   /// at a time, aligned with the sum to the largest of them and cut off, as tensor cores were
   /// measured to (tensor_core.cpp). HAZE_SIMT_MMA=4, 8 or 16.
   int truncated_terms = 0;
+  int capability = 80;  // compute capability that the device says it has: 10·major + minor
 };
 /// Of the process; may be changed between launches.
 Config& config();

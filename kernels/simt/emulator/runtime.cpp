@@ -7,6 +7,7 @@
 #include <cstring>
 #include <map>
 
+#include "kernels/simt/emulator/block.h"
 #include "kernels/simt/emulator/device_memory.h"
 #include "kernels/simt/emulator/emulator.h"
 #include "kernels/simt/emulator/observer.h"
@@ -44,6 +45,18 @@ const char* cudaGetErrorName(cudaError_t e) {
       return "cudaErrorMemoryAllocation";
     case cudaErrorInsufficientDriver:
       return "cudaErrorInsufficientDriver";
+    case cudaErrorInvalidDeviceFunction:
+      return "cudaErrorInvalidDeviceFunction";
+    case cudaErrorNoKernelImageForDevice:
+      return "cudaErrorNoKernelImageForDevice";
+    case cudaErrorInvalidPtx:
+      return "cudaErrorInvalidPtx";
+    case cudaErrorJitCompilerNotFound:
+      return "cudaErrorJitCompilerNotFound";
+    case cudaErrorUnsupportedPtxVersion:
+      return "cudaErrorUnsupportedPtxVersion";
+    case cudaErrorJitCompilationDisabled:
+      return "cudaErrorJitCompilationDisabled";
     case cudaErrorNoDevice:
       return "cudaErrorNoDevice";
     case cudaErrorInvalidDevice:
@@ -101,7 +114,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
     std::snprintf(p->name, sizeof p->name, "host SIMT emulator");
     p->totalGlobalMem = device_capacity();
     p->sharedMemPerBlockOptin = config().limits.shared;
-    p->major = 8;
+    p->major = config().capability / 10;
+    p->minor = config().capability % 10;
     p->multiProcessorCount = 4;  // small, so that persistent kernels take several turns
     p->l2CacheSize = 1 << 20;
     return cudaSuccess;
@@ -111,6 +125,12 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
   return runtime_call(__func__, [&] {
     *total = device_capacity();
     *free = device_capacity() - device_bytes_in_use();
+    return cudaSuccess;
+  });
+}
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* kernel) {
+  return runtime_call(__func__, [&] {
+    *attributes = {.sharedSizeBytes = static_shared_of(kernel)};
     return cudaSuccess;
   });
 }
