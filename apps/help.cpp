@@ -44,7 +44,9 @@ std::string long_help() {
          "terminated after a checkpoint was written.\n"
          "\nEnvironment: HAZE_DEVICE (--device), HAZE_DATA (--data), HAZE_RUNS (where run folders "
          "go),\n"
-         "NO_COLOR, FORCE_COLOR, OMP_NUM_THREADS.\n";
+         "NO_COLOR, FORCE_COLOR, OMP_NUM_THREADS; HAZE_DEBUG (no-graphs, streamed-data, "
+         "separate-memory:\n"
+         "slower ways to the same bits, to find a fault on a device).\n";
 }
 
 }  // namespace haze::apps

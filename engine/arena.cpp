@@ -19,6 +19,7 @@ Arena::~Arena() { release_blocks(); }
 
 std::shared_ptr<void> Arena::allocate(std::size_t bytes) {
   const std::size_t size = round_up(bytes);
+  if (memory_ == Memory::separate) return allocate_alone(bytes, size);
   char* p = nullptr;
   for (int attempt = 0; !p; ++attempt) {
     HAZE_CHECK(attempt < 2, "a fresh block does not hold ", size, " bytes");
@@ -37,6 +38,18 @@ std::shared_ptr<void> Arena::allocate(std::size_t bytes) {
   live_ += size;
   peak_ = std::max(peak_, live_);
   return {p, [this, size](void* q) { give_back(static_cast<char*>(q), size); }};
+}
+
+/// The system waits for what is under way before it takes memory back (cudaFree does).
+std::shared_ptr<void> Arena::allocate_alone(std::size_t bytes, std::size_t size) {
+  void* const p = take_memory(stream_, std::max<std::size_t>(bytes, 1));
+  ++system_allocations_;
+  live_ += size;
+  peak_ = std::max(peak_, live_);
+  return {p, [this, size](void* q) {
+            live_ -= size;
+            give_memory(stream_, q);
+          }};
 }
 
 void Arena::add_block(std::size_t bytes) {
@@ -74,7 +87,7 @@ void Arena::consolidate() {
 }
 
 std::size_t Arena::reserved_bytes() const {
-  std::size_t total = 0;
+  std::size_t total = memory_ == Memory::separate ? live_ : 0;
   for (const Block& b : blocks_) total += b.size;
   return total;
 }

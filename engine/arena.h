@@ -9,6 +9,7 @@
 // rounding sizes up leaves between two allocations, is forbidden, on the emulated device too.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <vector>
@@ -19,7 +20,10 @@ namespace haze::engine {
 
 class Arena {
  public:
-  explicit Arena(Stream stream) : stream_(stream) {}
+  /// separate: each allocation is one of the system's, of just its bytes (debugging.h).
+  enum class Memory : std::uint8_t { blocks, separate };
+  explicit Arena(Stream stream, Memory memory = Memory::blocks)
+      : stream_(stream), memory_(memory) {}
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -48,11 +52,13 @@ class Arena {
   void guard(F&& f) {
     if (!plan_of(stream_)) std::visit(f, stream_);
   }
+  std::shared_ptr<void> allocate_alone(std::size_t bytes, std::size_t size);
   void add_block(std::size_t bytes);
   void release_blocks();
   void give_back(char* p, std::size_t bytes);
 
   Stream stream_;
+  Memory memory_;
   std::vector<Block> blocks_;
   std::size_t live_ = 0, peak_ = 0, system_allocations_ = 0;
 };
