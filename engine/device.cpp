@@ -15,6 +15,11 @@ std::optional<CudaDeviceInfo> cuda_info(const Stream& stream) {
   return kernels::cuda_device_info();
 }
 
+std::optional<SharedMemoryUse> most_shared_memory(const Stream& stream) {
+  if (!cuda_of(stream)) return std::nullopt;
+  return kernels::most_shared_memory();
+}
+
 std::size_t free_device_bytes(const Stream& stream) {
   const auto cuda = cuda_info(stream);
   std::size_t free = cuda ? cuda->free_bytes : SIZE_MAX;

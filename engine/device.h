@@ -18,6 +18,9 @@ using kernels::CudaDeviceInfo;
 Stream open_cuda(int index);
 /// What the current CUDA device is and has free; nothing for a stream of the CPU.
 std::optional<CudaDeviceInfo> cuda_info(const Stream& stream);
+/// The most shared memory that a launch of this process asked for; nothing for a stream of the CPU.
+using kernels::SharedMemoryUse;
+std::optional<SharedMemoryUse> most_shared_memory(const Stream& stream);
 /// Bytes that allocations may still take, planned ones counted; on the CPU, where nothing need be copied, all there are.
 std::size_t free_device_bytes(const Stream& stream);
 /// Whether a training step's bits depend on the number of CPU threads, as in bf16 where oneDNN has

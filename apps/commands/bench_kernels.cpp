@@ -3,6 +3,7 @@
 // reaches at best.
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <span>
 
 #include "apps/commands/bench.h"
@@ -45,6 +46,7 @@ struct Run {
   const char* precision;
   bool emulated;
   engine::Roof roof;
+  std::optional<engine::TimerCheck> timers;
   engine::ColdTimer cold;
   std::vector<std::string> baselines;
 };
@@ -114,7 +116,15 @@ void measure(engine::Context& context, const ChosenKernel& chosen, const engine:
 /// The whole document; `w` has its beginning, of bench_document.
 std::string json_of(const std::vector<Row>& rows, const Run& run, JsonWriter w) {
   w.key("roof").begin_object().field("copy_GBs", run.roof.copy_bytes_per_s * 1e-9);
-  w.field("mma_TFLOPs", run.roof.matrix_flops * 1e-12).end_object().key("baselines").begin_array();
+  w.field("mma_TFLOPs", run.roof.matrix_flops * 1e-12).end_object();
+  if (run.timers) {
+    w.key("timers").begin_object();
+    w.field("empty_hot_ns", run.timers->empty_hot * 1e6);
+    w.field("empty_cold_ns", run.timers->empty_cold * 1e6);
+    w.field("lengthy_hot_ns", run.timers->lengthy_hot * 1e6);
+    w.field("lengthy_cold_ns", run.timers->lengthy_cold * 1e6).end_object();
+  }
+  w.key("baselines").begin_array();
   for (const std::string& library : run.baselines) w.value(library);
   w.end_array().key("results").begin_array();
   for (const Row& row : rows) {
@@ -138,8 +148,13 @@ void print_head(const Run& run) {
   print_formatted("copy %.1f GB/s", run.roof.copy_bytes_per_s * 1e-9);
   if (run.roof.matrix_flops > 0)
     print_formatted(", bf16 matrix units %.1f TFLOP/s", run.roof.matrix_flops * 1e-12);
+  if (run.timers)
+    print_formatted(
+        "; an empty kernel %.1f us hot and %.1f us cold, one of %.3f ms cold %.3f ms hot",
+        run.timers->empty_hot * 1e3, run.timers->empty_cold * 1e3, run.timers->lengthy_cold,
+        run.timers->lengthy_hot);
   print_formatted(
-      "; both measured in this run\n\n| kernel | shape | dtype | impl | cold us | p20-p80 us "
+      "; all measured in this run\n\n| kernel | shape | dtype | impl | cold us | p20-p80 us "
       "| hot us | GB/s | TFLOP/s | %% roof | n | time / haze | differs |\n"
       "|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
 }
@@ -191,6 +206,7 @@ int bench_kernels(const BenchOptions& options, const Program& program) {
           name_of(config.precision),
           cuda && cuda->emulated,
           engine::measure_roof(context),
+          engine::check_timers(context),
           engine::cold_timer(context),
           {}};
   if (!std::holds_alternative<CpuStream>(stream) && !run.emulated)

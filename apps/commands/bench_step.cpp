@@ -11,6 +11,7 @@
 #include "apps/device.h"
 #include "apps/standard_output.h"
 #include "apps/training.h"
+#include "engine/device.h"
 #include "model/sampler.h"
 #include "model/trainer.h"
 
@@ -21,6 +22,13 @@ struct Measured {
   std::vector<double> milliseconds;  // of every step after the warm-up, in order
   std::size_t arena_bytes = 0;
 };
+
+/// What a block is asked to have, and has: 0 on the CPU.
+std::string shared_memory_text(const std::optional<engine::SharedMemoryUse>& use) {
+  if (!use || use->bytes == 0) return "";
+  return cat("\nshared memory of a block: ", use->bytes, " of ", use->limit, " bytes at most, by ",
+             use->kernel, "\n");
+}
 
 /// Steps on images of noise: the time of a step does not depend on what is on them.
 Measured measure(const BenchOptions& options, const RunConfig& config, Stream stream) {
@@ -104,6 +112,11 @@ int bench_steps(const BenchOptions& options, const Program& program) {
   w.field("threads", thread_count()).key("milliseconds").begin_array();
   for (const double ms : m.milliseconds) w.value(ms);
   w.end_array().field("arena_mib", mib(m.arena_bytes)).field("peak_mib", mib(peak_memory_bytes()));
+  const auto shared = engine::most_shared_memory(stream);
+  if (shared) {
+    w.key("shared_memory").begin_object().field("kernel", shared->kernel);
+    w.field("bytes", shared->bytes).field("limit", shared->limit).end_object();
+  }
   bench_deliver(options, w.end_object().text());
   if (options.json) return 0;
   const double median = bench_quantile(m.milliseconds, 0.5);
@@ -117,6 +130,7 @@ int bench_steps(const BenchOptions& options, const Program& program) {
                   thread_count(), median, bench_quantile(m.milliseconds, 0.2),
                   bench_quantile(m.milliseconds, 0.8), 1000 * config.train.batch_size / median,
                   mib(m.arena_bytes), mib(peak_memory_bytes()), m.milliseconds.size());
+  print(shared_memory_text(shared));
   return 0;
 }
 

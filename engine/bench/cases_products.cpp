@@ -221,7 +221,7 @@ KernelCase attention(Context& context, const KernelShape& k, bool backward) {
   result.bytes = double(out) * size_of(type) * (backward ? 8 : 4);
   result.flops = 2.0 * double(out) * d.tokens * (backward ? 5 : 2);
   result.result = backward ? dqkv : o;
-  [[maybe_unused]] const bool fits_v1 = d.tokens <= (backward ? 20000 : 40000);
+  [[maybe_unused]] const bool fits_v1 = d.tokens <= (backward ? 12500 : 25000);  // versions.h
   std::visit(
       [&]<class S>(S s) {
         const auto forward_scratch = b.memory(kernels::attention_forward_scratch_bytes(s, d, type));

@@ -105,4 +105,15 @@ Roof measure_roof(Context& context) {
   });
 }
 
+std::optional<TimerCheck> check_timers(Context& context) {
+  return context.run([]([[maybe_unused]] auto s) -> std::optional<TimerCheck> {
+    if constexpr (OnCuda<decltype(s)>) {
+      const kernels::TimerCheck said = kernels::check_timers(s);
+      return TimerCheck{said.empty.hot, said.empty.cold, said.lengthy.hot, said.lengthy.cold};
+    } else {
+      return std::nullopt;
+    }
+  });
+}
+
 }  // namespace haze::engine

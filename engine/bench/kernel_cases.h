@@ -2,6 +2,7 @@
 // kernel_cases.h — every kernel as something to time: what `haze bench kernels` runs.
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -65,5 +66,11 @@ struct Roof {
   double copy_bytes_per_s = 0, matrix_flops = 0;  // 0: not known
 };
 Roof measure_roof(Context& context);
+
+/// kernels::check_timers of the context's device; nothing on the CPU, which has one clock.
+struct TimerCheck {
+  double empty_hot, empty_cold, lengthy_hot, lengthy_cold;  // milliseconds
+};
+std::optional<TimerCheck> check_timers(Context& context);
 
 }  // namespace haze::engine

@@ -93,11 +93,21 @@ inline std::string reported(cudaError_t error) {
 
 namespace simt {
 
+/// The launch of this process that asked for most dynamic shared memory.
+struct Greediest {
+  const char* name = nullptr;
+  const void* kernel = nullptr;
+  std::size_t dynamic_shared = 0;
+};
+inline Greediest greediest;
+
 /// Arguments are converted to the kernel's parameter types, as in a call. Throws RunError with
 /// kernel, shared memory and CUDA's words.
 template <class... P, class... A>
 void launch(const char* name, void (*kernel)(P...), CudaStream stream, dim3 grid, dim3 block,
             std::size_t dynamic_shared, A&&... arguments) {
+  if (dynamic_shared > greediest.dynamic_shared)
+    greediest = {name, reinterpret_cast<const void*>(kernel), dynamic_shared};
   cudaError_t error = cudaSuccess;
   if (dynamic_shared > 48 * 1024)  // more than this is given only to a kernel that asked
     error = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),

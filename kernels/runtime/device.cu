@@ -86,6 +86,20 @@ CudaDeviceInfo cuda_device_info() {
   return info;
 }
 
+SharedMemoryUse most_shared_memory() {
+  int index = 0;
+#if defined(__CUDACC__)
+  HAZE_CUDA_CHECK(cudaGetDevice(&index));
+#endif
+  cudaDeviceProp p;
+  HAZE_CUDA_CHECK(cudaGetDeviceProperties(&p, index));
+  const simt::Greediest& most = simt::greediest;
+  if (!most.kernel) return {"", 0, p.sharedMemPerBlockOptin};
+  cudaFuncAttributes attributes;
+  HAZE_CUDA_CHECK(cudaFuncGetAttributes(&attributes, most.kernel));
+  return {most.name, most.dynamic_shared + attributes.sharedSizeBytes, p.sharedMemPerBlockOptin};
+}
+
 void synchronise(CudaStream stream) { HAZE_CUDA_CHECK(cudaStreamSynchronize(handle_of(stream))); }
 
 }  // namespace haze::kernels

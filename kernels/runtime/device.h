@@ -26,6 +26,15 @@ Stream open_cuda(int index);
 /// Of the current device.
 CudaDeviceInfo cuda_device_info();
 
+/// What the launch of this process that asked for most dynamic shared memory asked for, with the
+/// kernel's static part, and the most that the current device gives a block. Without such a launch
+/// 0 bytes of no kernel.
+struct SharedMemoryUse {
+  std::string kernel;
+  std::size_t bytes, limit;
+};
+SharedMemoryUse most_shared_memory();
+
 /// Waits for all work of the stream.
 void synchronise(CudaStream stream);
 

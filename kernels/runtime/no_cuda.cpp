@@ -21,6 +21,7 @@ Stream open_cuda(int index) {
                         "preset cuda or simt"));
 }
 CudaDeviceInfo cuda_device_info() { no_cuda("cuda_device_info"); }
+SharedMemoryUse most_shared_memory() { no_cuda("most_shared_memory"); }
 void synchronise(CudaStream) { no_cuda("synchronise"); }
 
 void CapturedGraph::capture(CudaStream, const std::function<void()>&) { no_cuda("capture"); }

@@ -34,6 +34,8 @@ __global__ void __launch_bounds__(256) copy_only(std::size_t vectors, const floa
     store(y + i * 4, load<4>(x + i * 4));
 }
 
+__global__ void nothing() {}
+
 /// Of memory that belongs to nobody: to write it takes about 0.1 ms, long enough to launch what
 /// follows, and leaves nothing else in the L2 cache.
 std::size_t elsewhere_bytes() {
@@ -50,6 +52,9 @@ struct Elsewhere {
   std::size_t bytes;
   void* data;
 };
+
+/// Of multiply_only: about a millisecond.
+int rounds_on(const CudaDeviceInfo& device) { return device.emulated ? 1 : 4096; }
 
 double between(const CudaEvent& from, const CudaEvent& to) {
   HAZE_CUDA_CHECK(cudaEventSynchronize(to.handle));
@@ -102,7 +107,7 @@ Roof measure_roof(CudaStream stream) {
   const CudaDeviceInfo device = cuda_device_info();
   const std::size_t floats = std::size_t{device.emulated ? 1u : 256u} << 18;
   const unsigned blocks = unsigned(device.multiprocessors) * 4;
-  const int rounds = device.emulated ? 1 : 4096;
+  const int rounds = rounds_on(device);
   auto* x = static_cast<float*>(allocate(stream, 2 * floats * sizeof(float)));
   zero(stream, x, 2 * floats * sizeof(float));
   Roof roof;
@@ -119,6 +124,32 @@ Roof measure_roof(CudaStream stream) {
   }
   release(stream, x);
   return roof;
+}
+
+TimerCheck check_timers(CudaStream stream) {
+  const CudaDeviceInfo device = cuda_device_info();
+  const unsigned blocks = unsigned(device.multiprocessors) * 4;
+  auto* out = static_cast<float*>(
+      allocate(stream, std::size_t(blocks) * 32 * kMatrixWarps * sizeof(float)));
+  ColdTimer<CudaStream> cold(stream);
+  const auto said = [&](const std::function<void()>& work) {
+    constexpr int kCalls = 8, kTimes = 5;
+    double hots[kTimes], colds[kTimes];
+    work();
+    for (int i = 0; i < kTimes; ++i) {
+      hots[i] = time_milliseconds(stream, kCalls, work) / kCalls;
+      colds[i] = cold.milliseconds(work);
+    }
+    std::sort(hots, hots + kTimes);
+    std::sort(colds, colds + kTimes);
+    return TimerCheck::Said{hots[kTimes / 2], colds[kTimes / 2]};
+  };
+  const TimerCheck check{said([&] { HAZE_LAUNCH(nothing, stream, 1, 32, 0); }), said([&] {
+                           HAZE_LAUNCH(multiply_only, stream, blocks, 32 * kMatrixWarps, 0,
+                                       rounds_on(device), out);
+                         })};
+  release(stream, out);
+  return check;
 }
 
 }  // namespace haze::kernels

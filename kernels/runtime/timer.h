@@ -45,4 +45,15 @@ struct Roof {
 template <class S>
 Roof measure_roof(S stream);
 
+/// What both ways of timing say of a kernel that does nothing, and of one that takes about a
+/// millisecond and touches no memory, for which they must agree: milliseconds of a call, the median
+/// of five. `hot` is of eight calls, which one by one take as long.
+struct TimerCheck {
+  struct Said {
+    double hot, cold;
+  };
+  Said empty, lengthy;
+};
+TimerCheck check_timers(CudaStream stream);
+
 }  // namespace haze::kernels

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 // bench_test.cpp — haze bench: what it times, what it names, what it refuses. That a time is right
 // no test can say; that what is timed computes the same as the shipped kernel, these do.
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <tuple>
 #include <unistd.h>
 
 #include "engine/bench/kernel_cases.h"
+#include "engine/device.h"
 #include "tests/apps/program.h"
 
 namespace haze::test {
@@ -41,6 +44,36 @@ TEST(Bench, TimesKernelsAndSteps) {
   EXPECT_EQ(nlohmann::json::parse(sample.out)["what"], "sample");
   EXPECT_THAT(haze({"bench", "kernels", "--list"}).out, HasSubstr("conv3x3.wgrad\n"));
 }
+
+#if defined(HAZE_CUDA)
+TEST(Bench, SaysWhatABlockIsAskedToHaveAndWhatBothClocksSay) {
+  const Outcome step = haze({"bench", "step", "--config", "mnist", "--batch", "1", "--steps", "1",
+                             "--warmup", "0", "--set", "model.n_channels=8", "--set",
+                             "data.image_size=[8,8]", "--device", "cuda", "--json"});
+  ASSERT_EQ(step.code, 0) << step.err;
+  const auto use = nlohmann::json::parse(step.out)["shared_memory"];
+  EXPECT_GT(use["bytes"], 16 * 1024);  // a ring of four stages at least
+  EXPECT_LE(use["bytes"], use["limit"]);
+  EXPECT_THAT(std::string(use["kernel"]), testing::Not(testing::IsEmpty()));
+  const auto json =
+      bench_kernels({"-k", "mse", "--shape", "n=2,h=4,c=8", "--device", "cuda"})["timers"];
+  for (const char* time : {"empty_hot_ns", "empty_cold_ns", "lengthy_hot_ns", "lengthy_cold_ns"})
+    EXPECT_GT(json[time], 0) << time;
+}
+
+// One token more, and the row of scores that it keeps is beyond the 99 KiB of some GPUs.
+TEST(Bench, LeavesOutTheVersionThatHasNoRoomForTheTokens) {
+  engine::Context context(engine::open_cuda(0));
+  for (const auto& [name, side, there] : {std::tuple{"attention.forward", 158, true},
+                                          {"attention.forward", 159, false},
+                                          {"attention.backward", 111, true},
+                                          {"attention.backward", 112, false}}) {
+    const engine::KernelCase at = engine::kernel_case(context, name, {1, side, 8, 8});
+    const auto is_v1 = [](const engine::Peer& peer) { return peer.impl.starts_with("v1"); };
+    EXPECT_EQ(std::ranges::any_of(at.peers, is_v1), there) << name << ' ' << side;
+  }
+}
+#endif
 
 TEST(Bench, RefusesWhatItCannotTime) {
   for (const auto& [arguments, why] : std::vector<std::pair<std::vector<std::string>, std::string>>{
