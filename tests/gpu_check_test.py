@@ -4,6 +4,7 @@
 is slow, fails or is missing, the time is kept, the rest is run, and the report says what was not.
 """
 import concurrent.futures
+import json
 import os
 import pathlib
 import re
@@ -28,7 +29,7 @@ here={room}
 name=$(basename "$0")
 [ "$name $1" = "haze info" ] && name=haze-info
 echo $$ >> $here/pids
-echo "$name threads=$OMP_NUM_THREADS cublas=$CUBLAS_ROOT" >> $here/seen
+echo "$name threads=$OMP_NUM_THREADS cublas=$CUBLAS_ROOT debug=$HAZE_DEBUG" >> $here/seen
 how=
 [ -e $here/$name.how ] && how=$(cat $here/$name.how)
 case "$how" in
@@ -45,13 +46,21 @@ while [ $# -gt 0 ]; do
 done
 case "$words" in
   info-*) printf 'haze       0.1.0 (0123), Release build\\ndevices    cpu: one\\n           cuda: %s\\n' "$(cat $here/gpu)" ;;
-  bench-kernels) echo '{"results": [{"kernel": "mse", "impl": "v1", "shape": "n=1", "difference": DIFFERENCE}]}' > "$out" ;;
-  bench-*) [ -z "$json" ] || echo '{"milliseconds": [2, 2]}'; [ -z "$out" ] || echo '{}' > "$out" ;;
+  bench-kernels) echo '{"results": [{"kernel": "mse", "impl": "v1", "shape": "n=1", "difference": DIFFERENCE}],' > "$out"
+    echo '"timers": {"empty_hot_ns": 2000, "empty_cold_ns": 5000, "lengthy_hot_ns": HOT, "lengthy_cold_ns": 1e6}}' >> "$out" ;;
+  bench-step|bench-sample)
+    [ -z "$json" ] || echo '{"milliseconds": [2, 2]}'
+    [ -z "$out" ] || echo '{"shared_memory": {"kernel": "greedy of '$words'", "bytes": 90112, "limit": LIMIT}}' > "$out" ;;
+  bench-*) ;;
   train-*)
     mkdir -p "$out/checkpoints"; echo same > "$out/checkpoints/a.safetensors"
     i=0; while [ $i -lt $steps ]; do echo '{"loss": 0.5}'; i=$((i + 1)); done > "$out/metrics.jsonl" ;;
 esac
 """
+
+
+def haze_stand_in(difference="0.001", hot="1010000", limit="101376"):
+    return HAZE.replace("DIFFERENCE", difference).replace("HOT", hot).replace("LIMIT", limit)
 
 
 class GpuCheck(unittest.TestCase):
@@ -66,7 +75,7 @@ class GpuCheck(unittest.TestCase):
         (self.room / "packages/nvidia/cu13/include/cublasLt.h").touch()
         (self.room / "gpu").write_text(GPU)
         for program in PROGRAMS:
-            self.stand_in(self.build / program, HAZE.replace("DIFFERENCE", "0.001") if program == "haze" else "")
+            self.stand_in(self.build / program, haze_stand_in() if program == "haze" else "")
         self.stand_in(self.bin / "compute-sanitizer")
         self.stand_in(self.bin / "nvidia-smi", 'echo "Stand-in, 580.1, 1000 MHz, 2000 MHz, 900 MHz, 700 W, Enabled"\n')
         self.stand_in(self.bin / "ldd")
@@ -114,7 +123,17 @@ class GpuCheck(unittest.TestCase):
         for name in ("ptx", "kernels", "engine", "model", "compare-mnist", "compare-ddpm-cifar10", "bench-kernels-bf16",
                      "bench-step-ddpm-cifar10-bf16", "bench-sample", "bench-pytorch", "same-bytes", "bench-twice", "bench-large"):
             self.assertIn(name, order)
-        self.assertEqual(order[-4:], ["memcheck", "racecheck", "synccheck", "initcheck"])
+        self.assertEqual(order[-5:], ["memcheck", "memcheck-steps", "racecheck", "synccheck", "initcheck"])
+        for name in ("ptx-translated", "bench-first-launch"):
+            self.assertIn(name, order)
+        images = [c.stem for c in (ROOT / "apps/configs").glob("*.json") if json.loads(c.read_text())["data"].get("image_size")]
+        for config in images:
+            self.assertIn(f"| {config} | tf32 | greedy of bench-s", self.report)
+        self.assertEqual(self.report.count(" | 90112 | 101376 | yes |"), 3 * len(images))
+        log = (self.out / "same-bytes.log").read_text()
+        for word in ("CUDA_LAUNCH_BLOCKING=1", "HAZE_DEBUG=no-graphs", "HAZE_DEBUG=streamed-data", "HAZE_DEBUG=separate-memory"):
+            self.assertIn(f"env {word} {self.build}/haze train", log)
+        self.assertRegex(self.report, r"## bench-first-launch\n\n(.*\n)*\[\d+\.\d\d s: env CUDA_CACHE_PATH=\S+ CUDA_FORCE_PTX_JIT=1 ")
         for config in (ROOT / "apps/configs").glob("*.json"):
             for precision in ("f32", "tf32", "bf16"):
                 self.assertIn(f"{config.stem}-{precision}", order)
@@ -122,6 +141,7 @@ class GpuCheck(unittest.TestCase):
             self.assertIn(text, self.report)
         seen = (self.room / "seen").read_text()
         self.assertIn("kernels_test threads=2 ", seen)
+        self.assertRegex(seen, r"compute-sanitizer threads= cublas=\S+ debug=separate-memory\n")
         self.assertIn(f"cublas={self.room}/packages/nvidia/cu13", seen)
         with tarfile.open(self.out / "gpu-check.tar.gz") as archive:
             names = {pathlib.Path(name).name for name in archive.getnames()}
@@ -146,13 +166,28 @@ class GpuCheck(unittest.TestCase):
 
     def test_one_hangs_results_differ_and_the_rest_is_run(self):
         self.how({"kernels_test": "hang"})
-        self.stand_in(self.build / "haze", HAZE.replace("DIFFERENCE", "NaN").replace("echo same", "echo $$"))
+        self.stand_in(self.build / "haze", haze_stand_in("NaN").replace("echo same", "echo $$"))
         code, _, rows = self.check(40)
         self.assertEqual(code, 1)
         self.assertIn("FAILED: stopped", rows["kernels"])
         self.assertEqual((rows["ptx"], rows["engine"], rows["model"], rows["bench-sample"]), ("ok",) * 4)
         self.assertIn("FAILED: results differ: mse beside v1", rows["bench-kernels-bf16"])
-        self.assertIn("FAILED: other bytes than the first run's: again, waiting", rows["same-bytes"])
+        self.assertIn("FAILED: other bytes than the first run's: again, waiting, no-graphs, streamed-data, separate-memory",
+                      rows["same-bytes"])
+
+    def test_a_sanitizer_that_refuses_the_gpu_is_no_failure(self):
+        self.stand_in(self.bin / "compute-sanitizer", 'echo "========= Error: Device not supported"; exit 1\n')
+        code, said, rows = self.check(300)
+        self.assertEqual(code, 0, said)
+        for name in ("memcheck", "memcheck-steps", "initcheck"):
+            self.assertEqual(rows[name], "SKIPPED: compute-sanitizer says: Device not supported")
+
+    def test_clocks_that_disagree_and_too_little_shared_memory_are_said(self):
+        self.stand_in(self.build / "haze", haze_stand_in(hot="1200000", limit="81920"))
+        code, _, rows = self.check(300)
+        self.assertEqual(code, 1)
+        self.assertIn("FAILED: a kernel takes 1200000 ns hot and 1000000 ns cold", rows["bench-kernels-bf16"])
+        self.assertIn(" | 90112 | 81920 | NO |", self.report)
 
     def test_without_nvidia_smi_the_rest_is_run(self):
         (self.bin / "nvidia-smi").unlink()

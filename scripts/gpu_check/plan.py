@@ -21,6 +21,7 @@ class Step:
     commands: list
     environment: dict = dataclasses.field(default_factory=dict)
     group: str = ""  # steps of one group share the seconds that Plan.groups gives it
+    refused: str = ""  # in the log of a failed step: the tool cannot do this here, which says nothing of haze
     check: object = None  # called when all commands have succeeded; returns what is wrong, or nothing
 
 
@@ -66,6 +67,9 @@ class Plan:
         took = time.monotonic() - begun
         if step.group in self.left_in:
             self.left_in[step.group] -= took
+        if result and step.refused and step.refused in log.read_text(errors="replace"):
+            self.skip(step.name, f"{pathlib.Path(step.commands[0][0]).name} says: {step.refused}")
+            return False
         if result:
             self.failed.append(step.name)
             result = f"FAILED: {result}, see {log.name}"
@@ -74,7 +78,10 @@ class Plan:
 
     def result_of(self, step, until, file):
         for command in step.commands:
+            begun = time.monotonic()
             status = self.status_of(command, step.environment, until, file)
+            if len(step.commands) > 1:
+                print(f"[{time.monotonic() - begun:.2f} s: {' '.join(map(str, command))}]", file=file, flush=True)
             if status is None:
                 return "stopped, its time was over"
             if status:
