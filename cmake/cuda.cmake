@@ -46,9 +46,17 @@ elseif(HAZE_CUDA STREQUAL "nvcc")
     set(nvcc_flags -lineinfo)
   endif()
   target_link_libraries(haze_cuda PRIVATE haze_flags)
+  # Machine code for every GPU that haze is for, and PTX for later ones. What takes long is to make PTX, and of compute_80 and
+  # of compute_90 it is the same: the kernels use nothing newer. So it is made twice and assembled for each GPU. For one alone:
+  # -DCMAKE_CUDA_ARCHITECTURES=native.
+  if(NOT CMAKE_CUDA_ARCHITECTURES)
+    set(gpus --generate-code=arch=compute_80,code=[compute_80,sm_80,sm_86,sm_89,sm_90]
+             --generate-code=arch=compute_100,code=[sm_100,sm_120])
+    set(code "sm_80, sm_86, sm_89, sm_90, sm_100, sm_120, PTX of compute_80")
+  endif()
   # bit_cast and its like are constexpr functions of the host; the report is checked by
   # tests/check_ptxas.py.
-  target_compile_options(haze_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr ${nvcc_flags}
+  target_compile_options(haze_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:${gpus} --expt-relaxed-constexpr ${nvcc_flags}
                          -Xptxas=-v -Werror=all-warnings -Xcompiler=-Wall>)
   # What the bench compares with (engine/bench/baselines), where the headers are; nothing is linked.
   foreach(baseline IN ITEMS CUDNN:cudnn.h:cudnn CUBLAS:cublasLt.h:cublas)
@@ -68,14 +76,6 @@ elseif(NOT HAZE_CUDA STREQUAL "off")
   message(FATAL_ERROR "HAZE_CUDA=${HAZE_CUDA}; it is off, simt or nvcc")
 endif()
 
-# Gives a program the CUDA backend that the build has.
-function(haze_add_cuda target)
-  if(NOT HAZE_CUDA STREQUAL "off")
-    target_link_libraries(${target} PRIVATE haze_cuda)
-  endif()
-  if(HAZE_CUDA STREQUAL "nvcc")
-    target_link_libraries(${target} PRIVATE ${HAZE_CUDART} pthread rt ${CMAKE_DL_LIBS})
-  endif()
 # What open_cuda says that the build holds: "sm_80, sm_90, PTX of compute_90".
 if(HAZE_CUDA STREQUAL "simt")
   set(code "the emulator's code")
@@ -94,6 +94,14 @@ elseif(NOT code)
 endif()
 set_source_files_properties(kernels/runtime/device.cu PROPERTIES COMPILE_DEFINITIONS "HAZE_CUDA_CODE=\"${code}\"")
 
+# Gives a program the CUDA backend that the build has.
+function(haze_add_cuda target)
+  if(NOT HAZE_CUDA STREQUAL "off")
+    target_link_libraries(${target} PRIVATE haze_cuda)
+  endif()
+  if(HAZE_CUDA STREQUAL "nvcc")
+    target_link_libraries(${target} PRIVATE ${HAZE_CUDART} pthread rt ${CMAKE_DL_LIBS})
+  endif()
 endfunction()
 
 # Compiles a .cu file of a program as the build compiles kernels; under nvcc the program also gets the
@@ -105,7 +113,7 @@ function(haze_add_device_source target source)
     file(GLOB emulator kernels/simt/emulator/*.cpp)
     list(FILTER emulator EXCLUDE REGEX "/(runtime|runtime_call|streams|device_memory)\\.cpp$")
     target_sources(${target} PRIVATE ${emulator})
-    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr>)
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr ${gpus}>)
   endif()
 endfunction()
 

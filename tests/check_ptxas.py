@@ -58,8 +58,8 @@ def kernels(build):
 
 
 def limits():
-    """[(file, pattern of the kernel, registers, static shared bytes, stack bytes)]; the first that
-    matches counts."""
+    """[(file, pattern of kernel and architecture, `swish<float>, sm_80`, registers, static shared bytes, stack
+    bytes)]; the first that matches counts."""
     rules = []
     for number, line in enumerate(LIMITS.read_text().splitlines(), 1):
         line = line.split("#")[0].strip()
@@ -87,7 +87,7 @@ def main():
         if table:
             print(f"| {file} | {name} | {arch} | {said['registers']} | {said['shared']} |")
         where = f"{file}: {name}, {arch}"
-        rule = next((r for r in rules if r[0] == file and r[1].search(name)), None)
+        rule = next((r for r in rules if r[0] == file and r[1].search(f"{name}, {arch}")), None)
         if said["spills"] or said["stack"] > (rule[4] if rule else 0):
             problems.append(f"{where}: {said['spills']} bytes of spills, {said['stack']} bytes of stack")
         if rule is None:
