@@ -229,7 +229,7 @@ KernelCase attention(Context& context, const KernelShape& k, bool backward) {
           kernels::attention_forward(s, d, qkv.in(), o.act(), lse.f32(), forward_scratch.get());
         };
         if (backward) {
-          forward();  // backward counts on its o and lse
+          context.run([&](auto) { forward(); });  // backward counts on its o and lse
           const auto scratch = b.memory(kernels::attention_backward_scratch_bytes(s, d, type));
           result.run = [=] {
             kernels::attention_backward(s, d, qkv.in(), o.in(), lse.f32(), dout.in(),

@@ -10,6 +10,7 @@
 
 #include "engine/bench/kernel_cases.h"
 #include "engine/device.h"
+#include "kernels/base/plan.h"
 #include "tests/apps/program.h"
 
 namespace haze::test {
@@ -63,7 +64,8 @@ TEST(Bench, SaysWhatABlockIsAskedToHaveAndWhatBothClocksSay) {
 
 // One token more, and the row of scores that it keeps is beyond the 99 KiB of some GPUs.
 TEST(Bench, LeavesOutTheVersionThatHasNoRoomForTheTokens) {
-  engine::Context context(engine::open_cuda(0));
+  Plan plan;  // nothing is computed
+  engine::Context context(planning(engine::open_cuda(0), plan));
   for (const auto& [name, side, there] : {std::tuple{"attention.forward", 158, true},
                                           {"attention.forward", 159, false},
                                           {"attention.backward", 111, true},
