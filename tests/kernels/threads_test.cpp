@@ -57,7 +57,9 @@ void expect_the_same(const char* why, const Shape& xs, const Shape& ws, int outp
 TEST(AnyThreads, OnlyBf16MayDependOnThem) {
   EXPECT_FALSE(engine::depends_on_threads(CpuStream{}, DType::f32));
   for (const Stream stream : test::streams()) {
-    if (cuda_of(stream)) EXPECT_FALSE(engine::depends_on_threads(stream, DType::bf16));
+    if (cuda_of(stream)) {
+      EXPECT_FALSE(engine::depends_on_threads(stream, DType::bf16));
+    }
   }
 }
 
