@@ -42,7 +42,8 @@ def world(program):
     listed = subprocess.run(["git", "-C", ROOT, "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True)
     names = listed.stdout.split("\n") if listed.returncode == 0 else [p.relative_to(ROOT).as_posix() for p in ROOT.rglob("*")]
     files = {f for f in names if f and not f.startswith(GENERATED) and (ROOT / f).is_file()}
-    texts = {f: (ROOT / f).read_text() for f in files if f.startswith(("scripts/", "tests/")) and (f.endswith(".py") or "." not in f)}
+    texts = {f: (ROOT / f).read_text() for f in files if f.startswith(("scripts/", "tests/")) and (f.endswith(".py") or "." not in f)
+             and not f.startswith("tests/fuzz/corpus/")}
     files |= {str(p) for f in list(files) for p in pathlib.PurePosixPath(f).parents}
     presets = {p["name"] for p in json.loads((ROOT / "CMakePresets.json").read_text())["configurePresets"]}
     here = World(files, texts, presets)

@@ -2,6 +2,7 @@
 // bench_compare.cpp — `haze bench compare`: did it become faster? Two files of `haze bench --out`.
 #include <cmath>
 #include <cstdio>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -19,6 +20,8 @@ constexpr std::size_t kMostBytes = std::size_t(16) << 20;
 constexpr int kMostDepth = 8;  // bench writes four levels
 /// Medians this close are the same where the spreads overlap: clocks and neighbours do as much.
 constexpr double kSame = 0.02;
+/// Milliseconds that a measurement can have: a picosecond to thirty years. Their ratios are finite.
+constexpr double kLeast = 1e-9, kMost = 1e12;
 
 /// The samples of each result in milliseconds, by its name.
 struct File {
@@ -31,7 +34,7 @@ std::vector<double> numbers(const Json& list, double scale) {
   std::vector<double> all;
   for (const Json& x : list) {
     all.push_back(x.get<double>() * scale);
-    if (!(all.back() > 0 && std::isfinite(all.back()))) throw InputError("a time that is none");
+    if (!(all.back() >= kLeast && all.back() <= kMost)) throw InputError("a time that is none");
   }
   if (all.empty()) throw InputError("no samples");
   return all;
@@ -51,14 +54,20 @@ File read(const std::string& path) {
       file.names.push_back(what);
     };
     const auto word = [](const Json& of, const char* key) { return of.at(key).get<std::string>(); };
+    const auto whole = [&](const char* key) {  // get<int>() would cut 8.5 and 2^40 to what fits
+      const Json& n = json.at(key);
+      if (!n.is_number_integer() || n < 1 || n > std::numeric_limits<int>::max())
+        throw InputError(cat(key, ": ", n.dump(), "; a whole number is needed"));
+      return n.get<int>();
+    };
     if (json.at("what") == "kernels") {
       for (const Json& row : json.at("results"))
         add(cat(word(row, "kernel"), word(row, "impl") == "haze" ? "" : "/" + word(row, "impl"),
                 " ", word(row, "shape"), " ", word(row, "dtype")),
             numbers(row.at("cold").at("samples_ns"), 1e-6));
     } else {
-      add(cat(word(json, "what"), " ", word(json, "config"), " batch=", json.at("batch").get<int>(),
-              " threads=", json.at("threads").get<int>(), " ", word(json, "precision")),
+      add(cat(word(json, "what"), " ", word(json, "config"), " batch=", whole("batch"),
+              " threads=", whole("threads"), " ", word(json, "precision")),
           numbers(json.at("milliseconds"), 1));
     }
     return file;
