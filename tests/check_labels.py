@@ -11,7 +11,7 @@ import sys
 
 TABLE = pathlib.Path(__file__).parent / "labels.txt"
 LABELS = {"slow", "slow-on-cuda", "not-on-cuda", "not-sanitized", "not-sanitized-on-cuda"}
-PROGRAMS = {"kernels", "files", "engine", "model", "apps", "gpu", "simt", "trace"}
+PROGRAMS = {"kernels", "files", "engine", "model", "apps", "fuzz", "gpu", "simt", "trace"}
 ON_BOTH = {"engine", "model", "apps"}  # run once more with everything on the CUDA backend
 OF_BOTH = {"slow-on-cuda", "not-on-cuda", "not-sanitized-on-cuda"}
 TEST = r"[\w/]+\.(\*|\w+(/\*)?)"  # Suite.Name, Suite.*, Suite.Name/*

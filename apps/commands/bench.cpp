@@ -2,7 +2,6 @@
 // bench.cpp — `haze bench`: what is timed, and how samples become figures.
 #include "apps/commands/bench.h"
 
-#include <algorithm>
 #include <cstdio>
 
 #include "apps/device.h"
@@ -12,11 +11,6 @@
 #include "apps/version.h"
 
 namespace haze::apps {
-
-double bench_quantile(std::vector<double> samples, double q) {
-  std::ranges::sort(samples);
-  return samples[std::min(samples.size() - 1, std::size_t(q * double(samples.size())))];
-}
 
 JsonWriter bench_document(const BenchOptions& options, const Stream& stream,
                           const Program& program) {

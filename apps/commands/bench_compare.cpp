@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // bench_compare.cpp — `haze bench compare`: did it become faster? Two files of `haze bench --out`.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <limits>
@@ -120,6 +121,11 @@ void print(const std::vector<Row>& rows, bool json) {
 }
 
 }  // namespace
+
+double bench_quantile(std::vector<double> samples, double q) {
+  std::ranges::sort(samples);
+  return samples[std::min(samples.size() - 1, std::size_t(q * double(samples.size())))];
+}
 
 int bench_compare(const BenchOptions& options, const Program& program) {
   if (options.before.empty() || options.after.empty())

@@ -137,6 +137,8 @@ template <class... Fs>
 struct Overloaded : Fs... {
   using Fs::operator()...;
 };
+template <class... Fs>
+Overloaded(Fs...) -> Overloaded<Fs...>;  // clang deduces it by itself from 17 on
 
 template <class T>
 constexpr bool is_whole = std::is_same_v<T, int> || std::is_same_v<T, std::uint64_t>;

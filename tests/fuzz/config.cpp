@@ -14,8 +14,12 @@ namespace {
 
 /// What was accepted is JSON without anything said twice, and each value is in the settings.
 void check_read(const std::string& text, const apps::Settings& settings) {
-  const auto json = nlohmann::json::parse(text);
-  std::size_t values = 0;
+  using Json = nlohmann::json;
+  std::size_t keys_said = 0, values = 0;
+  const auto json = Json::parse(text, [&](int depth, Json::parse_event_t event, Json&) {
+    keys_said += depth == 2 && event == Json::parse_event_t::key;
+    return true;
+  });
   for (const auto& [section, keys] : json.items()) {
     if (section == "$schema" && !keys.is_object()) continue;
     for (const auto& [key, value] : keys.items()) {
@@ -28,6 +32,7 @@ void check_read(const std::string& text, const apps::Settings& settings) {
     }
   }
   promise(values == settings.size(), values, " values, ", settings.size(), " settings");
+  promise(values == keys_said, "a key that is given twice was accepted");
 }
 
 void one_input(Input input) {

@@ -60,7 +60,8 @@ def idxs():
     yield "size-0", idx(0, 3, 3)
     yield "wraps-32", idx(65536, 65536, 1, data=b"")
     yield "wraps-64", idx(0x80000000, 0x80000000, 4, data=b"")
-    yield "wraps-to-18", idx(0x80000000, 0x40000000, 0x12, data=values(18))
+    yield "wraps-32-to-18", idx(0x80000001, 2, 9, data=values(18))
+    yield "wraps-64-to-18", idx(0x80000000, 0x80000000, 0x12, data=values(18))
     yield "of-2-gib", idx(0x80000000, data=b"\0")
     yield "of-floats", idx(2, data=bytes(8), kind=13)
     yield "rank-2", idx(2, 2)
@@ -76,6 +77,7 @@ def mnists():
     z = gzip.compress(images, mtime=0)
     for name, files in {
             "plain": (images, labels), "label-10": (images, idx(2, data=b"\1\x0a")), "three-labels": (images, idx(3, data=b"\1\2\3")),
+            "one-label": (images, idx(1, data=b"\1")),
             "swapped": (labels, images), "no-labels": (images, b""), "too-wide": (idx(1, 1, 16385), idx(1, data=b"\1"))}.items():
         yield name, pack((b"i", files[0]), (b"l", files[1]))
     yield "packed", pack((b"z", z), (b"z", gzip.compress(labels, mtime=0)))
@@ -112,6 +114,7 @@ def folders():
     yield "all-bad", of(3, (b"a/1.png", b"x"))
     yield "swapped-names", of(1, (b"a/1.jpg", grey), (b"a/2.png", picture))
     yield "too-small", of(3, (b"a/1.png", png(3, 3)), (b"a/2.png", grey))
+    yield "too-narrow", of(3, (b"a/1.png", png(3, 9)), (b"a/2.png", grey))
     yield "hidden", of(1, (b".a/1.png", b"x"), (b"a/.2.png", b"x"), (b"a/3.png", grey), (b"__MACOSX/._a.jpg", b"x"), (b"a/Thumbs.db", b"x"))
     names = [b"a b", b"a\nb", b"\"'", b"caf\xe9", "\U0001f600".encode(), b"-", b"#test", b"@3", b"a:b", b"\x1b[2J"]
     yield "names", of(3, *[(n + b"/" + n + b".png", grey) for n in names])

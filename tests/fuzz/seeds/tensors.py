@@ -52,7 +52,8 @@ def headers():
     yield "bits-wrap", 0, one("F64", "[288230376151711744]", "[0,0]")
     yield "bits-wrap-2", 0, one("F32", "[4294967296,134217728]", "[0,0]")
     yield "elements-wrap", 4, one("U8", "[4294967296,4294967296,2]", "[0,4]")
-    yield "elements-wrap-to-4", 4, one("U8", "[1099511627775,1099511627775,1099511627775,4]", "[0,4]")
+    yield "elements-wrap-to-0", 0, one("U8", "[4294967296,4294967296]", "[0,0]")
+    yield "elements-wrap-to-4", 4, one("U8", "[4,2147418113,2147549185]", "[0,4]")  # 2^64 + 4
     yield "half-a-byte", 1, one("F4", "[3]", "[0,1]")
     yield "offset-2-64", 8, one(offsets="[0,18446744073709551615]")
     yield "offset-beyond-64", 8, one(offsets="[0,18446744073709551616]")
