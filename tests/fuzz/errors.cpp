@@ -43,7 +43,6 @@ void check_message(std::string_view text, Message as) {
   promise(fit_for_terminal(shown),
           "an error that is not one line of printable text: ", apps::printable(shown));
   promise(shown.size() <= kLongest, "an error of ", shown.size(), " bytes: ", shown.substr(0, 200));
-  promise(shown.find("this is a bug") == shown.npos, "an input is called a bug: ", shown);
 }
 
 }  // namespace haze::fuzz

@@ -52,15 +52,17 @@ Gunzipped gunzip(Input file) {
   } while (result == Z_OK && content.size() <= kMostInflated);
   const Input rest = file.last(z.avail_in);
   inflateEnd(&z);
-  if (content.size() > kMostInflated) return {true, {}};
-  if (result != Z_STREAM_END || rest.size() != 8) return {};
+  const std::size_t length = content.size();
+  if (length > kMostInflated) return {true, {}, length};
+  if (result != Z_STREAM_END || rest.size() != 8) return {false, {}, length};
   const auto number = [&](std::size_t at) {
     return std::uint32_t{rest[at]} | std::uint32_t{rest[at + 1]} << 8 |
            std::uint32_t{rest[at + 2]} << 16 | std::uint32_t{rest[at + 3]} << 24;
   };
-  if (number(0) != crc32(0, content.data(), uInt(content.size()))) return {};
-  if (number(4) != std::uint32_t(content.size())) return {};
-  return {false, content};
+  const bool whole =
+      number(0) == crc32(0, content.data(), uInt(length)) && number(4) == std::uint32_t(length);
+  if (!whole) return {false, {}, length};
+  return {false, content, length};
 }
 
 }  // namespace haze::fuzz

@@ -13,6 +13,7 @@ constexpr std::size_t kMostInflated = 1 << 20;
 struct Gunzipped {
   bool too_long = false;         // more than kMostInflated: not judged
   std::optional<Bytes> content;  // nothing unless the file is one whole member and no more
+  std::size_t length = 0;        // bytes that the stream inflates to, be the file whole or not
 };
 Gunzipped gunzip(Input file);
 

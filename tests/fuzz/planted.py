@@ -6,7 +6,7 @@ what found it and the score; exits 1 and names those that nothing found.
 
     tests/fuzz/planted.py                 all of them, 20 seconds of libFuzzer at most for each
     tests/fuzz/planted.py --seconds 60 recipe exif     those of two targets
-    tests/fuzz/planted.py --no-corpus     by libFuzzer alone, from inputs that the reader without the mistake accepts or not
+    tests/fuzz/planted.py --no-corpus     by libFuzzer alone, from the inputs of the corpus that do not find it
     tests/fuzz/planted.py --check         only that each still has its place in the sources
 
 Needs the preset fuzz (scripts/fuzz --build-only). Nothing in the source tree changes: a mistake is compiled from a copy, and
@@ -14,6 +14,7 @@ linked before the library that has the file as it is.
 """
 import argparse
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -110,45 +111,60 @@ class Build:
         words = shlex.split(command)
         obj = words[words.index("-o") + 1]
         command = command.replace(f"-o {obj}", f"-o {out}").replace(str(ROOT / bug.path), str(source)).replace("-Werror", "")
-        self.run("nice " + command.replace(" -I", f" -I{ROOT} -I", 1))
+        self.run(command.replace(" -I", f" -I{ROOT} -I", 1))
         name = f"fuzz_{bug.target}"
         link = self.run(f"ninja -t commands {name}").strip().split("\n")[-1]
         main = f"CMakeFiles/{name}.dir/tests/fuzz/{bug.target}.cpp.o"
-        self.run("nice " + link.replace(main, f"{main} {out}").replace(f"-o {name} ", f"-o {room / name} "))
+        self.run(link.replace(main, f"{main} {out}").replace(f"-o {name} ", f"-o {room / name} "))
         return room / name
 
 
-def found(program, folders, *flags):
-    environment = dict(os.environ, OMP_NUM_THREADS="1")
-    return subprocess.run(["nice", program, *map(str, folders), "-timeout=10", "-rss_limit_mb=2048", "-malloc_limit_mb=512",
-                           "-max_len=16384", f"-artifact_prefix={program.parent}/", *flags], env=environment,
-                          capture_output=True, cwd=program.parent).returncode != 0
+ENVIRONMENT = dict(os.environ, OMP_NUM_THREADS="1")
+DICTIONARY = f"-dict={ROOT / 'tests/fuzz/dictionary.txt'}"
+LIMITS = ["-timeout=10", "-rss_limit_mb=2048", "-malloc_limit_mb=512", "-max_len=16384"]
 
 
-def by_corpus(program, folder):
-    """The inputs of the corpus that find it."""
-    environment = dict(os.environ, OMP_NUM_THREADS="1")
-    if not found(program, [folder], "-runs=0"):
-        return []
-    return [f for f in sorted(folder.iterdir())
-            if subprocess.run([program, f, "-timeout=10", "-malloc_limit_mb=512"], env=environment, capture_output=True,
-                              cwd=program.parent).returncode != 0]
+def found(program, *arguments):
+    """Whether it ends with a fault."""
+    command = [program, *map(str, arguments), *LIMITS, f"-artifact_prefix={program.parent}/fault-"]
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, cwd=program.parent).returncode != 0
+
+
+def first_of(program, corpus):
+    """Name of an input of the corpus that finds it, or None."""
+    if not found(program, corpus, "-runs=0"):
+        return None
+    kept = [f.read_bytes() for f in program.parent.glob("fault-*")]
+    return next((f.name for f in sorted(corpus.iterdir()) if f.read_bytes() in kept), "the empty input")
+
+
+@functools.cache
+def passes_unchanged(target):
+    """Without a mistake nothing may be found, or its being found says nothing."""
+    room = pathlib.Path(tempfile.mkdtemp(prefix="haze-planted-"))
+    program = pathlib.Path(shutil.copy(BUILD / f"fuzz_{target}", room))
+    (room / "new").mkdir()
+    if found(program, room / "new", ROOT / "tests/fuzz/corpus" / target, "-runs=100", DICTIONARY):
+        sys.exit(f"fuzz_{target} finds something as it is")
+    shutil.rmtree(room)
 
 
 def judge(build, bug, seconds, corpus_counts):
     """(what found it or None, how long that took)"""
     room = pathlib.Path(tempfile.mkdtemp(prefix="haze-planted-"))
     corpus = ROOT / "tests/fuzz/corpus" / bug.target
+    passes_unchanged(bug.target)
     try:
         program = build.program(bug, room)
-        inputs = by_corpus(program, corpus)
-        if inputs and corpus_counts:
-            return f"corpus: {inputs[0].name}" + (f" and {len(inputs) - 1} more" if len(inputs) > 1 else ""), 0
+        if corpus_counts and (name := first_of(program, corpus)):
+            return f"corpus: {name}", 0
         mine = room / "corpus"
-        shutil.copytree(corpus, mine, ignore=lambda _, names: {f.name for f in inputs})
+        mine.mkdir()
+        for f in corpus.iterdir():
+            if corpus_counts or not found(program, f):
+                shutil.copy(f, mine)
         start = time.monotonic()
-        dictionary = ROOT / "tests/fuzz/dictionary.txt"
-        if found(program, [mine], f"-max_total_time={seconds}", f"-dict={dictionary}", "-seed=1"):
+        if found(program, mine, f"-max_total_time={seconds}", DICTIONARY, "-seed=1"):
             return "libFuzzer", time.monotonic() - start
         return None, 0
     finally:

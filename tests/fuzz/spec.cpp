@@ -43,8 +43,8 @@ void one_input(Input input) {
   if (drawn > 2000) return;  // right, and slow
   if (text.find('/') != text.npos || text.find("..") != text.npos) return;
   static const Folder folder;  // nothing is ever written into it
-  if (const auto colon = text.find(':'); drawn == 0 && colon != text.npos)
-    text.insert(colon + 1, folder.path() + "/");
+  for (const std::string kind : {"mnist:", "cifar10:", "images:"})
+    if (text.starts_with(kind)) text.insert(kind.size(), folder.path() + "/");
   const auto set = accepted([&] { return apps::open_dataset(text); });
   promise(bool(set) == (drawn > 0), "accepted ", bool(set), ", drawn ", drawn);
   if (!set) return;

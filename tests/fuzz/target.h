@@ -3,6 +3,7 @@
 // what it promises, computed again by other means. tests/fuzz/README.md lists the targets.
 #pragma once
 #include <cstdint>
+#include <ostream>
 #include <span>
 #include <stdexcept>
 #include <vector>
@@ -37,5 +38,7 @@ struct Target {
   const char* name;
   OneInput run;
 };
+/// For the names of tests.
+inline void PrintTo(const Target* target, std::ostream* to) { *to << target->name; }
 
 }  // namespace haze::fuzz
