@@ -148,6 +148,8 @@ def checkpoints():
         yield f"without-{key}", checkpoint(**{key: None})
     for i, step in enumerate(("", "-1", "012", "1e3", "18446744073709551615", "18446744073709551616", " 1", "1\0")):
         yield f"step-{i}", checkpoint(step=step)
+    for i, threads in enumerate(("4", "0", "1048576", "1048577", "-1", "two")):
+        yield f"threads-{i}", checkpoint(threads=threads)
     yield "another-format", checkpoint(format="haze-checkpoint/2")
     yield "escapes", checkpoint(version="\x1b[2J", dataset="\x9b2J", config="{\"\x1b\":1}")
     yield "short-hash", checkpoint(header_hash="0")
