@@ -11,6 +11,7 @@
 #include "apps/cpu_threads.h"
 #include "apps/device.h"
 #include "apps/flag_groups.h"
+#include "apps/memory.h"
 #include "apps/memory_needs.h"
 #include "apps/paths.h"
 #include "apps/sample_grid.h"
@@ -127,21 +128,15 @@ Dataset open_data(RunConfig& config, const ClassOrder& order, Console& console) 
   return dataset;
 }
 
-std::string text(double gib) {
-  char buffer[32];
-  std::snprintf(buffer, sizeof buffer, "%.2f GiB", gib);
-  return buffer;
-}
-
 std::string describe(const RunConfig& config, const model::Network& network, const Dataset& data,
                      const Stream& stream) {
-  const double parameters = double(network.parameters().elements());
-  const int copies = 4 + (config.train.keeps_ema());  // weights, gradients, m, v, EMA
-  return cat("network ", network.parameters().elements(), " parameters, ",
-             text(parameters * 4 * copies / (1 << 30)), " with gradients and optimiser; data ",
-             data.spec, ", ", data.count, " images of ", data.height, "x", data.width, "x",
-             data.channels, "; ", config.train.steps, " steps of ", config.train.batch_size,
-             " images; seed ", config.seed, "; ", device_description(stream));
+  const std::uint64_t parameters = network.parameters().elements();
+  const unsigned copies = 4 + config.train.keeps_ema();  // weights, gradients, m, v, EMA
+  return cat("network ", parameters, " parameters, ", byte_text(parameters * 4 * copies),
+             " with gradients and optimiser; data ", data.spec, ", ", data.count, " images of ",
+             data.height, "x", data.width, "x", data.channels, "; ", config.train.steps,
+             " steps of ", config.train.batch_size, " images; seed ", config.seed, "; ",
+             device_description(stream));
 }
 
 /// A resumed run is the same run: only how long it is and what it reports may change.
