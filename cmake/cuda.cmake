@@ -49,7 +49,12 @@ elseif(HAZE_CUDA STREQUAL "nvcc")
   # Machine code for every GPU that haze is for, and PTX for later ones. What takes long is to make PTX, and of compute_80 and
   # of compute_90 it is the same: the kernels use nothing newer. So it is made twice and assembled for each GPU. For one alone:
   # -DCMAKE_CUDA_ARCHITECTURES=native.
-  if(NOT CMAKE_CUDA_ARCHITECTURES)
+  option(HAZE_ALL_GPUS "Machine code for each GPU of sm_80 to sm_120; off: for sm_80, sm_90 and sm_120" ON)
+  if(NOT CMAKE_CUDA_ARCHITECTURES AND NOT HAZE_ALL_GPUS)
+    set(gpus --generate-code=arch=compute_80,code=[compute_80,sm_80,sm_90]
+             --generate-code=arch=compute_100,code=[sm_120])
+    set(code "sm_80, sm_90, sm_120, PTX of compute_80")
+  elseif(NOT CMAKE_CUDA_ARCHITECTURES)
     set(gpus --generate-code=arch=compute_80,code=[compute_80,sm_80,sm_86,sm_89,sm_90]
              --generate-code=arch=compute_100,code=[sm_100,sm_120])
     set(code "sm_80, sm_86, sm_89, sm_90, sm_100, sm_120, PTX of compute_80")
