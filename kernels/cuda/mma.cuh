@@ -60,6 +60,15 @@ constexpr int kDepth = 2 * kVec16<T>;
 
 enum class Side : std::uint8_t { left, right };
 
+/// Of f32, what tensor cores multiply; nothing happens to bf16.
+template <class T>
+HAZE_DEVICE void round_to_tf32(std::uint32_t (&r)[4]) {
+  if constexpr (sizeof(T) == 4) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) r[j] = ptx::to_tf32(__uint_as_float(r[j]));
+  }
+}
+
 /// The warp's fragment of 16 mn by kDepth k of a tile at (mn, k), as four 8x8 (tf32: 8x4) matrices
 /// in the order in which mma.sync wants their registers: of the left operand (0,0) (8,0) (0,½)
 /// (8,½), of the right one (0,0) (0,½) for eight columns, then (8,0) (8,½) for the next eight. f32 is
@@ -81,11 +90,52 @@ HAZE_DEVICE void load_fragment(std::uint32_t (&r)[4], const T* tile, int mn, int
       r[j] = __float_as_uint(tile[Tile::at(row, column / V) + column % V]);
     }
   }
-  if constexpr (sizeof(T) == 4) {
-#pragma unroll
-    for (int j = 0; j < 4; ++j) r[j] = ptx::to_tf32(__uint_as_float(r[j]));
-  }
+  round_to_tf32<T>(r);
 }
+
+/// A warp's reads of `count` fragments, one below the other from `mn` on, a multiple of 16. Where a
+/// lane reads is found out once; each of the reads adds a number that the compiler knows.
+template <Side side, class Tile, int count>
+struct Fragments {
+  using T = typename Tile::T;
+  static constexpr int V = kVec16<T>, kRowBytes = Tile::kVecs * 16;
+  // Fragments lie below each other in whole rows, or beside each other; ldmatrix cannot transpose f32.
+  enum class Reads : std::uint8_t { rows, columns, elements };
+  static constexpr Reads kReads = Tile::k_major    ? Reads::rows
+                                  : sizeof(T) == 2 ? Reads::columns
+                                                   : Reads::elements;
+  int at[kReads == Reads::columns ? count : 1];  // in bytes; of elements, mn
+
+  HAZE_DEVICE explicit Fragments(int mn) : at{mn} {
+    const int lane = lane_id(), i = lane / 8;
+    const int lower = side == Side::left ? i % 2 : i / 2,
+              deeper = side == Side::left ? i / 2 : i % 2;
+    if constexpr (kReads == Reads::rows)
+      at[0] = int(sizeof(T)) * Tile::at(mn + lower * 8 + lane % 8, deeper);
+    if constexpr (kReads == Reads::columns) {
+#pragma unroll
+      for (int f = 0; f < count; ++f)
+        at[f] = int(sizeof(T)) * Tile::at(deeper * 8 + lane % 8, mn / V + 2 * f + lower);
+    }
+  }
+  /// As load_fragment at column k of the tile, a multiple of kDepth.
+  HAZE_DEVICE void load(std::uint32_t (&r)[count][4], const T* tile, int k) const {
+    const char* const from = reinterpret_cast<const char*>(tile);
+    // Vector v of a row is at v ^ order, and k's vector is even: (k + v) ^ order = k ^ (v ^ order).
+    const int row = at[0] ^ k * int(sizeof(T));
+#pragma unroll
+    for (int f = 0; f < count; ++f) {
+      if constexpr (kReads == Reads::elements)
+        load_fragment<side, Tile>(r[f], tile, at[0] + 16 * f, k);
+      if constexpr (kReads == Reads::columns)
+        ptx::ldmatrix_x4_trans(r[f], from + at[f] + k * kRowBytes);
+      if constexpr (kReads == Reads::rows) {
+        ptx::ldmatrix_x4(r[f], from + row + f * 16 * kRowBytes);
+        round_to_tf32<T>(r[f]);
+      }
+    }
+  }
+};
 
 /// A warp's f32 sums: kM times 16 rows by kN times 8 columns. In each 16x8 tile a lane has two
 /// neighbouring columns of two rows, eight apart.

@@ -16,9 +16,10 @@
 // GemmFma (exact f32). A policy keeps the sums in registers and at the end stages them in shared
 // memory for the epilogue, so that the results leave in whole rows.
 #pragma once
-#include "kernels/cuda/gemm/stager.cuh"
+#include "kernels/cuda/mma.cuh"
 
 namespace haze::kernels::gemm {
+using mma::OperandTile;
 
 /// Numbers between two rows of sums in shared memory, so that eight rows lie in different banks.
 constexpr int kPad = 8;
@@ -44,17 +45,20 @@ struct GemmMma {
   HAZE_DEVICE static int warp_row() { return mma::warp_id() / columns_of_warps * (BM / 2); }
   HAZE_DEVICE static int warp_column() { return mma::warp_id() % columns_of_warps * NI * 8; }
 
+  /// Where the thread reads in the tiles of A and B, found out once.
   template <class TileA, class TileB>
-  HAZE_DEVICE void multiply(const T* a, const T* b) {
+  struct Reads {
+    mma::Fragments<mma::Side::left, TileA, MI> left{warp_row()};
+    mma::Fragments<mma::Side::right, TileB, NI / 2> right{warp_column()};
+  };
+
+  template <class TileA, class TileB>
+  HAZE_DEVICE void multiply(const Reads<TileA, TileB>& reads, const T* a, const T* b) {
 #pragma unroll
     for (int k = 0; k < kK; k += mma::kDepth<T>) {
       std::uint32_t left[MI][4], right[NI / 2][4];
-#pragma unroll
-      for (int i = 0; i < MI; ++i)
-        mma::load_fragment<mma::Side::left, TileA>(left[i], a, warp_row() + i * 16, k);
-#pragma unroll
-      for (int j = 0; j < NI / 2; ++j)
-        mma::load_fragment<mma::Side::right, TileB>(right[j], b, warp_column() + j * 16, k);
+      reads.left.load(left, a, k);
+      reads.right.load(right, b, k);
 #pragma unroll
       for (int i = 0; i < MI; ++i)
 #pragma unroll
@@ -134,8 +138,10 @@ struct GemmFma {
   };
 
   template <class TileA, class TileB>
-  HAZE_DEVICE void multiply(const T* a, const T* b) {
-    const FmaThread at;
+  using Reads = FmaThread;
+
+  template <class TileA, class TileB>
+  HAZE_DEVICE void multiply(const FmaThread& at, const T* a, const T* b) {
 #pragma unroll
     for (int k = 0; k < kK; k += 4) {
       float left[8][4], right[4][4];
@@ -181,37 +187,43 @@ constexpr std::size_t shared_bytes() {
   return ring > sums ? ring : sums;
 }
 
-/// The block's tile of C at (m0, n0), summed over `count` tiles of k from the `first` on, left in
-/// shared memory as f32 rows of kN + kPad. `shared` has shared_bytes<Math>().
-template <class Math, bool a_k_major, bool b_k_major, bool vector, class A, class B>
-HAZE_DEVICE void product(const A& a, const B& b, int m0, int n0, int first, int count,
-                         void* shared) {
+/// The block's tile of C, summed over `count` tiles of k, left in shared memory as f32 rows of kN +
+/// kPad. `shared` has shared_bytes<Math>(). A Walk goes along k:
+///
+///   TileA, TileB   how the operands' tiles lie in shared memory (OperandTile)
+///   fetch(a, b)    starts the block's copies of the next tile of A and B to there
+template <class Math, class Walk>
+HAZE_DEVICE void product(Walk walk, int count, void* shared) {
   using T = typename Math::T;
-  using TileA = OperandTile<T, Math::kM, Math::kK, a_k_major>;
-  using TileB = OperandTile<T, Math::kN, Math::kK, b_k_major>;
+  using TileA = typename Walk::TileA;
+  using TileB = typename Walk::TileB;
   constexpr int kStages = Math::kStages, kStage = TileA::kSize + TileB::kSize;
+  constexpr int kLast = (kStages - 1) * kStage;
   T* const ring = static_cast<T*>(shared);
-  const Stager<TileA, Math::kThreads, vector, A> from_a(a, m0, int(threadIdx.x));
-  const Stager<TileB, Math::kThreads, vector, B> from_b(b, n0, int(threadIdx.x));
-  const auto fetch = [&](int i) {  // tile i, into its place in the ring; always closes a group
-    if (i < count) {
-      T* const stage = ring + i % kStages * kStage;
-      from_a.fetch(stage, (first + i) * Math::kK);
-      from_b.fetch(stage + TileA::kSize, (first + i) * Math::kK);
+  int to = 0, from = 0;     // the stages that are filled and multiplied next
+  int left = count;         // to fetch
+  const auto fetch = [&] {  // always closes a group
+    if (left > 0) {
+      walk.fetch(ring + to, ring + to + TileA::kSize);
+      to = to == kLast ? 0 : to + kStage;
     }
+    --left;
     ptx::cp_async_commit();
   };
 
   Math math;
   math.clear();
+  const typename Math::template Reads<TileA, TileB> reads;
 #pragma unroll
-  for (int i = 0; i < kStages - 1; ++i) fetch(i);
-  for (int i = 0; i < count; ++i) {
-    ptx::cp_async_wait<kStages - 2>();  // this thread's copies of tile i have arrived
-    __syncthreads();                    // and everybody's; and tile i - 1 has been multiplied
-    fetch(i + kStages - 1);             // in the place of tile i - 1
-    const T* const stage = ring + i % kStages * kStage;
-    math.template multiply<TileA, TileB>(stage, stage + TileA::kSize);
+  for (int i = 0; i < kStages - 1; ++i) fetch();
+#pragma unroll 1
+  while (left > 1 - kStages) {
+    ptx::cp_async_wait<kStages - 2>();  // this thread's copies of the oldest tile have arrived
+    __syncthreads();                    // and everybody's; and the tile before has been multiplied
+    fetch();                            // in the place of that one
+    const T* const stage = ring + from;
+    math.template multiply<TileA, TileB>(reads, stage, stage + TileA::kSize);
+    from = from == kLast ? 0 : from + kStage;
   }
   ptx::cp_async_wait<0>();  // of empty groups
   __syncthreads();          // the ring becomes the place of the sums

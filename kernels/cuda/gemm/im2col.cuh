@@ -14,6 +14,9 @@ struct Axis {
   int extent = 0, step = 1, first = 0, tap = 1;
 };
 
+/// Of these a thread keeps one bit each.
+constexpr int kMostTaps = 32;
+
 /// The matrix [pixels, taps] over an image: pixels are its rows, taps its columns (a tap here is the
 /// kernel's row, its column and a channel).
 struct Im2colView {
@@ -23,16 +26,51 @@ struct Im2colView {
   int first = 0;  // of the channels, those of the image's first tensor: all, where it has no second
   int tap_row0 = 0, tap_column0 = 0, tap_step = 1;  // tap t is the kernel's tap0 + t·tap_step
   int kernel_columns = 1;
-  Divide by_grid, by_grid_columns, by_tap_columns, by_channels;
+  /// How taps are numbered: tap after tap, or (not 0) in blocks of so many channels, all taps of the
+  /// first block, then of the next; channels behind the last are outside.
+  int block = 0;
+  Divide by_grid, by_grid_columns, by_tap_columns, by_channels, by_block;
+  /// Of each tap, where there are at most kMostTaps: how many pixels of the image it is from tap 0,
+  /// and its number in the kernel.
+  struct alignas(8) Step {
+    int pixels, in_kernel;
+  } steps[kMostTaps];
 
-  /// After all others are set.
-  void prepare() {
+  /// From a pixel of the grid to the one `tile` further: over whole images, lines and columns, in
+  /// rows, columns and pixels of the image; and what changes where that passes the end of a line, or
+  /// the last line.
+  struct Carry {
+    int rows, columns, pixels, line, line_pixels, image, image_pixels;
+  } carry;
+  void prepare_carry(int tile) {
+    const int lines = tile / grid_columns, images = lines / grid_rows;
+    carry.rows = lines % grid_rows * rows.step, carry.columns = tile % grid_columns * columns.step;
+    carry.pixels = (images * rows.extent + carry.rows) * columns.extent + carry.columns;
+    carry.line = grid_columns * columns.step, carry.image = grid_rows * rows.step;
+    carry.line_pixels = rows.step * columns.extent - carry.line;
+    carry.image_pixels = (rows.extent - carry.image) * columns.extent;
+  }
+
+  int first_bytes = 0, second_bytes = 0;  // of a pixel in the first and in the second tensor
+
+  /// After all others are set, for elements of so many bytes.
+  void prepare(std::size_t element) {
+    first_bytes = first * int(element), second_bytes = (channels - first) * int(element);
+    for (int t = 0; tap_count() <= kMostTaps && t < tap_count(); ++t) {
+      const int r = t / tap_columns, s = t % tap_columns;
+      steps[t] = {r * rows.tap * columns.extent + s * columns.tap,
+                  (tap_row0 + r * tap_step) * kernel_columns + tap_column0 + s * tap_step};
+    }
     const auto divide = [](int by) { return Divide(by > 0 ? by : 1); };  // of nothing, where 0
     by_grid = divide(grid_rows * grid_columns), by_grid_columns = divide(grid_columns);
-    by_tap_columns = divide(tap_columns), by_channels = divide(channels);
+    by_tap_columns = divide(tap_columns), by_channels = divide(block ? block : channels);
+    by_block = divide(block * tap_count());
   }
   HAZE_HD int pixels() const { return images * grid_rows * grid_columns; }
-  HAZE_HD int taps() const { return tap_rows * tap_columns * channels; }
+  HAZE_HD int tap_count() const { return tap_rows * tap_columns; }
+  HAZE_HD int taps() const {
+    return tap_count() * (block ? (channels + block - 1) / block * block : channels);
+  }
 };
 
 /// Far outside of every image; the sum of two does not overflow.
@@ -56,7 +94,14 @@ struct Tap {
 };
 HAZE_DEVICE Tap tap_of(const Im2colView& v, int k) {
   if (k >= v.taps()) return {kOutside, kOutside, 0, -1};
-  const int tap = v.by_channels.quotient(k), channel = v.by_channels.remainder(k, tap);
+  int channel = 0;
+  if (v.block) {
+    const int block = v.by_block.quotient(k);
+    k = v.by_block.remainder(k, block), channel = block * v.block;
+  }
+  const int tap = v.by_channels.quotient(k);
+  channel += v.by_channels.remainder(k, tap);
+  if (channel >= v.channels) return {kOutside, kOutside, 0, -1};
   const int t = v.by_tap_columns.quotient(tap), u = v.by_tap_columns.remainder(tap, t);
   return {t * v.rows.tap, u * v.columns.tap, channel,
           (v.tap_row0 + t * v.tap_step) * v.kernel_columns + v.tap_column0 + u * v.tap_step};
@@ -83,7 +128,6 @@ inline Im2colView small_by_large(const Geometry& g, int channels, int channels2)
   v.images = g.n, v.grid_rows = g.ho, v.grid_columns = g.wo;
   v.tap_rows = g.kh, v.tap_columns = g.kw, v.channels = channels, v.kernel_columns = g.kw;
   v.first = channels - channels2;
-  v.prepare();
   return v;
 }
 

@@ -14,7 +14,8 @@
 #include <algorithm>
 
 #include "kernels/cuda/gemm/block.cuh"
-#include "kernels/cuda/gemm/im2col.cuh"
+#include "kernels/cuda/gemm/stager.cuh"
+#include "kernels/cuda/gemm/walk.cuh"
 #include "kernels/cuda/rows.h"
 
 namespace haze::kernels::gemm {
@@ -31,6 +32,7 @@ constexpr int kPhases = 4;
 template <class T>
 struct ImageArguments {
   Phase phases[kPhases];
+  int tiles[kPhases];  // of the summed index
   const T *x, *x2, *w;
   const float* bias;
   const T *per_channel, *residual, *residual2;
@@ -85,10 +87,18 @@ __global__ void __launch_bounds__(Math::kThreads, Math::kBlocks - !vector)
   const int m0 = block * Math::kM, n0 = a.by_blocks.remainder(int(blockIdx.x), block) * Math::kN;
   if (m0 >= view.pixels()) return;  // another phase has more
 
-  const Im2colMatrix<T> x{view, a.x, a.x2};
-  const WeightMatrix<T, weights_k_major> w{view, a.w, a.outputs, a.kernel};
-  const int tiles = (view.taps() + Math::kK - 1) / Math::kK;
-  product<Math, true, weights_k_major, vector>(x, w, m0, n0, 0, tiles, shared);
+  if constexpr (vector) {
+    using Walk = ChannelsAndTaps<Math, weights_k_major>;
+    product<Math>(Walk(view, a.x, a.x2, a.w, a.kernel, a.outputs, m0, n0, int(threadIdx.x)),
+                  a.tiles[blockIdx.z], shared);
+  } else {
+    using X = Im2colMatrix<T>;
+    using W = WeightMatrix<T, weights_k_major>;
+    using Walk = ByElements<Math, true, weights_k_major, X, W>;
+    product<Math>(
+        Walk(X{view, a.x, a.x2}, W{view, a.w, a.outputs, a.kernel}, m0, n0, 0, int(threadIdx.x)),
+        a.tiles[blockIdx.z], shared);
+  }
 
   each_result<Math>(shared, [&](int row, int column, float(&sums)[8]) {
     const int m = m0 + row, n = n0 + column, count = a.outputs - n;
@@ -125,10 +135,16 @@ ImageArguments<T> image_arguments(const Operands& o, const Geometry& g, int y_ro
 
 template <class Math, bool weights_k_major, bool vector>
 void launch(CudaStream s, ImageArguments<typename Math::T> a, int phases) {
+  using T = typename Math::T;
   std::int64_t pixels = 0;
   for (int i = 0; i < phases; ++i) {
-    a.phases[i].view.prepare();
-    pixels = std::max<std::int64_t>(pixels, a.phases[i].view.pixels());
+    Im2colView& view = a.phases[i].view;
+    // By the number of channels alone: how many tensors they come in changes no bit.
+    const bool by_blocks = view.channels % mma::kVec16<T> == 0 && a.kernel <= kMostTaps;
+    view.block = by_blocks ? Math::kK : 0;
+    view.prepare(sizeof(T));
+    a.tiles[i] = (view.taps() + Math::kK - 1) / Math::kK;
+    pixels = std::max<std::int64_t>(pixels, view.pixels());
   }
   const int columns = (a.outputs + Math::kN - 1) / Math::kN;
   a.by_blocks = Divide(columns);
@@ -145,7 +161,8 @@ void run(CudaStream s, const Operands& o, const ImageArguments<T>& a, int phases
   constexpr int V = int(16 / sizeof(T));
   const bool k_major = o.order == WeightOrder::outputs_first;
   const bool vector = o.channels % V == 0 && o.channels2 % V == 0 &&
-                      (k_major || o.outputs % V == 0) && aligned16({o.x.data, o.x2.data, o.w.data});
+                      (k_major || o.outputs % V == 0) && a.kernel <= kMostTaps &&
+                      aligned16({o.x.data, o.x2.data, o.w.data});
   const auto with = [&]<class Math>(Math*) {
     k_major ? launch<Math, true, true>(s, a, phases) : launch<Math, false, true>(s, a, phases);
   };

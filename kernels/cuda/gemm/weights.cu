@@ -13,7 +13,8 @@
 #include <algorithm>
 
 #include "kernels/cuda/gemm/block.cuh"
-#include "kernels/cuda/gemm/im2col.cuh"
+#include "kernels/cuda/gemm/stager.cuh"
+#include "kernels/cuda/gemm/walk.cuh"
 #include "kernels/cuda/rows.h"
 
 namespace haze::kernels::gemm {
@@ -35,10 +36,19 @@ __global__ void __launch_bounds__(Math::kThreads, Math::kBlocks - !vector)
   const int m0 = int(blockIdx.x) * Math::kM, n0 = int(blockIdx.y) * Math::kN;
   const int split = int(blockIdx.z);
   const auto first = [&](int i) { return int(std::int64_t(a.tiles) * i / a.splits); };
-  const TransposedMatrix<T> small{a.small, a.view.pixels(), a.rows};
-  const Im2colTransposed<T> large{a.view, a.large, a.large2};
-  product<Math, false, false, vector>(small, large, m0, n0, first(split),
-                                      first(split + 1) - first(split), shared);
+  const int count = first(split + 1) - first(split);
+  if constexpr (vector) {
+    product<Math>(Pixels<Math>(a.view, a.small, a.large, a.large2, a.rows, m0, n0, first(split),
+                               int(threadIdx.x)),
+                  count, shared);
+  } else {
+    using Small = TransposedMatrix<T>;
+    using Large = Im2colTransposed<T>;
+    using Walk = ByElements<Math, false, false, Small, Large>;
+    product<Math>(Walk(Small{a.small, a.view.pixels(), a.rows}, Large{a.view, a.large, a.large2},
+                       m0, n0, first(split), int(threadIdx.x)),
+                  count, shared);
+  }
   const int columns = a.view.taps();
   each_result<Math>(shared, [&](int row, int column, float(&sums)[8]) {
     const int m = m0 + row, n = n0 + column;
@@ -95,8 +105,10 @@ SplitPlan split_plan(const Geometry& g, int rows, int columns, DType type) {
 }
 
 template <class Math, bool vector>
-void launch(CudaStream s, const WeightArguments<typename Math::T>& a) {
+void launch(CudaStream s, WeightArguments<typename Math::T> a) {
   const int n = a.view.taps();
+  a.view.prepare(sizeof(typename Math::T));
+  a.view.prepare_carry(Math::kK);
   HAZE_LAUNCH((pixels_by_pixels<Math, vector>), s,
               dim3(unsigned(a.rows + Math::kM - 1) / Math::kM,
                    unsigned(n + Math::kN - 1) / Math::kN, unsigned(a.splits)),
