@@ -51,10 +51,12 @@ struct Im2colView {
     carry.image_pixels = (rows.extent - carry.image) * columns.extent;
   }
 
+  int all_taps = 0;
   int first_bytes = 0, second_bytes = 0;  // of a pixel in the first and in the second tensor
 
   /// After all others are set, for elements of so many bytes.
   void prepare(std::size_t element) {
+    all_taps = tap_count() * (block ? (channels + block - 1) / block * block : channels);
     first_bytes = first * int(element), second_bytes = (channels - first) * int(element);
     for (int t = 0; tap_count() <= kMostTaps && t < tap_count(); ++t) {
       const int r = t / tap_columns, s = t % tap_columns;
@@ -68,58 +70,71 @@ struct Im2colView {
   }
   HAZE_HD int pixels() const { return images * grid_rows * grid_columns; }
   HAZE_HD int tap_count() const { return tap_rows * tap_columns; }
-  HAZE_HD int taps() const {
-    return tap_count() * (block ? (channels + block - 1) / block * block : channels);
-  }
+  HAZE_HD int taps() const { return all_taps; }
 };
 
 /// Far outside of every image; the sum of two does not overflow.
 constexpr int kOutside = -(1 << 29);
 
-/// A pixel's image, and the place in it that tap (0, 0) falls on.
+/// Where tap (0, 0) of a pixel falls: row and column of the image, and the number of that pixel among
+/// those of all images.
 struct Pixel {
-  std::size_t image;
-  int row, column;
+  int index, row, column;
 };
 HAZE_DEVICE Pixel pixel_of(const Im2colView& v, int m) {
   if (m >= v.pixels()) return {0, kOutside, kOutside};
   const int image = v.by_grid.quotient(m), rest = v.by_grid.remainder(m, image);
   const int p = v.by_grid_columns.quotient(rest), q = v.by_grid_columns.remainder(rest, p);
-  return {std::size_t(image), p * v.rows.step + v.rows.first, q * v.columns.step + v.columns.first};
+  const int row = p * v.rows.step + v.rows.first, column = q * v.columns.step + v.columns.first;
+  return {(image * v.rows.extent + row) * v.columns.extent + column, row, column};
 }
 
-/// A tap's distance from tap (0, 0), its channel, and its number in the kernel.
+/// A tap's distance from tap (0, 0) in rows, columns and pixels, its channel, and its number in the
+/// kernel: -1 behind the last.
 struct Tap {
-  int row, column, channel, in_kernel;
+  int row, column, pixels, channel, in_kernel;
 };
 HAZE_DEVICE Tap tap_of(const Im2colView& v, int k) {
-  if (k >= v.taps()) return {kOutside, kOutside, 0, -1};
-  int channel = 0;
-  if (v.block) {
-    const int block = v.by_block.quotient(k);
-    k = v.by_block.remainder(k, block), channel = block * v.block;
-  }
+  const bool exists = k < v.taps();
+  const int block = v.block ? v.by_block.quotient(k) : 0;
+  if (v.block) k = v.by_block.remainder(k, block);
   const int tap = v.by_channels.quotient(k);
-  channel += v.by_channels.remainder(k, tap);
-  if (channel >= v.channels) return {kOutside, kOutside, 0, -1};
+  const int channel = block * v.block + v.by_channels.remainder(k, tap);
   const int t = v.by_tap_columns.quotient(tap), u = v.by_tap_columns.remainder(tap, t);
-  return {t * v.rows.tap, u * v.columns.tap, channel,
-          (v.tap_row0 + t * v.tap_step) * v.kernel_columns + v.tap_column0 + u * v.tap_step};
+  const int row = t * v.rows.tap, column = u * v.columns.tap;
+  const int in_kernel =
+      (v.tap_row0 + t * v.tap_step) * v.kernel_columns + v.tap_column0 + u * v.tap_step;
+  const bool is_one = exists && channel < v.channels;
+  return {is_one ? row : kOutside, column, is_one ? row * v.columns.extent + column : 0,
+          is_one ? channel : 0, is_one ? in_kernel : -1};
 }
 
-/// The element of row `p` and column `t`, in x or its second tensor; null outside the image.
+/// A tap of an image in one or two tensors: the channel's address in pixel 0 of its tensor, how many
+/// bytes a pixel has there, and how many pixels the tap is from tap (0, 0).
 template <class T>
-HAZE_DEVICE const T* element_at(const Im2colView& v, const T* x, const T* x2, const Pixel& p,
-                                const Tap& t) {
-  const int row = p.row + t.row, column = p.column + t.column;
-  if (unsigned(row) >= unsigned(v.rows.extent) || unsigned(column) >= unsigned(v.columns.extent))
-    return nullptr;
-  const bool in_first = t.channel < v.first;
-  const int channels = in_first ? v.first : v.channels - v.first;
-  const std::size_t image = std::size_t(v.rows.extent) * v.columns.extent * channels;
-  return (in_first ? x : x2) + p.image * image + (row * v.columns.extent + column) * channels +
-         (in_first ? t.channel : t.channel - v.first);
-}
+struct ImageTap {
+  int row, column, pixels, bytes;
+  const char* from;
+  ImageTap() = default;
+  HAZE_DEVICE ImageTap(const Im2colView& v, const T* x, const T* x2, const Tap& t)
+      : row(t.row), column(t.column), pixels(t.pixels) {
+    const bool second = t.channel >= v.first;
+    bytes = second ? v.second_bytes : v.first_bytes;
+    from = reinterpret_cast<const char*>((second ? x2 - v.first : x) + t.channel);
+  }
+  /// Whether a pixel has something there, and where.
+  HAZE_DEVICE bool inside(const Im2colView& v, const Pixel& p) const {
+    return unsigned(p.row + row) < unsigned(v.rows.extent) &&
+           unsigned(p.column + column) < unsigned(v.columns.extent);
+  }
+  HAZE_DEVICE const char* address(const Pixel& p) const {
+    const int pixel = int(unsigned(p.index) + unsigned(pixels));  // one product, not two of 64 bits
+    return from + std::int64_t(pixel) * bytes;
+  }
+  HAZE_DEVICE const T* at(const Im2colView& v, const Pixel& p) const {
+    return inside(v, p) ? reinterpret_cast<const T*>(address(p)) : nullptr;
+  }
+};
 
 /// The view over small pixels and all taps of the large image under each.
 inline Im2colView small_by_large(const Geometry& g, int channels, int channels2) {
@@ -154,24 +169,20 @@ struct Im2colMatrix {
   const Im2colView& view;
   const T *x, *x2;
   HAZE_DEVICE Pixel fixed(int m) const { return pixel_of(view, m); }
-  HAZE_DEVICE Tap moving(int k) const { return tap_of(view, k); }
-  HAZE_DEVICE const T* at(const Pixel& p, const Tap& t) const {
-    return element_at(view, x, x2, p, t);
-  }
+  HAZE_DEVICE ImageTap<T> moving(int k) const { return {view, x, x2, tap_of(view, k)}; }
+  HAZE_DEVICE const T* at(const Pixel& p, const ImageTap<T>& t) const { return t.at(view, p); }
   HAZE_DEVICE const T* any() const { return x; }
 };
 
 /// The same, transposed: summed over pixels, for the gradient of the weights.
 template <class T>
 struct Im2colTransposed {
-  using Fixed = Tap;
+  using Fixed = ImageTap<T>;
   const Im2colView& view;
   const T *x, *x2;
-  HAZE_DEVICE Tap fixed(int n) const { return tap_of(view, n); }
+  HAZE_DEVICE ImageTap<T> fixed(int n) const { return {view, x, x2, tap_of(view, n)}; }
   HAZE_DEVICE Pixel moving(int k) const { return pixel_of(view, k); }
-  HAZE_DEVICE const T* at(const Tap& t, const Pixel& p) const {
-    return element_at(view, x, x2, p, t);
-  }
+  HAZE_DEVICE const T* at(const ImageTap<T>& t, const Pixel& p) const { return t.at(view, p); }
   HAZE_DEVICE const T* any() const { return x; }
 };
 
@@ -186,9 +197,10 @@ struct WeightMatrix {
   HAZE_DEVICE int fixed(int n) const { return n < outputs ? n : -1; }
   HAZE_DEVICE Tap moving(int k) const { return tap_of(view, k); }
   HAZE_DEVICE const T* at(int n, const Tap& t) const {
-    if (n < 0 || t.in_kernel < 0) return nullptr;
-    return k_major ? w + (std::size_t(n) * kernel + t.in_kernel) * view.channels + t.channel
-                   : w + (std::size_t(t.channel) * kernel + t.in_kernel) * outputs + n;
+    const int row = k_major ? n : t.channel, tap = k_major ? view.channels : outputs;
+    const T* const place =
+        w + (t.in_kernel * tap + (k_major ? t.channel : n)) + std::int64_t(row) * (kernel * tap);
+    return n < 0 || t.in_kernel < 0 ? nullptr : place;
   }
   HAZE_DEVICE const T* any() const { return w; }
 };

@@ -14,7 +14,7 @@
 #include <algorithm>
 
 #include "kernels/cuda/gemm/block.cuh"
-#include "kernels/cuda/gemm/stager.cuh"
+#include "kernels/cuda/gemm/few_channels.cuh"
 #include "kernels/cuda/gemm/walk.cuh"
 #include "kernels/cuda/rows.h"
 
@@ -38,6 +38,7 @@ struct ImageArguments {
   const T *per_channel, *residual, *residual2;
   T *y, *y2;
   int outputs, first_outputs, kernel, y_rows, y_columns;
+  bool whole_rows;   // 16-byte vectors of outputs of the weights are whole
   bool whole;        // 8 results of a row are whole 16-byte vectors of every operand
   Divide by_blocks;  // of 64 or 128 outputs
 };
@@ -92,11 +93,9 @@ __global__ void __launch_bounds__(Math::kThreads, Math::kBlocks - !vector)
     product<Math>(Walk(view, a.x, a.x2, a.w, a.kernel, a.outputs, m0, n0, int(threadIdx.x)),
                   a.tiles[blockIdx.z], shared);
   } else {
-    using X = Im2colMatrix<T>;
-    using W = WeightMatrix<T, weights_k_major>;
-    using Walk = ByElements<Math, true, weights_k_major, X, W>;
+    using Walk = FewChannels<Math, weights_k_major>;
     product<Math>(
-        Walk(X{view, a.x, a.x2}, W{view, a.w, a.outputs, a.kernel}, m0, n0, 0, int(threadIdx.x)),
+        Walk(view, a.x, a.x2, a.w, a.kernel, a.outputs, a.whole_rows, m0, n0, int(threadIdx.x)),
         a.tiles[blockIdx.z], shared);
   }
 
@@ -157,12 +156,13 @@ void launch(CudaStream s, ImageArguments<typename Math::T> a, int phases) {
 /// Picks the kernel. Every kernel of one type sums in the same order, so that the choice may depend
 /// on the number of images.
 template <class T>
-void run(CudaStream s, const Operands& o, const ImageArguments<T>& a, int phases) {
+void run(CudaStream s, const Operands& o, ImageArguments<T> a, int phases) {
   constexpr int V = int(16 / sizeof(T));
   const bool k_major = o.order == WeightOrder::outputs_first;
   const bool vector = o.channels % V == 0 && o.channels2 % V == 0 &&
                       (k_major || o.outputs % V == 0) && a.kernel <= kMostTaps &&
                       aligned16({o.x.data, o.x2.data, o.w.data});
+  a.whole_rows = o.outputs % V == 0 && aligned16({o.w.data});
   const auto with = [&]<class Math>(Math*) {
     k_major ? launch<Math, true, true>(s, a, phases) : launch<Math, false, true>(s, a, phases);
   };

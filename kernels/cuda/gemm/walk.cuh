@@ -36,6 +36,10 @@ struct ThreadsVectors {
         vec(thread % Tile::kVecs),
         at(int(sizeof(T)) * Tile::at(row, vec)) {}
   HAZE_DEVICE int row_of(int j) const { return row + j * kStep; }
+  HAZE_DEVICE void put(T* tile, int j, const Vec<T, V>& v) const {
+    store(reinterpret_cast<T*>(reinterpret_cast<char*>(tile) + at + j * kStep * Tile::kVecs * 16),
+          v);
+  }
   /// Starts the copy of the j-th, or of zeros.
   HAZE_DEVICE void copy(T* tile, int j, const char* from, bool inside) const {
     ptx::cp_async16(reinterpret_cast<char*>(tile) + at + j * kStep * Tile::kVecs * 16, from,
@@ -56,8 +60,7 @@ struct ImageRows : ThreadsVectors<Tile, threads> {
 #pragma unroll
     for (int j = 0; j < kCount; ++j) {
       const Pixel p = pixel_of(v, m0 + this->row_of(j));
-      pixel[j] = (int(p.image) * v.rows.extent + p.row) * v.columns.extent + p.column;
-      inside[j] = 0;
+      pixel[j] = p.index, inside[j] = 0;
       for (int t = 0, bit = 0; t < v.tap_rows; ++t)
         for (int u = 0; u < v.tap_columns; ++u, ++bit) {
           const int row = p.row + t * v.rows.tap, column = p.column + u * v.columns.tap;
@@ -189,7 +192,7 @@ struct Pixels {
     for (int j = 0; j < large.kCount; ++j) {
       const Pixel p = pixel_of(v, first * kK + large.row_of(j));
       row[j] = p.row + tap.row, column[j] = p.column + tap.column;
-      pixel[j] = (int(p.image) * v.rows.extent + row[j]) * v.columns.extent + column[j];
+      pixel[j] = p.index + tap.pixels;
     }
   }
   HAZE_DEVICE void fetch(T* a, T* b) {

@@ -44,7 +44,7 @@ __global__ void __launch_bounds__(Math::kThreads, Math::kBlocks - !vector)
   } else {
     using Small = TransposedMatrix<T>;
     using Large = Im2colTransposed<T>;
-    using Walk = ByElements<Math, false, false, Small, Large>;
+    using Walk = Staged<Math, false, false, false, true, Small, Large>;
     product<Math>(Walk(Small{a.small, a.view.pixels(), a.rows}, Large{a.view, a.large, a.large2},
                        m0, n0, first(split), int(threadIdx.x)),
                   count, shared);
