@@ -86,17 +86,10 @@ Settings gather(const TrainOptions& options) {
 
 /// A run goes on with the numbers of its classes; one from before their names were kept counted
 /// bytewise.
-ClassOrder order_of_run(const std::string& folder) {
-  const auto header = engine::newest_checkpoint_header(engine::disk(), folder);
-  if (!header) return {};
-  const ClassNames names = class_names_of(header->meta);
+ClassOrder order_of_run(const std::optional<engine::CheckpointHeader>& newest) {
+  if (!newest) return {};
+  const ClassNames names = class_names_of(newest->meta);
   return {names, names.empty()};
-}
-
-/// The CPU threads that its bits depend on; 0 where they do not, or it does not say.
-int threads_of_run(const std::string& folder) {
-  const auto header = engine::newest_checkpoint_header(engine::disk(), folder);
-  return header ? header->meta.threads : 0;
 }
 
 Dataset open_data(RunConfig& config, const ClassOrder& order, Console& console) {
@@ -247,15 +240,15 @@ Setup set_up(const TrainOptions& options, Settings settings, const Program& prog
   const std::string path = choose_folder(options, config);
   check_run_folder(path);
   if (!(options.resume && holds_run(path))) refuse_unused_keys(config);
+  std::optional<engine::CheckpointHeader> newest;
+  if (options.resume) newest = engine::newest_checkpoint_header(engine::disk(), path);
   // Before the data, whose pictures are decoded by threads.
-  const int threads = options.resume && engine::depends_on_threads(stream, config.activations())
-                          ? threads_of_run(path)
-                          : 0;
+  const int threads =
+      newest && engine::depends_on_threads(stream, config.activations()) ? newest->meta.threads : 0;
   if (threads > 0)
     if (const std::string other = go_on_with_threads(program.common, threads); !other.empty())
       program.console.warning(other);
-  Dataset dataset =
-      open_data(config, options.resume ? order_of_run(path) : ClassOrder{}, program.console);
+  Dataset dataset = open_data(config, order_of_run(newest), program.console);
   if (config.train.sample_every > 0 && has_picture(config))
     check_picture(config, plan_grid(config).count);
   if (threads == 0)

@@ -15,6 +15,7 @@ class Carver {
     used_ += (bytes + 255) / 256 * 256;
     return part;
   }
+  float* take_floats(std::size_t count) { return static_cast<float*>(take(count * sizeof(float))); }
   std::size_t bytes() const { return used_; }
 
  private:

@@ -67,12 +67,24 @@ inline std::size_t size_of_w(const ConvShape& c) {
   return std::size_t(c.co) * c.kh * c.kw * std::size_t(c.ci);
 }
 
-/// The scratch of a convolution. `converts`: its bf16 is computed in f32.
-struct ConvCarver : Carver {
+/// The scratch of a convolution of images and weights: the weights as oneDNN wants them, what it asks
+/// for itself, and, where its bf16 is computed in f32 (`converts`), the three operands as f32.
+struct ConvScratch : Carver {
   bool converts;
-  ConvCarver(void* base, bool with_f32) : Carver(base), converts(with_f32) {}
-  /// Room for n numbers as f32, null where they are used as they are.
-  void* take_f32(std::size_t n) { return converts ? take(n * sizeof(float)) : nullptr; }
+  void *w, *pad;
+  float *plain, *x, *y;  // null where they are used as they are
+  template <class PrimitiveDesc>
+  ConvScratch(void* base, const ConvShape& c, bool with_f32, const PrimitiveDesc& pd)
+      : Carver(base),
+        converts(with_f32),
+        w(take(pd.weights_desc().get_size())),
+        pad(take(pd.scratchpad_desc().get_size())),
+        plain(take_f32(size_of_w(c))),
+        x(take_f32(size_of_x(c))),
+        y(take_f32(size_of_y(c))) {}
+
+ private:
+  float* take_f32(std::size_t n) { return converts ? take_floats(n) : nullptr; }
 };
 /// The result as bf16, where it was computed in f32.
 inline void narrow(std::size_t n, const void* from, void* to, bool adds = false) {
@@ -95,11 +107,11 @@ class ConvForward {
     return cache.get(key, [](const Key& k) { return ConvForward(k); });
   }
   /// The part of scratch that one run needs.
-  std::size_t scratch_bytes() const { return Scratch(nullptr, *this).bytes(); }
+  std::size_t scratch_bytes() const { return cut(nullptr).bytes(); }
 
   void run(const void* x, const void* w, const float* bias, const void* residual, void* y,
            void* scratch) {
-    const Scratch part(scratch, *this);
+    const ConvScratch part = cut(scratch);
     const std::size_t results = size_of_y(shape_);
     const void* const weights = widened(size_of_w(shape_), w, part.plain);
     execute(pack_, {{DNNL_ARG_FROM, wrap(plain_, weights)},
@@ -141,16 +153,7 @@ class ConvForward {
         pd_(describe(shape_, m_, summand_)),
         conv_(pd_),
         pack_(reorder(plain_, pd_.weights_desc())) {}
-  struct Scratch : ConvCarver {
-    void *w, *pad, *plain, *x, *y;
-    Scratch(void* base, const ConvForward& f)
-        : ConvCarver(base, f.converts_),
-          w(take(f.pd_.weights_desc().get_size())),
-          pad(take(f.pd_.scratchpad_desc().get_size())),
-          plain(take_f32(size_of_w(f.shape_))),
-          x(take_f32(size_of_x(f.shape_))),
-          y(take_f32(size_of_y(f.shape_))) {}
-  };
+  ConvScratch cut(void* scratch) const { return {scratch, shape_, converts_, pd_}; }
   ConvShape shape_;
   bool converts_;
   Summand summand_;
@@ -186,10 +189,10 @@ class ConvBackwardData {
     const OneThread guard(alone(shape));
     return cache.get(shape, [](const ConvShape& c) { return ConvBackwardData(c); });
   }
-  std::size_t scratch_bytes() const { return Scratch(nullptr, *this).bytes(); }
+  std::size_t scratch_bytes() const { return cut(nullptr).bytes(); }
 
   void run(const void* dy, const void* w, void* dx, void* scratch) {
-    const Scratch part(scratch, *this);
+    const ConvScratch part = cut(scratch);
     const void* const weights = widened(size_of_w(shape_), w, part.plain);
     execute(pack_, {{DNNL_ARG_FROM, wrap(plain_, weights)},
                     {DNNL_ARG_TO, wrap(pd_.weights_desc(), part.w)}});
@@ -218,16 +221,7 @@ class ConvBackwardData {
         dnnl::algorithm::convolution_direct, m.x, ConvMemory::any(c, c.images), m.y, m.strides,
         m.pad_before, m.pad_after);
   }
-  struct Scratch : ConvCarver {
-    void *w, *pad, *plain, *x, *y;
-    Scratch(void* base, const ConvBackwardData& b)
-        : ConvCarver(base, b.converts_),
-          w(take(b.pd_.weights_desc().get_size())),
-          pad(take(b.pd_.scratchpad_desc().get_size())),
-          plain(take_f32(size_of_w(b.shape_))),
-          x(take_f32(size_of_x(b.shape_))),
-          y(take_f32(size_of_y(b.shape_))) {}
-  };
+  ConvScratch cut(void* scratch) const { return {scratch, shape_, converts_, pd_}; }
   ConvShape shape_;
   bool converts_;
   ConvMemory m_;

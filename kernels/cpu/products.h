@@ -141,7 +141,6 @@ struct ByRows : Carver {
   }
 
  private:
-  float* take_floats(std::size_t count) { return static_cast<float*>(take(count * sizeof(float))); }
   float* panel(int p) const { return b + std::ptrdiff_t(p) * kColumns * k; }
   template <class T>
   void pack(const T* b_data, Lies lies, int p) const {
@@ -235,7 +234,6 @@ struct OverRows : Carver {
   }
 
  private:
-  float* take_floats(std::size_t count) { return static_cast<float*>(take(count * sizeof(float))); }
   float* a_panel(int p) const { return a + std::ptrdiff_t(p) * kDepth * kTileRows; }
   float* b_panel(int p) const { return b + std::ptrdiff_t(p) * kDepth * kColumns; }
   static void multiply(int depth, int columns, const float* left, const float* right, float* sum,
